@@ -1,0 +1,61 @@
+//! Refused configuration.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::Name;
+
+/// A configuration that was refused where it was made: which field of which bound, the value that
+/// was given, and what is allowed.
+///
+/// ```
+/// let refused = plimsoll::Name::new("").unwrap_err();
+/// assert_eq!(refused.field(), "name");
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invalid {
+    bound: Name,
+    field: &'static str,
+    value: Box<str>,
+    allowed: &'static str,
+}
+
+impl Invalid {
+    /// Refuses `value` for `field` of `bound`; `allowed` says the range in words.
+    pub fn new(bound: Name, field: &'static str, value: impl fmt::Display, allowed: &'static str) -> Self {
+        Self { bound, field, value: value.to_string().into(), allowed }
+    }
+
+    /// The bound that was being configured.
+    #[must_use]
+    pub const fn bound(&self) -> Name {
+        self.bound
+    }
+
+    /// The field that was refused, as the builder's method is called.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The value that was given, as text.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What is allowed, in words.
+    #[must_use]
+    pub const fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bound, field, value, allowed } = self;
+        write!(f, "{bound}: {field} is {value}, allowed is {allowed}")
+    }
+}
+
+impl Error for Invalid {}

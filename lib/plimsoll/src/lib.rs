@@ -1,0 +1,39 @@
+//! Bounded, structured concurrency for tokio.
+//!
+//! A Plimsoll line is the mark on a hull that shows how deep a ship may be loaded. This crate
+//! keeps a service above it: every piece of work has **a bound** (how much at once, how often,
+//! how deep a queue), **an owner** (who waits for it, who cancels it), **an end** (deadline,
+//! drain, no leak) and **a name** (an operator sees it, in numbers, now).
+//!
+//! # Which one?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | at most N at once | [`semaphore::Semaphore`] |
+//! | at most N a second | [`rate::RateLimiter`] |
+//! | either, per tenant or address, with a cap on how many are remembered | [`keyed::Keyed`] |
+//! | to stop calling what is down | [`breaker::Breaker`] |
+//! | to try again without making an outage worse | [`retry::Policy`] |
+//! | a few tasks that live and end together | [`group::Group`] |
+//! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
+//! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
+//! | to see all of it | [`registry::snapshot`] |
+//!
+//! # Words
+//!
+//! A *limit* is a number; a *limiter* enforces it; a *permit* is proof of admission and gives its
+//! place back when dropped; an [`Outcome`] says how the work went; [`Rejected`] says that work was
+//! not admitted and why. Nothing here needs closing: a limiter's `acquire` never fails because
+//! somebody closed it. Handles are cheap to clone and all clones share one state.
+
+pub mod clock;
+mod invalid;
+mod name;
+mod outcome;
+pub mod registry;
+mod rejected;
+
+pub use invalid::Invalid;
+pub use name::Name;
+pub use outcome::Outcome;
+pub use rejected::{Reason, Rejected};

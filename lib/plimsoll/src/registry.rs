@@ -1,0 +1,186 @@
+//! Every named bound of the process, so that an operator can see them.
+//!
+//! # Invariants
+//! - A bound updates its own counters; the registry holds a weak reference and reads them when it
+//!   is asked for a [`snapshot`]. Nothing is locked when work is admitted, rejected or finished.
+//! - A bound leaves the registry when its last handle is dropped, by the drop of its
+//!   [`Registration`].
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError, Weak};
+
+use crate::Name;
+
+static BOUNDS: Mutex<Bounds> = Mutex::new(Bounds { next: 0, entries: BTreeMap::new() });
+
+struct Bounds {
+    next: u64,
+    // Bounded by what the program builds: a keyed limiter is one entry, whatever its keys.
+    entries: BTreeMap<u64, Weak<dyn Bound>>,
+}
+
+/// What a named limiter, queue, group or pool shows of itself.
+pub trait Bound: Send + Sync + 'static {
+    /// The numbers as they are now; read without stopping anybody, so they may be a few
+    /// operations apart from one another.
+    fn snapshot(&self) -> Snapshot;
+}
+
+/// What kind of bound it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A [`Semaphore`](crate::semaphore::Semaphore).
+    Semaphore,
+    /// A [`RateLimiter`](crate::rate::RateLimiter).
+    Rate,
+    /// A [`Keyed`](crate::keyed::Keyed) limiter.
+    Keyed,
+    /// A [`Breaker`](crate::breaker::Breaker).
+    Breaker,
+    /// A [retry budget](crate::retry::Budget).
+    RetryBudget,
+    /// A [`Group`](crate::group::Group).
+    Group,
+    /// A [`Pool`](crate::pool::Pool).
+    Pool,
+    /// A bound of the program's own making.
+    Custom,
+}
+
+impl Kind {
+    /// A short, stable word for metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Semaphore => "semaphore",
+            Self::Rate => "rate",
+            Self::Keyed => "keyed",
+            Self::Breaker => "breaker",
+            Self::RetryBudget => "retry_budget",
+            Self::Group => "group",
+            Self::Pool => "pool",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// The numbers of one bound at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The name it was built with.
+    pub name: Name,
+    /// What kind of bound it is.
+    pub kind: Kind,
+    /// The limit in force, in the unit of the bound (permits, keys, queued jobs); 0 means that
+    /// nothing is admitted.
+    pub limit: u64,
+    /// How much of the limit is in use.
+    pub in_use: u64,
+    /// The most that was ever in use at once.
+    pub high_water: u64,
+    /// How many wait for admission.
+    pub waiting: u64,
+    /// How many were admitted since it was built.
+    pub admitted: u64,
+    /// How many were rejected since it was built.
+    pub rejected: u64,
+    /// What only this kind of bound has, by name: `("open", 1)`, `("dead_letters", 3)`.
+    pub details: Vec<(&'static str, u64)>,
+}
+
+impl Snapshot {
+    /// A snapshot with every number zero, to be filled in.
+    #[must_use]
+    pub const fn new(name: Name, kind: Kind) -> Self {
+        Self {
+            name,
+            kind,
+            limit: 0,
+            in_use: 0,
+            high_water: 0,
+            waiting: 0,
+            admitted: 0,
+            rejected: 0,
+            details: Vec::new(),
+        }
+    }
+}
+
+/// A place in the registry; dropping it takes the bound out.
+#[derive(Debug)]
+#[must_use = "dropping it takes the bound out of the registry"]
+pub struct Registration {
+    id: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // The weak reference may be the last thing that keeps the bound's memory: let it go unlocked.
+        let removed = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner).entries.remove(&self.id);
+        drop(removed);
+    }
+}
+
+/// Puts a bound into the registry for as long as the [`Registration`] lives.
+///
+/// The bound keeps its own registration (built with [`Arc::new_cyclic`](std::sync::Arc::new_cyclic)).
+pub fn register(bound: Weak<dyn Bound>) -> Registration {
+    let mut bounds = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let id = bounds.next;
+    bounds.next += 1;
+    bounds.entries.insert(id, bound);
+    Registration { id }
+}
+
+/// The numbers of every registered bound, oldest first.
+///
+/// Takes the registry's lock only to copy the references; costs a bound nothing.
+#[must_use]
+pub fn snapshot() -> Vec<Snapshot> {
+    let bounds: Vec<_> = {
+        let bounds = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+        bounds.entries.values().filter_map(Weak::upgrade).collect()
+    };
+    // Read outside the lock: the last handle of a bound may be dropped here, which unregisters it.
+    bounds.iter().map(|bound| bound.snapshot()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct Fixed {
+        name: Name,
+        _registration: Registration,
+    }
+
+    impl Bound for Fixed {
+        fn snapshot(&self) -> Snapshot {
+            Snapshot { limit: 7, ..Snapshot::new(self.name, Kind::Custom) }
+        }
+    }
+
+    fn fixed(name: &str) -> Arc<Fixed> {
+        let name = Name::new(name).unwrap();
+        Arc::new_cyclic(|weak: &Weak<Fixed>| Fixed { name, _registration: register(weak.clone()) })
+    }
+
+    fn seen(name: &str) -> usize {
+        snapshot().iter().filter(|bound| bound.name.as_str() == name).count()
+    }
+
+    #[test]
+    fn a_bound_is_seen_until_its_last_handle_is_dropped() {
+        let first = fixed("registry-test-seen");
+        let second = fixed("registry-test-seen");
+        assert_eq!(seen("registry-test-seen"), 2);
+        drop(first);
+        assert_eq!(seen("registry-test-seen"), 1);
+        drop(second);
+        assert_eq!(seen("registry-test-seen"), 0);
+    }
+}

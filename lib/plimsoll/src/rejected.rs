@@ -1,0 +1,199 @@
+//! Why work was not admitted.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Name;
+
+/// Why a limiter did not admit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Every place is in use.
+    Full,
+    /// More was asked for than the bound can ever give: waiting would never end.
+    TooLarge,
+    /// The rate is used up for now; see [`Rejected::retry_after`].
+    RateExceeded,
+    /// The circuit breaker is open, or its probes are all out.
+    BreakerOpen,
+    /// The keyed limiter remembers its maximum of keys and every one is busy.
+    KeysFull,
+    /// The queue is full.
+    QueueFull,
+    /// It waited as long as it was told to.
+    WaitTimedOut,
+    /// The retry budget is spent.
+    BudgetSpent,
+    /// Draining: nothing new is admitted.
+    Draining,
+}
+
+impl Reason {
+    /// A short, stable word for metrics and logs.
+    ///
+    /// ```
+    /// assert_eq!(plimsoll::Reason::QueueFull.as_str(), "queue_full");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::TooLarge => "too_large",
+            Self::RateExceeded => "rate_exceeded",
+            Self::BreakerOpen => "breaker_open",
+            Self::KeysFull => "keys_full",
+            Self::QueueFull => "queue_full",
+            Self::WaitTimedOut => "wait_timed_out",
+            Self::BudgetSpent => "budget_spent",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Work that was not admitted: by which limiter, for which key, why, what stood in the way, and
+/// when to try again.
+///
+/// One type for every limiter. It is cheap to make (an interned name and numbers), since refusing
+/// must cost less than admitting.
+///
+/// ```
+/// use plimsoll::{Name, Reason, Rejected};
+/// let rejected = Rejected::new(Name::new("tenant")?, Reason::Full)
+///     .with_key("acme".into())
+///     .with_use(16, 16, 31);
+/// assert_eq!(rejected.to_string(), "tenant acme: 16 of 16 in use, 31 waiting");
+/// # Ok::<(), plimsoll::Invalid>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    limiter: Name,
+    reason: Reason,
+    key: Option<Arc<str>>,
+    /// Nanoseconds; `u64::MAX` stands for "not known".
+    retry_after: u64,
+    limit: u64,
+    in_use: u64,
+    waiting: u64,
+}
+
+impl Rejected {
+    /// Rejected by `limiter` for `reason`.
+    #[must_use]
+    pub const fn new(limiter: Name, reason: Reason) -> Self {
+        Self { limiter, reason, key: None, retry_after: u64::MAX, limit: 0, in_use: 0, waiting: 0 }
+    }
+
+    /// Says for whom: the key of a keyed limiter.
+    #[must_use]
+    pub fn with_key(mut self, key: Arc<str>) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Says what stood in the way: the limit, how much of it is in use, how many wait.
+    #[must_use]
+    pub const fn with_use(mut self, limit: u64, in_use: u64, waiting: u64) -> Self {
+        self.limit = limit;
+        self.in_use = in_use;
+        self.waiting = waiting;
+        self
+    }
+
+    /// Says when it is worth another try.
+    #[must_use]
+    pub const fn with_retry_after(mut self, after: Duration) -> Self {
+        let nanos = after.as_nanos();
+        self.retry_after = if nanos >= u64::MAX as u128 { u64::MAX - 1 } else { nanos as u64 };
+        self
+    }
+
+    /// The limiter that refused.
+    #[must_use]
+    pub const fn limiter(&self) -> Name {
+        self.limiter
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// For whom, where the limiter is keyed.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// How long from now it is worth another try, where the limiter knows.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        if self.retry_after == u64::MAX { None } else { Some(Duration::from_nanos(self.retry_after)) }
+    }
+
+    /// The limit in force.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// How much of the limit was in use.
+    #[must_use]
+    pub const fn in_use(&self) -> u64 {
+        self.in_use
+    }
+
+    /// How many were waiting.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.waiting
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limiter, limit, in_use, waiting, .. } = self;
+        write!(f, "{limiter}")?;
+        if let Some(key) = &self.key {
+            write!(f, " {key}")?;
+        }
+        match self.reason {
+            Reason::Full => write!(f, ": {in_use} of {limit} in use, {waiting} waiting")?,
+            Reason::TooLarge => write!(f, ": asked for more than the limit of {limit} can ever give")?,
+            Reason::RateExceeded => write!(f, ": over the rate, a burst of {limit} is used up")?,
+            Reason::BreakerOpen => write!(f, ": breaker open, {in_use} of {limit} probes out")?,
+            Reason::KeysFull => write!(f, ": all {limit} keys are busy")?,
+            Reason::QueueFull => write!(f, ": queue full, {waiting} of {limit} waiting")?,
+            Reason::WaitTimedOut => {
+                write!(f, ": waited in vain, {in_use} of {limit} in use, {waiting} waiting")?;
+            }
+            Reason::BudgetSpent => write!(f, ": retry budget of {limit} spent")?,
+            Reason::Draining => write!(f, ": draining, nothing new is admitted")?,
+        }
+        match self.retry_after() {
+            Some(after) => write!(f, ", retry after {after:.1?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_is_small_enough_to_return_by_value() {
+        assert!(size_of::<Rejected>() <= 72, "{}", size_of::<Rejected>());
+    }
+
+    #[test]
+    fn the_longest_retry_after_is_kept_as_known() {
+        let rejected = Rejected::new(Name::UNNAMED, Reason::Full).with_retry_after(Duration::MAX);
+        assert!(rejected.retry_after().is_some());
+    }
+}
