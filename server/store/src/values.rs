@@ -1,0 +1,290 @@
+//! The plain values that go in and out.
+
+use crate::{AppId, AttemptId, EndpointId, Id, MessageId};
+
+/// Milliseconds since the Unix epoch.
+pub type UnixMillis = i64;
+
+/// An organisation, the owner of applications: `org_…`, at most 64 bytes.
+pub type Org = std::sync::Arc<str>;
+
+/// A tenant: an application of the API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct App {
+    /// Made by the caller.
+    pub id: AppId,
+    /// Who owns it.
+    pub org: Org,
+    /// The caller's own name for it, unique in the organisation.
+    pub uid: Option<String>,
+    /// For people.
+    pub name: String,
+    /// Messages a second to all of its endpoints together.
+    pub throttle_rate: Option<u32>,
+    /// The caller's own keys and values, as JSON object text.
+    pub metadata: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+}
+
+/// Where messages of an application are delivered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// Made by the caller.
+    pub id: EndpointId,
+    /// The application it belongs to.
+    pub app: AppId,
+    /// Its place in the order in which the application's endpoints were made, from 1, never used
+    /// twice. A message goes to the endpoints up to the ceiling it was accepted with.
+    pub sequence: u64,
+    /// The caller's own name for it, unique in the application.
+    pub uid: Option<String>,
+    /// Absolute `http` or `https` URL.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Disabled endpoints are sent nothing.
+    pub disabled: bool,
+    /// Only these event types; `None` is all.
+    pub event_types: Option<Vec<String>>,
+    /// Only messages with one of these channels; `None` is all messages.
+    pub channels: Option<Vec<String>>,
+    /// Messages a second.
+    pub throttle_rate: Option<u32>,
+    /// The signing secret in force, decoded.
+    pub secret: Secret,
+    /// Secrets that were rotated out and still sign until they expire, newest first.
+    pub old_secrets: Vec<OldSecret>,
+    /// Headers sent with each delivery, in order.
+    pub headers: Vec<(String, String)>,
+    /// The caller's own keys and values, as JSON object text.
+    pub metadata: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+}
+
+/// Key material of an endpoint. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+/// A secret that was rotated out and still signs for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OldSecret {
+    /// The key.
+    pub secret: Secret,
+    /// Until when it signs.
+    pub expires_at: UnixMillis,
+}
+
+/// A kind of event of an organisation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventType {
+    /// Who owns it.
+    pub org: Org,
+    /// Its name, unique in the organisation.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Archived types are hidden from lists; messages of the type are still accepted.
+    pub archived: bool,
+    /// Marked as one not to use any more.
+    pub deprecated: bool,
+    /// Shown only to those who have the flag.
+    pub feature_flag: Option<String>,
+    /// JSON schemas by version, as JSON object text.
+    pub schemas: Option<String>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+}
+
+/// A message as it was accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Made by the caller.
+    pub id: MessageId,
+    /// The application it belongs to.
+    pub app: AppId,
+    /// The caller's own name for it, unique in the organisation for a day.
+    pub event_id: Option<String>,
+    /// Its event type.
+    pub event_type: String,
+    /// Its channels.
+    pub channels: Option<Vec<String>>,
+    /// The exact bytes of the webhook's body; `None` where the content was not asked for or has
+    /// been expunged.
+    pub payload: Option<Vec<u8>>,
+    /// When it was accepted.
+    pub accepted_at: UnixMillis,
+}
+
+/// What is still to be fanned out of one message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fanout {
+    /// The application.
+    pub app: AppId,
+    /// The message.
+    pub message: MessageId,
+    /// Endpoints up to this sequence existed when the message was accepted.
+    pub ceiling: u64,
+    /// Endpoints up to this sequence are settled: each has an attempt or due work, or was not to
+    /// be sent to.
+    pub frontier: u64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum AttemptState {
+    /// The endpoint answered with a 2xx status.
+    Succeeded = 0,
+    /// It failed and another attempt is due.
+    Retrying = 1,
+    /// It failed and was the last of the schedule: the delivery is dead, kept, and can be resent.
+    Exhausted = 2,
+    /// It failed and none follows: a resend by hand, or the endpoint is gone or disabled.
+    Failed = 3,
+}
+
+impl AttemptState {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Succeeded),
+            1 => Some(Self::Retrying),
+            2 => Some(Self::Exhausted),
+            3 => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    /// Whether the endpoint took the message.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Succeeded)
+    }
+}
+
+/// Why an attempt was made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Trigger {
+    /// By the schedule.
+    Scheduled = 0,
+    /// By somebody's resend; it is not retried.
+    Manual = 1,
+}
+
+/// One attempt to deliver a message to an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// The message.
+    pub message: MessageId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// From 1, counted per message and endpoint.
+    pub number: u32,
+    /// When it began.
+    pub at: UnixMillis,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// The HTTP status; 0 where there was no complete response head.
+    pub status_code: u16,
+    /// The beginning of the response body, or what went wrong; empty where not asked for.
+    pub response: Vec<u8>,
+    /// The URL it went to.
+    pub url: String,
+    /// How it ended.
+    pub state: AttemptState,
+    /// Why it was made.
+    pub trigger: Trigger,
+}
+
+/// What kind of work is due.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum WorkKind {
+    /// A webhook delivery: the key is the endpoint, the subject the message.
+    Delivery = 1,
+}
+
+/// The identity of a unit of due work: repeating an insert with it changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct WorkId {
+    /// What kind.
+    pub kind: WorkKind,
+    /// What it is about: for a delivery, the message.
+    pub subject: Id,
+    /// Whom it contends with: for a delivery, the endpoint.
+    pub key: Id,
+    /// Told apart from the scheduled one: a resend by hand is work of its own.
+    pub trigger: Trigger,
+}
+
+impl WorkId {
+    /// The scheduled or resent delivery of `message` to `endpoint`.
+    #[must_use]
+    pub const fn delivery(message: MessageId, endpoint: EndpointId, trigger: Trigger) -> Self {
+        Self { kind: WorkKind::Delivery, subject: message.0, key: endpoint.0, trigger }
+    }
+}
+
+/// Work that is to be done at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DueWork {
+    /// Its identity.
+    pub id: WorkId,
+    /// Who owns the tenant.
+    pub org: Org,
+    /// Whose work it is.
+    pub tenant: AppId,
+    /// Not before this.
+    pub due_at: UnixMillis,
+    /// Lower goes first among what is due for one key.
+    pub priority: u8,
+    /// How often it has been tried.
+    pub tries: u32,
+}
+
+/// Deliveries of an endpoint by state.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct EndpointStats {
+    /// Took the message.
+    pub succeeded: u64,
+    /// Another attempt is due.
+    pub pending: u64,
+    /// Being sent for the first time.
+    pub sending: u64,
+    /// Failed for good.
+    pub failed: u64,
+}
+
+/// How the delivery of a message to an endpoint stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeliveryState {
+    /// Taken.
+    Succeeded,
+    /// Another attempt is due then.
+    Pending {
+        /// When.
+        due_at: UnixMillis,
+    },
+    /// Not tried yet.
+    Sending,
+    /// Failed for good.
+    Failed,
+}
