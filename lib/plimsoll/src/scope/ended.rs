@@ -1,0 +1,25 @@
+//! Why a scope ended before its work did.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why a scope ended before its work did.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The deadline passed.
+    DeadlinePassed,
+    /// The scope, or one around it, was cancelled.
+    Cancelled,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeadlinePassed => "the scope's deadline passed",
+            Self::Cancelled => "the scope was cancelled",
+        })
+    }
+}
+
+impl Error for Ended {}
