@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What every Plimsoll system shares: configuration, auth, admission, errors, telemetry,
+//! listening, drain.
+//!
+//! It knows the library and nothing of stores or engines. A system composes its router from
+//! [`auth::require`] and [`admission`], answers with [`error::ApiError`], declares its settings as
+//! a table of [`config::Setting`]; the host in `cli` listens, drains and shows the numbers.
+
+mod answer;
+pub mod auth;
+pub mod error;
+pub mod secret;
+mod token;
