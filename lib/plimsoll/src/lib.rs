@@ -28,10 +28,15 @@
 
 pub mod clock;
 mod invalid;
+pub mod limiter;
 mod name;
 mod outcome;
 pub mod registry;
 mod rejected;
+pub mod scope;
+pub mod semaphore;
+mod sync;
+mod waiters;
 
 pub use invalid::Invalid;
 pub use name::Name;

@@ -1,0 +1,69 @@
+//! What every limiter can do, for code that is written over any of them.
+
+use crate::{Rejected, clock};
+
+/// A bound that admits or refuses: a semaphore, a rate, a breaker, or one of your own.
+///
+/// This is what [`keyed::Keyed`](crate::keyed::Keyed) keeps one of per key. An implementor is a
+/// **handle**: cloning it is cheap and all clones share one state (an `Arc` inside).
+///
+/// ```
+/// use plimsoll::limiter::Limiter;
+/// use plimsoll::semaphore::Semaphore;
+///
+/// fn admit<L: Limiter>(limiter: &L) -> Option<L::Permit> {
+///     limiter.try_acquire_owned().ok()
+/// }
+/// let semaphore = Semaphore::new(1)?;
+/// let permit = admit(&semaphore);
+/// assert!(permit.is_some() && admit(&semaphore).is_none());
+/// # Ok::<(), plimsoll::Invalid>(())
+/// ```
+pub trait Limiter: Clone + Send + Sync + 'static {
+    /// Proof of admission, which gives its place back by `Drop`; `()` where there is nothing to
+    /// give back.
+    ///
+    /// A permit that gives something back must hold a handle of its limiter, so that
+    /// [`is_forgettable`](Self::is_forgettable) sees it.
+    type Permit: Send + 'static;
+
+    /// Admits or refuses, without waiting, for a caller that has read the clock already.
+    ///
+    /// It is called under a lock when the limiter is [keyed](crate::keyed): it must not block, nor
+    /// call back into what holds it.
+    ///
+    /// # Errors
+    /// When it does not admit.
+    fn try_acquire_owned_at(&self, now: clock::Instant) -> Result<Self::Permit, Rejected>;
+
+    /// Admits or refuses, without waiting.
+    ///
+    /// # Errors
+    /// When it does not admit.
+    fn try_acquire_owned(&self) -> Result<Self::Permit, Rejected> {
+        self.try_acquire_owned_at(clock::now())
+    }
+
+    /// True when forgetting this limiter and making it anew would change no decision: it is as it
+    /// was made, nothing is in use, nobody waits, nothing was learned or spent that still counts,
+    /// its settings are those it was built with, **and no other handle of it exists**.
+    ///
+    /// A keyed limiter asks this of its own handle, under the lock by which alone new handles are
+    /// made; it drops the key when the answer is true. A second handle somewhere (a clone, a permit,
+    /// a waiter) could still change the state, so that the answer must be false while there is one:
+    /// compare `Arc::strong_count` with 1, then `fence(Acquire)`, then look at the state. When in
+    /// doubt the answer is false.
+    fn is_forgettable(&self, now: clock::Instant) -> bool;
+}
+
+/// A limiter for which waiting makes sense.
+pub trait Waiting: Limiter {
+    /// Waits until it is admitted.
+    ///
+    /// # Errors
+    /// When waiting would never end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line and passes on what it was already given.
+    fn acquire_owned(&self) -> impl Future<Output = Result<Self::Permit, Rejected>> + Send;
+}

@@ -1,0 +1,334 @@
+//! The semaphore as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use super::builder::Builder;
+use super::permit::{OwnedPermit, Permit};
+use super::state::State;
+use super::wait::Wait;
+use crate::limiter::{Limiter, Waiting};
+use crate::registry::{Bound, Snapshot};
+use crate::{Invalid, Name, Reason, Rejected, clock};
+
+/// At most so many permits at once; a cheap handle, whose clones share one state.
+///
+/// See the [module](self) for which call to use, for fairness and for its one trap.
+#[derive(Clone)]
+pub struct Semaphore(pub(super) Arc<State>);
+
+/// Making, seeing and resizing.
+impl Semaphore {
+    /// A semaphore without a name that nobody sees in the [registry](crate::registry): a value of a
+    /// [keyed](crate::keyed) limiter, or a part of another bound. Use [`builder`](Self::builder) for
+    /// one of its own.
+    ///
+    /// # Errors
+    /// When `limit` is zero or above 4,398,046,511,103.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(16)?;
+    /// assert_eq!(semaphore.limit(), 16);
+    /// assert!(Semaphore::new(0).is_err());
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn new(limit: u64) -> Result<Self, Invalid> {
+        State::check(Name::UNNAMED, limit)?;
+        Ok(Self(Arc::new(State::new(Name::UNNAMED, limit, None))))
+    }
+
+    /// Begins a semaphore that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let uploads = Semaphore::builder("semaphore-doc").limit(16).build()?;
+    /// assert_eq!(uploads.name().as_str(), "semaphore-doc");
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// The limit in force.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.0.limit()
+    }
+
+    /// How many permits are out; above the limit only after a shrink, by what was out already.
+    #[must_use]
+    pub fn in_use(&self) -> u64 {
+        self.0.in_use()
+    }
+
+    /// How many permits are free. While somebody waits they are theirs.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.0.available()
+    }
+
+    /// How many callers wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting()
+    }
+
+    /// The numbers as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// Changes the limit, for all clones and while permits are out.
+    ///
+    /// Growing admits waiters at once. Shrinking takes nothing back: when more is in use than the
+    /// new limit, nobody is admitted until enough was released. A waiter that asks for more than
+    /// the new limit is refused at once with [`Reason::TooLarge`].
+    ///
+    /// # Errors
+    /// When `limit` is zero or above 4,398,046,511,103; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(2)?;
+    /// let both = semaphore.try_acquire_many(2)?;
+    /// semaphore.resize(1)?;
+    /// assert_eq!((semaphore.in_use(), semaphore.limit()), (2, 1));
+    /// drop(both);
+    /// assert_eq!(semaphore.available(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resize(&self, limit: u64) -> Result<(), Invalid> {
+        self.0.resize(limit)
+    }
+}
+
+/// Without waiting.
+impl Semaphore {
+    /// One permit, now.
+    ///
+    /// # Errors
+    /// [`Reason::Full`] when none is free, or when somebody waits for it already.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.try_acquire()?;
+    /// assert_eq!(semaphore.try_acquire().unwrap_err().reason(), Reason::Full);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        if self.0.try_take(1) { Ok(Permit::new(&self.0, 1)) } else { Err(self.0.refuse_for(Reason::Full)) }
+    }
+
+    /// `permits` permits, now, all or none. Asking for none is always admitted and takes nothing.
+    ///
+    /// # Errors
+    /// [`Reason::Full`] when not so many are free, or when somebody waits; [`Reason::TooLarge`] when
+    /// there are not so many at all.
+    #[inline]
+    pub fn try_acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
+        if permits == 0 || self.0.try_take(permits) {
+            Ok(Permit::new(&self.0, permits))
+        } else {
+            Err(self.0.refuse(permits))
+        }
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// As [`try_acquire_many`](Self::try_acquire_many), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`try_acquire_many`](Self::try_acquire_many).
+    pub fn try_acquire_many_owned(&self, permits: u64) -> Result<OwnedPermit, Rejected> {
+        self.try_acquire_many(permits).map(|permit| self.own(permit))
+    }
+}
+
+/// Waiting.
+impl Semaphore {
+    /// One permit, when it is this caller's turn. It cannot fail: a limit is never below one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; a permit that was already granted to it passes to the
+    /// next in line. The place in the line is lost.
+    ///
+    /// # Fairness
+    /// First come, first served, from the first poll on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), plimsoll::Invalid> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(4)?;
+    /// let permit = semaphore.acquire().await;
+    /// assert_eq!(semaphore.in_use(), 1);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
+    pub async fn acquire(&self) -> Permit<'_> {
+        if !self.0.try_take(1) {
+            let Ok(()) = Wait::new(&self.0, 1).await else {
+                unreachable!("a semaphore's limit is never below one");
+            };
+        }
+        Permit::new(&self.0, 1)
+    }
+
+    /// `permits` permits at once, when it is this caller's turn. Asking for none is admitted at once.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`], at once, when there are not so many permits at all, or no longer are
+    /// after a [`resize`](Self::resize).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire): those who come after this caller wait, even if they ask for
+    /// less, so that it gets what it asks for as soon as enough was released.
+    pub async fn acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
+        if permits != 0
+            && !self.0.try_take(permits)
+            && let Err(reason) = Wait::new(&self.0, permits).await
+        {
+            return Err(self.0.refuse_for(reason));
+        }
+        Ok(Permit::new(&self.0, permits))
+    }
+
+    /// `permits` permits at once, if it is this caller's turn `within` that time.
+    ///
+    /// # Errors
+    /// [`Reason::WaitTimedOut`] when it was not; [`Reason::TooLarge`] as
+    /// [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    /// When it has to wait outside of a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.acquire().await;
+    /// let late = semaphore.acquire_within(1, Duration::from_millis(1)).await.unwrap_err();
+    /// assert_eq!(late.reason(), Reason::WaitTimedOut);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
+    pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit<'_>, Rejected> {
+        if permits != 0 && !self.0.try_take(permits) {
+            if permits > self.limit() {
+                return Err(self.0.refuse_for(Reason::TooLarge));
+            }
+            let turn = tokio::time::timeout(within, Wait::new(&self.0, permits)).await;
+            if let Err(reason) = turn.unwrap_or(Err(Reason::WaitTimedOut)) {
+                return Err(self.0.refuse_for(reason));
+            }
+        }
+        Ok(Permit::new(&self.0, permits))
+    }
+
+    /// As [`acquire`](Self::acquire), for a permit to move into a task.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_owned(&self) -> OwnedPermit {
+        self.own(self.acquire().await)
+    }
+
+    /// As [`acquire_many`](Self::acquire_many), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire_many`](Self::acquire_many).
+    pub async fn acquire_many_owned(&self, permits: u64) -> Result<OwnedPermit, Rejected> {
+        Ok(self.own(self.acquire_many(permits).await?))
+    }
+
+    /// As [`acquire_within`](Self::acquire_within), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`acquire_within`](Self::acquire_within).
+    ///
+    /// # Panics
+    /// As [`acquire_within`](Self::acquire_within).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire_many`](Self::acquire_many).
+    pub async fn acquire_within_owned(
+        &self,
+        permits: u64,
+        within: Duration,
+    ) -> Result<OwnedPermit, Rejected> {
+        Ok(self.own(self.acquire_within(permits, within).await?))
+    }
+
+    fn own(&self, permit: Permit<'_>) -> OwnedPermit {
+        OwnedPermit::new(self.clone(), permit.into_permits())
+    }
+}
+
+impl Limiter for Semaphore {
+    type Permit = OwnedPermit;
+
+    fn try_acquire_owned_at(&self, _now: clock::Instant) -> Result<OwnedPermit, Rejected> {
+        self.try_acquire_owned()
+    }
+
+    fn is_forgettable(&self, _now: clock::Instant) -> bool {
+        if Arc::strong_count(&self.0) != 1 {
+            return false;
+        }
+        // Whoever held the other handles released them: see what they did before.
+        fence(Ordering::Acquire);
+        self.0.is_as_built()
+    }
+}
+
+impl Waiting for Semaphore {
+    async fn acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        Ok(Self::acquire_owned(self).await)
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
