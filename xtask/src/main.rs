@@ -1,2 +1,79 @@
-//! Placeholder.
-fn main() {}
+//! The chores of this repository: `cargo xtask test` checks all that CI checks.
+
+mod border;
+mod command;
+mod counts;
+mod imports;
+mod licences;
+mod modules;
+mod python;
+mod report;
+mod steps;
+mod table;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test                      everything, stops at the first step that fails
+  cargo xtask test --keep-going         everything, tells all that fails
+  cargo xtask test --only border        one step, with the steps it needs
+  cargo xtask test --only clippy,tests
+  cargo xtask list                      the steps, and the command behind each
+
+What a step printed is kept in target/xtask/STEP.log. Where CI=true is set, as CI services do,
+no step may be skipped and every step is run even when one failed.";
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check all that CI checks: format, lints, tests, docs, borders, the end-to-end tests
+    #[command(after_help = EXAMPLES)]
+    Test(Test),
+    /// List the steps of `test`
+    List,
+}
+
+#[derive(Args)]
+struct Test {
+    /// Run only these steps, and what they need; `cargo xtask list` names them
+    #[arg(long, value_name = "STEP", value_delimiter = ',', value_parser = steps::names())]
+    only: Vec<String>,
+    /// Go on with the other steps when one failed [always in CI]
+    #[arg(long)]
+    keep_going: bool,
+    /// Count a step that had to be skipped as failed [always in CI]
+    #[arg(long)]
+    no_skip: bool,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().chore {
+        Chore::List => {
+            steps::list();
+            ExitCode::SUCCESS
+        }
+        Chore::Test(Test { only, keep_going, no_skip }) => {
+            let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+            let plan = steps::Plan { only, keep_going: keep_going || ci, no_skip: no_skip || ci };
+            match steps::run(&plan) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => {
+                    eprintln!("xtask: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}
