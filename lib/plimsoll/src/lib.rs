@@ -26,6 +26,7 @@
 //! not admitted and why. Nothing here needs closing: a limiter's `acquire` never fails because
 //! somebody closed it. Handles are cheap to clone and all clones share one state.
 
+pub mod breaker;
 pub mod clock;
 mod invalid;
 pub mod limiter;
@@ -37,6 +38,7 @@ pub mod scope;
 pub mod semaphore;
 mod sync;
 mod waiters;
+mod window;
 
 pub use invalid::Invalid;
 pub use name::Name;

@@ -1,0 +1,55 @@
+//! Making a breaker that can be seen.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use super::handle::{Inner, Observer};
+use super::{Breaker, Policy, Transition};
+use crate::{Invalid, Name, registry};
+
+/// Builds a [`Breaker`] with a name; made by [`Breaker::builder`].
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    policy: Policy,
+    observer: Option<Observer>,
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), policy: Policy::ratio(0.5), observer: None }
+    }
+
+    /// When it opens, for how long, and what closes it. Default: `Policy::ratio(0.5)`.
+    pub const fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Calls `observer` at every change of state, on the task that caused it and outside of any
+    /// lock. It should be short: a call waits for it.
+    pub fn on_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Makes the breaker and puts it into the [registry](crate::registry).
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, or a field of the policy is out of its
+    /// range.
+    pub fn build(self) -> Result<Breaker, Invalid> {
+        let name = Name::new(&self.name)?;
+        self.policy.check(name)?;
+        Ok(Breaker(Arc::new_cyclic(|inner: &Weak<Inner>| {
+            Inner::new(name, self.policy, self.observer, Some(registry::register(inner.clone())))
+        })))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, policy, .. } = self;
+        f.debug_struct("Builder").field("name", name).field("policy", policy).finish_non_exhaustive()
+    }
+}

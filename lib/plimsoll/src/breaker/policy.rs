@@ -1,0 +1,178 @@
+//! When a breaker opens, for how long, and what closes it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::{Invalid, Name};
+
+const DURATION: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+
+/// When a breaker opens, for how long, and what closes it again.
+///
+/// It is checked where it is used: by [`Breaker::new`](super::Breaker::new) and
+/// [`Builder::build`](super::Builder::build).
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::breaker::Policy;
+/// // Open at 50 % failures, or when 90 % take 2 s or longer, of at least 20 calls in 10 s; stay
+/// // open 5 s, then 10, 20, 40, and 60 s from then on; close after 3 good probes.
+/// let policy = Policy::ratio(0.5)
+///     .calls_min(20)
+///     .window(Duration::from_secs(10))
+///     .slow_call(Duration::from_secs(2), 0.9)
+///     .open_for(Duration::from_secs(5))
+///     .open_for_max(Duration::from_secs(60))
+///     .probes_max(3);
+/// ```
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[must_use = "a policy does nothing until a breaker is built with it"]
+pub struct Policy {
+    failure_ratio: f64,
+    calls_min: u32,
+    window: Duration,
+    open_for: Duration,
+    open_for_max: Option<Duration>,
+    probes_max: u32,
+    slow: Option<Slow>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Slow {
+    from: Duration,
+    ratio: f64,
+}
+
+/// How the calls in the window went.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Totals {
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    pub(super) slow: u64,
+}
+
+impl Policy {
+    /// Opens when this share of the calls in the window failed: above 0, at most 1.
+    pub const fn ratio(failure_ratio: f64) -> Self {
+        Self {
+            failure_ratio,
+            calls_min: 20,
+            window: Duration::from_secs(10),
+            open_for: Duration::from_secs(5),
+            open_for_max: None,
+            probes_max: 3,
+            slow: None,
+        }
+    }
+
+    /// Judges only when the window holds at least this many calls: 1 to 1,000,000. Default 20.
+    pub const fn calls_min(mut self, calls: u32) -> Self {
+        self.calls_min = calls;
+        self
+    }
+
+    /// How far back calls count, in steps of a tenth: 1 ms to a day. Default 10 s.
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// How long it stays open before it lets probes through: 1 ms to a day. Default 5 s.
+    pub const fn open_for(mut self, open_for: Duration) -> Self {
+        self.open_for = open_for;
+        self
+    }
+
+    /// Doubles the time it stays open each time that a probe fails, up to this: at least
+    /// [`open_for`](Self::open_for), at most a day. By default it stays the same.
+    pub const fn open_for_max(mut self, open_for_max: Duration) -> Self {
+        self.open_for_max = Some(open_for_max);
+        self
+    }
+
+    /// How many probes a half-open breaker lets through; when all succeed it closes: 1 to 10,000.
+    /// Default 3.
+    pub const fn probes_max(mut self, probes: u32) -> Self {
+        self.probes_max = probes;
+        self
+    }
+
+    /// Counts a call that took `from` or longer as slow (1 ms to a day), and opens when this share
+    /// of the calls was slow (above 0, at most 1). A slow probe counts as failed. Off by default.
+    pub const fn slow_call(mut self, from: Duration, ratio: f64) -> Self {
+        self.slow = Some(Slow { from, ratio });
+        self
+    }
+
+    pub(super) fn check(&self, name: Name) -> Result<(), Invalid> {
+        check_ratio(name, "ratio", self.failure_ratio)?;
+        if !(1..=1_000_000).contains(&self.calls_min) {
+            return Err(Invalid::new(name, "calls_min", self.calls_min, "1 to 1,000,000"));
+        }
+        check_duration(name, "window", self.window)?;
+        check_duration(name, "open_for", self.open_for)?;
+        if let Some(max) = self.open_for_max {
+            check_duration(name, "open_for_max", max)?;
+            if max < self.open_for {
+                let value = format_args!("{max:?}");
+                return Err(Invalid::new(name, "open_for_max", value, "at least open_for"));
+            }
+        }
+        if !(1..=10_000).contains(&self.probes_max) {
+            return Err(Invalid::new(name, "probes_max", self.probes_max, "1 to 10,000"));
+        }
+        if let Some(slow) = self.slow {
+            check_duration(name, "slow_call from", slow.from)?;
+            check_ratio(name, "slow_call ratio", slow.ratio)?;
+        }
+        Ok(())
+    }
+
+    pub(super) const fn window_span(&self) -> Duration {
+        self.window
+    }
+
+    pub(super) const fn probes(&self) -> u32 {
+        self.probes_max
+    }
+
+    pub(super) const fn times_calls(&self) -> bool {
+        self.slow.is_some()
+    }
+
+    pub(super) fn is_slow(&self, took: Duration) -> bool {
+        self.slow.is_some_and(|slow| took >= slow.from)
+    }
+
+    /// Whether calls that went like this open a closed breaker.
+    pub(super) fn trips(&self, totals: Totals) -> bool {
+        let Totals { calls, failures, slow } = totals;
+        if calls < u64::from(self.calls_min) {
+            return false;
+        }
+        // A quotient is rounded once, as the constant was: 3 of 30 is 0.1, where 0.1 * 30 is not 3.
+        let share = |part: u64| part as f64 / calls as f64;
+        share(failures) >= self.failure_ratio || self.slow.is_some_and(|limit| share(slow) >= limit.ratio)
+    }
+
+    /// How long it stays open after probes failed `reopened` times in a row.
+    pub(super) fn open_time(&self, reopened: u32) -> Duration {
+        let max = self.open_for_max.unwrap_or(self.open_for);
+        let factor = 1u32.checked_shl(reopened).unwrap_or(u32::MAX);
+        self.open_for.saturating_mul(factor).min(max)
+    }
+}
+
+fn check_ratio(name: Name, field: &'static str, ratio: f64) -> Result<(), Invalid> {
+    if ratio > 0.0 && ratio <= 1.0 {
+        return Ok(());
+    }
+    Err(Invalid::new(name, field, ratio, "above 0, at most 1"))
+}
+
+fn check_duration(name: Name, field: &'static str, value: Duration) -> Result<(), Invalid> {
+    if DURATION.contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::new(name, field, format_args!("{value:?}"), "1 ms to a day"))
+}
