@@ -5,6 +5,7 @@
 //! [`auth::require`] and [`admission`], answers with [`error::ApiError`], declares its settings as
 //! a table of [`config::Setting`]; the host in `cli` listens, drains and shows the numbers.
 
+pub mod admission;
 mod answer;
 pub mod auth;
 pub mod error;
