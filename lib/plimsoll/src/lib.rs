@@ -34,6 +34,7 @@ mod name;
 mod outcome;
 pub mod registry;
 mod rejected;
+pub mod retry;
 pub mod scope;
 pub mod semaphore;
 mod sync;

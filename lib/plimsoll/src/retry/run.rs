@@ -1,0 +1,122 @@
+//! Running an operation by a policy.
+
+use std::time::Duration;
+
+use super::{Decision, Error, Policy, Retryable, Stop};
+use crate::scope;
+
+/// A [`Policy`] with a closure that says what is worth another try; made by
+/// [`Policy::retry_if`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is run until `run` is called"]
+pub struct Classified<C> {
+    policy: Policy,
+    classify: C,
+}
+
+impl Policy {
+    /// Runs `operation` until it succeeds, or until the policy says that it is not tried again;
+    /// the error itself says whether it is worth it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the last error and why there was no other attempt;
+    /// [`Error::Invalid`], before anything is tried, when the policy fails its
+    /// [`check`](Policy::check).
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the attempt that runs, or ends the wait; no other attempt is made.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// use plimsoll::retry::Policy;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let limiter = RateLimiter::new(Quota::per_second(1_000))?;
+    /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(5);
+    /// for _ in 0..3 {
+    ///     // A `Rejected` knows when it is worth another try.
+    ///     policy.run(|| async { limiter.try_acquire() }).await.expect("admitted by and by");
+    /// }
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub async fn run<F, Fut, T, E>(&self, operation: F) -> Result<T, Error<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Retryable,
+    {
+        self.run_by(&E::decision, operation).await
+    }
+
+    async fn run_by<C, F, Fut, T, E>(&self, classify: &C, mut operation: F) -> Result<T, Error<E>>
+    where
+        C: Fn(&E) -> Decision,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.check().map_err(Error::Invalid)?;
+        if let Some(budget) = self.shared_budget() {
+            budget.record_call();
+        }
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let last = match operation().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match self.wait_after(attempts, classify(&last)) {
+                Ok(delay) => tokio::time::sleep(delay).await,
+                Err(stop) => return Err(Error::Failed { last, attempts, stop }),
+            }
+        }
+    }
+
+    /// How long to wait before the next attempt, which is then paid for; or why there is none.
+    fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
+        let asked = match decision {
+            Decision::GiveUp => return Err(Stop::NotRetryable),
+            Decision::Retry => Duration::ZERO,
+            Decision::RetryAfter(asked) => asked,
+        };
+        let max = self.longest_retry_after();
+        let Some(delay) = self.delay(attempts, fastrand::f64()) else { return Err(Stop::AttemptsUsed) };
+        if asked > max {
+            return Err(Stop::RetryAfterTooLong { asked, max });
+        }
+        // On top of what was asked for: all who were told the same must not return together.
+        let delay = asked.saturating_add(delay);
+        let remaining = scope::inherited().and_then(|scope| scope.remaining());
+        if let Some(remaining) = remaining.filter(|remaining| delay >= *remaining) {
+            return Err(Stop::DeadlineTooNear { delay, remaining });
+        }
+        // Last, so that only a retry that is made is paid for.
+        match self.shared_budget() {
+            Some(budget) => budget.try_spend().map(|()| delay).map_err(Stop::BudgetSpent),
+            None => Ok(delay),
+        }
+    }
+}
+
+impl<C> Classified<C> {
+    pub(super) const fn new(policy: Policy, classify: C) -> Self {
+        Self { policy, classify }
+    }
+
+    /// Runs `operation` until it succeeds, or until the policy says that it is not tried again.
+    ///
+    /// # Errors
+    /// As [`Policy::run`].
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the attempt that runs, or ends the wait; no other attempt is made.
+    pub async fn run<F, Fut, T, E>(&self, operation: F) -> Result<T, Error<E>>
+    where
+        C: Fn(&E) -> Decision,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.policy.run_by(&self.classify, operation).await
+    }
+}
