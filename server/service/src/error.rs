@@ -155,6 +155,7 @@ impl ApiError {
 
     /// The body it answers with.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it never does")]
     pub fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct Plain<'a> {

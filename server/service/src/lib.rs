@@ -8,6 +8,7 @@
 pub mod admission;
 mod answer;
 pub mod auth;
+pub mod config;
 pub mod error;
 pub mod secret;
 mod token;

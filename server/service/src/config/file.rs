@@ -1,0 +1,88 @@
+//! The TOML file, as keys with their line.
+
+use toml::de::{DeTable, DeValue};
+
+use super::value::Raw;
+
+/// How deep tables may be within tables: `[hooks]` is one.
+const DEPTH_MAX: usize = 4;
+
+/// One `key = value` of a file.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Line {
+    pub(super) key: String,
+    pub(super) value: Raw,
+    pub(super) number: usize,
+}
+
+/// Reads the text of a file; the error says the line.
+pub(super) fn read(text: &str) -> Result<Vec<Line>, String> {
+    let table = DeTable::parse(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let mut lines = Vec::new();
+    flatten(table.get_ref(), "", text, DEPTH_MAX, &mut lines);
+    Ok(lines)
+}
+
+fn flatten(table: &DeTable<'_>, prefix: &str, text: &str, depth: usize, lines: &mut Vec<Line>) {
+    for (name, value) in table {
+        let key = format!("{prefix}{}", name.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) if depth > 0 => {
+                flatten(inner, &format!("{key}."), text, depth - 1, lines);
+            }
+            value => {
+                let before = &text.as_bytes()[..name.span().start.min(text.len())];
+                let number = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                lines.push(Line { key, value: raw(value), number });
+            }
+        }
+    }
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Raw::Other("number that is too large"), Raw::Integer),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or(Raw::Other("number that cannot be read"), Raw::Float)
+        }
+        DeValue::Boolean(value) => Raw::Boolean(*value),
+        DeValue::Datetime(_) => Raw::Other("date"),
+        // Lists of lists are no value of ours: what is in them does not matter.
+        DeValue::Array(items) => Raw::List(
+            items
+                .iter()
+                .map(|item| match item.get_ref() {
+                    DeValue::Array(_) => Raw::Other("list"),
+                    item => raw(item),
+                })
+                .collect(),
+        ),
+        DeValue::Table(_) => Raw::Other("table"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_joined_by_dots_and_know_their_line() {
+        let text = "data = \"/x\"\n\n[hooks]\n# more\nconcurrency = 1_000\nlist = [1, \"a\", true]\n";
+        let lines = read(text).unwrap();
+        let found: Vec<_> = lines.iter().map(|line| (line.key.as_str(), line.number)).collect();
+        assert_eq!(found, [("data", 1), ("hooks.concurrency", 5), ("hooks.list", 6)]);
+        assert_eq!(lines[1].value, Raw::Integer(1_000));
+        let list = vec![Raw::Integer(1), Raw::Text("a".into()), Raw::Boolean(true)];
+        assert_eq!(lines[2].value, Raw::List(list));
+        assert_eq!(read("hooks.concurrency = 0x10").unwrap()[0].value, Raw::Integer(16));
+    }
+
+    #[test]
+    fn what_is_not_toml_is_refused_with_its_line() {
+        let error = read("a = 1\nb = = 2\n").unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(read("a = 1\na = 2").is_err());
+    }
+}

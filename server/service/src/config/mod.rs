@@ -1,0 +1,37 @@
+//! Settings: declared in tables, read from defaults, a TOML file, the environment and flags, in that
+//! order, each value knowing where it came from.
+//!
+//! A system declares a `const` table of [`Setting`]s; the host [loads](Resolved::load) all tables
+//! at once, so that a key that nobody declared is refused wherever it comes from. All that is wrong
+//! is told at once, each with the key, the value, its source and what is allowed.
+//!
+//! ```
+//! use plimsoll_service::config::{Inputs, Kind, Resolved, Setting};
+//!
+//! const SETTINGS: &[Setting] = &[Setting {
+//!     key: "gate.attempt_timeout_ms",
+//!     default: Some("15000"),
+//!     kind: Kind::Milliseconds { min: 100, max: 120_000 },
+//!     help: "How long an attempt may take.",
+//!     secret: false,
+//! }];
+//! let environment = vec![("PLIMSOLL_GATE_ATTEMPT_TIMEOUT_MS".into(), "2000".into())];
+//! let resolved = Resolved::load(&[SETTINGS], Inputs { environment, ..Inputs::default() })?;
+//! assert_eq!(resolved.duration("gate.attempt_timeout_ms").as_secs(), 2);
+//! # Ok::<(), plimsoll_service::config::ConfigError>(())
+//! ```
+
+mod error;
+mod file;
+mod load;
+mod nearest;
+mod resolved;
+mod setting;
+mod show;
+mod value;
+
+pub use error::ConfigError;
+pub use load::{File, Inputs};
+pub use resolved::{Entry, Resolved, Source};
+pub use setting::{Kind, Setting};
+pub use value::Value;

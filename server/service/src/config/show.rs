@@ -1,0 +1,104 @@
+//! The settings as an operator reads them.
+
+use serde_json::json;
+
+use super::resolved::{Entry, Resolved};
+use super::value::Value;
+
+/// What stands for a secret that is set.
+const HIDDEN: &str = "(hidden)";
+/// What stands for a setting that is absent.
+const ABSENT: &str = "-";
+
+impl Resolved {
+    /// A line for each setting: key, value, source, help; secrets hidden.
+    #[must_use]
+    pub fn to_table(&self) -> String {
+        let mut rows = vec![["KEY", "VALUE", "SOURCE", "WHAT IT DOES"].map(String::from)];
+        rows.extend(self.entries().iter().map(|entry| {
+            [entry.setting.key.into(), shown(entry), entry.source.to_string(), entry.setting.help.into()]
+        }));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (first, second, third) = (width(0), width(1), width(2));
+        rows.iter()
+            .map(|[key, value, source, help]| {
+                format!("{key:first$}  {value:second$}  {source:third$}  {help}\n")
+            })
+            .collect()
+    }
+
+    /// An object: for each key its value, source, help and what is allowed; secrets hidden.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let settings = self.entries().iter().map(|entry| {
+            let value = match &entry.value {
+                Value::Absent => json!(null),
+                _ if entry.setting.secret => json!(HIDDEN),
+                Value::Integer(number) => json!(number),
+                Value::Number(number) => json!(number),
+                Value::Boolean(value) => json!(value),
+                Value::Integers(items) => json!(items),
+                Value::Texts(items) => json!(items),
+                Value::Networks(items) => json!(items.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                value @ (Value::Text(_) | Value::Address(_) | Value::Path(_)) => json!(value.to_string()),
+            };
+            let about = json!({
+                "value": value,
+                "source": entry.source.to_string(),
+                "help": entry.setting.help,
+                "allowed": entry.setting.kind.to_string(),
+                "environment": entry.setting.environment(),
+            });
+            (entry.setting.key.to_owned(), about)
+        });
+        serde_json::Value::Object(settings.collect())
+    }
+}
+
+fn shown(entry: &Entry) -> String {
+    match &entry.value {
+        Value::Absent => ABSENT.into(),
+        _ if entry.setting.secret => HIDDEN.into(),
+        value => match value.to_string() {
+            empty if empty.is_empty() => ABSENT.into(),
+            shown => shown,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Inputs, Kind, Resolved, Setting};
+
+    const TABLE: &[Setting] = &[
+        Setting {
+            key: "a",
+            default: Some("7"),
+            kind: Kind::Integer { min: 0, max: 9 },
+            help: "One.",
+            secret: false,
+        },
+        Setting { key: "token", default: None, kind: Kind::Text, help: "Two.", secret: true },
+    ];
+
+    fn resolved(token: &str) -> Resolved {
+        let flags = vec![("token".into(), token.into(), "--set".into())];
+        Resolved::load(&[TABLE], Inputs { flags, ..Inputs::default() }).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_hides_secrets() {
+        let expected = "KEY    VALUE     SOURCE      WHAT IT DOES\n\
+                        a      7         default     One.\n\
+                        token  (hidden)  flag --set  Two.\n";
+        assert_eq!(resolved("hunter2").to_table(), expected);
+    }
+
+    #[test]
+    fn json_tells_the_value_in_its_own_type_and_hides_secrets() {
+        let json = resolved("hunter2").to_json();
+        assert_eq!((&json["a"]["value"], &json["token"]["value"]), (&7.into(), &"(hidden)".into()));
+        assert_eq!(json["a"]["environment"], "PLIMSOLL_A");
+        assert!(resolved("").to_json()["token"]["value"].is_null());
+    }
+}
