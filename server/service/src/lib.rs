@@ -11,4 +11,5 @@ pub mod auth;
 pub mod config;
 pub mod error;
 pub mod secret;
+pub mod settings;
 mod token;

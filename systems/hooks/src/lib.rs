@@ -13,5 +13,6 @@ mod api;
 mod core;
 mod dispatch;
 mod routing;
+pub mod settings;
 
 pub use crate::core::{Hooks, StartError};

@@ -1,0 +1,134 @@
+//! What an operator can set of the server itself.
+
+use crate::config::{Kind, Setting};
+
+/// The table of the server's settings: where it is, whom it admits, how it drains.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "data",
+        "./plimsoll-data",
+        Kind::Path,
+        "The directory that keeps everything: the store, the signing secret, the admin token.",
+    ),
+    setting("listen", "127.0.0.1:8071", Kind::Address, "Where the API listens; port 0 takes a free one."),
+    setting(
+        "admin",
+        "127.0.0.1:8072",
+        Kind::Address,
+        "Where /metrics, /health, /ready and /debug listen; port 0 takes a free one.",
+    ),
+    optional_secret(
+        "admin_token",
+        Kind::Text,
+        "The bearer token of /debug; when absent one is made in the file admin.token of the data directory.",
+    ),
+    optional(
+        "allow_private",
+        Kind::NetworkList { items_max: 64 },
+        "Private networks that may be delivered to, such as 10.0.0.0/8; others are refused.",
+    ),
+    setting(
+        "log",
+        "info",
+        Kind::Text,
+        "What is logged: error, warn, info, debug or trace, or by module: info,plimsoll_hooks=debug.",
+    ),
+    setting(
+        "drain_seconds",
+        "25",
+        Kind::Seconds { min: 0, max: 3_600 },
+        "How long what runs may go on after SIGTERM; what is left then stays in the store.",
+    ),
+    setting(
+        "http.connections",
+        "4096",
+        Kind::Integer { min: 1, max: 1 << 20 },
+        "How many connections the API holds at once; less where the system allows fewer descriptors.",
+    ),
+    setting(
+        "http.head_timeout_ms",
+        "30000",
+        Kind::Milliseconds { min: 100, max: 600_000 },
+        "How long a connection may take to send the whole head of its next request, idling included.",
+    ),
+    setting(
+        "http.head_bytes_max",
+        "32768",
+        Kind::Integer { min: 8_192, max: 1 << 20 },
+        "How large the head of a request may be.",
+    ),
+    setting(
+        "admission.requests",
+        "1024",
+        Kind::Integer { min: 1, max: 1 << 20 },
+        "How many requests run at once in all; one more is answered 503.",
+    ),
+    setting(
+        "admission.bytes",
+        "134217728",
+        Kind::Integer { min: 1 << 20, max: 64 << 30 },
+        "How many bytes of request bodies are in memory at once; more is answered 503.",
+    ),
+    setting(
+        "admission.body_timeout_ms",
+        "30000",
+        Kind::Milliseconds { min: 100, max: 600_000 },
+        "How long the body of a request may take to arrive; longer is answered 408.",
+    ),
+    setting(
+        "tenant.requests",
+        "256",
+        Kind::Integer { min: 1, max: 1 << 20 },
+        "How many requests of one organisation run at once; one more is answered 429.",
+    ),
+    optional(
+        "tenant.requests_per_second",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "How many requests a second one organisation may make; more is answered 429.",
+    ),
+    setting(
+        "tenant.burst",
+        "100",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "How many requests an organisation may make at once before its rate is felt.",
+    ),
+    setting(
+        "tenant.tenants_max",
+        "100000",
+        Kind::Integer { min: 1, max: 10_000_000 },
+        "How many organisations are kept track of at once.",
+    ),
+];
+
+const fn setting(key: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { key, default: Some(default), kind, help, secret: false }
+}
+
+const fn optional(key: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { key, default: None, kind, help, secret: false }
+}
+
+const fn optional_secret(key: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { key, default: None, kind, help, secret: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Inputs, Resolved};
+
+    #[test]
+    fn every_default_is_allowed_and_every_sentence_ends() {
+        let resolved = Resolved::load(&[SETTINGS], Inputs::default()).unwrap();
+        assert_eq!(resolved.address("listen").port(), 8071);
+        assert!(SETTINGS.iter().all(|setting| setting.help.ends_with('.')));
+    }
+
+    #[test]
+    fn the_servers_names_are_those_of_the_handbook() {
+        let names: Vec<String> = SETTINGS.iter().map(Setting::environment).collect();
+        for name in ["PLIMSOLL_DATA", "PLIMSOLL_LISTEN", "PLIMSOLL_ALLOW_PRIVATE", "PLIMSOLL_LOG"] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+    }
+}
