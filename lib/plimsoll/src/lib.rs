@@ -32,6 +32,7 @@ mod invalid;
 pub mod limiter;
 mod name;
 mod outcome;
+pub mod rate;
 pub mod registry;
 mod rejected;
 pub mod retry;

@@ -1,0 +1,43 @@
+//! Making a rate limiter that can be seen.
+
+use std::sync::Arc;
+
+use super::handle::RateLimiter;
+use super::quota::Quota;
+use super::state::State;
+use crate::{Invalid, Name, registry};
+
+/// Builds a [`RateLimiter`] with a name; made by [`RateLimiter::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    quota: Option<Quota>,
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), quota: None }
+    }
+
+    /// The rate and the burst. There is no default.
+    pub const fn quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
+    /// Makes the limiter and puts it into the [registry](crate::registry).
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, or the quota was not set or is out of its
+    /// range: at least one token per period, at most one per nanosecond, a burst of at least one.
+    pub fn build(self) -> Result<RateLimiter, Invalid> {
+        let name = Name::new(&self.name)?;
+        let allowed = "a rate, Quota::none() or Quota::unlimited()";
+        let quota = self.quota.ok_or_else(|| Invalid::new(name, "quota", "not set", allowed))?;
+        quota.check(name)?;
+        Ok(RateLimiter(Arc::new_cyclic(|state: &std::sync::Weak<State>| {
+            State::new(name, quota, Some(registry::register(state.clone())))
+        })))
+    }
+}

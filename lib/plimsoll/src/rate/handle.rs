@@ -1,0 +1,334 @@
+//! The rate limiter as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use super::builder::Builder;
+use super::line::Turn;
+use super::quota::Quota;
+use super::reservation::Reservation;
+use super::state::State;
+use super::wait::{Failed, wait};
+use crate::clock::{self, Instant};
+use crate::limiter::{Limiter, Waiting};
+use crate::registry::{Bound, Snapshot};
+use crate::{Invalid, Name, Rejected};
+
+/// At most so many in a time; a cheap handle, whose clones share one state.
+///
+/// See the [module](self) for which call to use, for exactness and fairness.
+#[derive(Clone)]
+pub struct RateLimiter(pub(super) Arc<State>);
+
+/// Making, seeing and changing.
+impl RateLimiter {
+    /// A limiter without a name that nobody sees in the [registry](crate::registry): a value of a
+    /// [keyed](crate::keyed) limiter, or a part of another bound. Use [`builder`](Self::builder) for
+    /// one of its own. It begins with its burst unspent.
+    ///
+    /// # Errors
+    /// When the quota is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// assert!(RateLimiter::new(Quota::per_second(100)).is_ok());
+    /// assert!(RateLimiter::new(Quota::per_second(0)).is_err());
+    /// let closed = RateLimiter::new(Quota::none())?;
+    /// assert!(closed.try_acquire().is_err());
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn new(quota: Quota) -> Result<Self, Invalid> {
+        quota.check(Name::UNNAMED)?;
+        Ok(Self(Arc::new(State::new(Name::UNNAMED, quota, None))))
+    }
+
+    /// Begins a limiter that an operator sees under `name`.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        let turn = Turn::begin(&self.0);
+        let quota = turn.quota();
+        turn.end();
+        quota
+    }
+
+    /// How many tokens could be taken at once, now; those who wait have them first.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.0.available(clock::now())
+    }
+
+    /// How many callers wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting()
+    }
+
+    /// The numbers as they are now: the limit is the burst, in use is what of it is spent.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// Changes rate and burst, for all clones.
+    ///
+    /// What is spent stays spent: with 15 of a burst of 20 spent, a new burst of 30 leaves 15, and one
+    /// of 10 leaves none until 5 have come back at the new rate. Waiters keep their order and wait
+    /// for the new rate; one that asks for more than the new burst is refused with
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge). Times that were already promised by
+    /// [`reserve`](Self::reserve) are kept.
+    ///
+    /// # Errors
+    /// When the quota is out of its range; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_hour(20))?;
+    /// limiter.try_acquire_many(15)?;
+    /// limiter.set_quota(Quota::per_hour(30))?;
+    /// assert_eq!(limiter.available(), 15);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_quota(&self, quota: Quota) -> Result<(), Invalid> {
+        let mut turn = Turn::begin(&self.0);
+        let changed = turn.set_quota(quota, clock::now());
+        turn.end();
+        changed
+    }
+}
+
+/// Without waiting.
+impl RateLimiter {
+    /// One token, now.
+    ///
+    /// # Errors
+    /// [`Reason::RateExceeded`](crate::Reason::RateExceeded) with the time to wait, which is exact
+    /// for a caller that is alone; [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is
+    /// [`Quota::none`].
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), Rejected> {
+        self.try_acquire_many_at(1, clock::now())
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller that has read the clock already.
+    ///
+    /// A clock that steps back gives nobody anything.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
+    pub fn try_acquire_at(&self, now: Instant) -> Result<(), Rejected> {
+        self.try_acquire_many_at(1, now)
+    }
+
+    /// `tokens` tokens, now, all or none. Asking for none is always admitted.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire), and [`Reason::TooLarge`](crate::Reason::TooLarge) for
+    /// more than the burst.
+    #[inline]
+    pub fn try_acquire_many(&self, tokens: u64) -> Result<(), Rejected> {
+        self.try_acquire_many_at(tokens, clock::now())
+    }
+
+    /// As [`try_acquire_many`](Self::try_acquire_many), for a caller that has read the clock already.
+    ///
+    /// # Errors
+    /// As [`try_acquire_many`](Self::try_acquire_many).
+    #[inline]
+    pub fn try_acquire_many_at(&self, tokens: u64, now: Instant) -> Result<(), Rejected> {
+        if tokens == 0 {
+            return Ok(());
+        }
+        match self.0.try_take(tokens, now) {
+            Ok(_) => {
+                self.0.admit();
+                Ok(())
+            }
+            Err(short) => Err(self.0.refuse(&short)),
+        }
+    }
+
+    /// One token, spent now, to be used after a delay that is told.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is [`Quota::none`].
+    ///
+    /// # Fairness
+    /// Behind everybody who waits. It fixes the time of each of them: should one leave then, its
+    /// time is no longer given to those behind it.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_second(10).burst(1))?;
+    /// assert!(limiter.reserve()?.delay().is_zero());
+    /// let delay = limiter.reserve()?.delay().as_millis();
+    /// assert!((90..=100).contains(&delay));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(&self) -> Result<Reservation, Rejected> {
+        self.reserve_many(1)
+    }
+
+    /// `tokens` tokens, spent now, to be used after a delay that is told.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge) for more than the burst.
+    ///
+    /// # Fairness
+    /// As [`reserve`](Self::reserve).
+    pub fn reserve_many(&self, tokens: u64) -> Result<Reservation, Rejected> {
+        let now = clock::now();
+        let mut turn = Turn::begin(&self.0);
+        let reserved = turn.reserve(tokens, now);
+        turn.end();
+        match reserved {
+            Ok((charge, at)) => {
+                self.0.admit();
+                Ok(Reservation::new(self.clone(), charge, now, at))
+            }
+            Err(short) => Err(self.0.refuse(&short)),
+        }
+    }
+}
+
+/// Waiting.
+impl RateLimiter {
+    /// One token, when it is this caller's turn.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is, or becomes,
+    /// [`Quota::none`]: waiting would not end.
+    ///
+    /// # Panics
+    /// When it has to wait outside of a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line and spends nothing; those behind move up. The place is
+    /// lost.
+    ///
+    /// # Fairness
+    /// First come, first served, from the first poll on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_second(1_000).burst(1))?;
+    /// for _ in 0..3 {
+    ///     limiter.acquire().await?; // the second and the third wait a millisecond each
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn acquire(&self) -> Result<(), Rejected> {
+        self.acquire_many(1).await
+    }
+
+    /// `tokens` tokens at once, when it is this caller's turn. Asking for none is admitted at once.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), and at once for more than the burst.
+    ///
+    /// # Panics
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire): those who come later wait, even if they ask for less.
+    pub async fn acquire_many(&self, tokens: u64) -> Result<(), Rejected> {
+        if tokens == 0 || self.take(tokens, clock::now()) {
+            return Ok(());
+        }
+        self.wait(tokens, Instant::from_nanos(u64::MAX)).await
+    }
+
+    /// `tokens` tokens at once, if it is this caller's turn `within` that time.
+    ///
+    /// # Errors
+    /// At once when it can be seen that the turn would come too late, with
+    /// [`Reason::RateExceeded`](crate::Reason::RateExceeded); with
+    /// [`Reason::WaitTimedOut`](crate::Reason::WaitTimedOut) when it came to be too late (the quota
+    /// was lowered); otherwise as [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire_many`](Self::acquire_many).
+    pub async fn acquire_within(&self, tokens: u64, within: Duration) -> Result<(), Rejected> {
+        let now = clock::now();
+        if tokens == 0 || self.take(tokens, now) {
+            return Ok(());
+        }
+        match tokio::time::timeout(within, self.wait(tokens, now + within)).await {
+            Ok(waited) => waited,
+            Err(_) => Err(self.0.refuse_late()),
+        }
+    }
+
+    /// Takes and counts, or does nothing.
+    #[inline]
+    fn take(&self, tokens: u64, now: Instant) -> bool {
+        let taken = self.0.try_take(tokens, now).is_ok();
+        if taken {
+            self.0.admit();
+        }
+        taken
+    }
+
+    async fn wait(&self, tokens: u64, by: Instant) -> Result<(), Rejected> {
+        match wait(&self.0, tokens, by).await {
+            Ok(()) => {
+                self.0.admit();
+                Ok(())
+            }
+            Err(Failed::Short(short)) => Err(self.0.refuse(&short)),
+            Err(Failed::TooLarge) => Err(self.0.refuse_too_large()),
+        }
+    }
+}
+
+impl Limiter for RateLimiter {
+    type Permit = ();
+
+    fn try_acquire_owned_at(&self, now: Instant) -> Result<(), Rejected> {
+        self.try_acquire_at(now)
+    }
+
+    fn is_forgettable(&self, now: Instant) -> bool {
+        if Arc::strong_count(&self.0) != 1 {
+            return false;
+        }
+        // Whoever held the other handles released them: see what they did before.
+        fence(Ordering::Acquire);
+        self.0.is_as_built(now)
+    }
+}
+
+impl Waiting for RateLimiter {
+    async fn acquire_owned(&self) -> Result<(), Rejected> {
+        self.acquire().await
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

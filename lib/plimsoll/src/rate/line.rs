@@ -1,0 +1,365 @@
+//! What is done under the lock: waiting, reserving, giving back, and changing the quota.
+//!
+//! # Invariants
+//! - A [`Turn`] holds the lock and has set the word's locked bit, so that it alone changes the word:
+//!   it works on a copy and stores it when it [ends](Turn::end). The bit stays set exactly while
+//!   somebody is in the line.
+//! - Nobody in the line asks for more than the burst: that is refused on the way in, and by a
+//!   change of quota.
+//! - Everybody in the line has a timer for the time at which they are served at the latest, and the
+//!   first one has it for the time at which they are served. Whoever wakes serves all who are due,
+//!   so that a waiter that nobody polls takes its turn from those behind it, but does not stop them.
+//!
+//! # Lock order
+//! One lock; wakers are woken after it.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use super::gcra::{ARRIVAL_MAX, Gcra};
+use super::quota::Quota;
+use super::state::{Charge, Short, State, exceeded};
+use super::word::Word;
+use crate::Invalid;
+use crate::clock::Instant;
+use crate::sync::{MutexGuard, Ordering, lock};
+use crate::waiters::{Ticket, Waiters};
+
+/// How late a waiter can come and still be served as if it had been on time: tokio's timer is up to
+/// a millisecond late, and the task has to be polled.
+const LATE_MAX: Duration = Duration::from_millis(2);
+/// The least time to wait when the clock and the timer disagree.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
+pub(super) struct Line {
+    waiters: Waiters<Waiter>,
+    /// What they ask for together.
+    tokens: u64,
+    /// The latest arrival time that somebody was promised.
+    promised: u64,
+    quota: Quota,
+    /// The most that was spent at once under earlier quotas.
+    high_water: u64,
+}
+
+struct Waiter {
+    tokens: u64,
+    entered: Instant,
+    wakes_at: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    Waiting(Waker),
+    /// Charged, to be used from `at` on.
+    Granted {
+        at: Instant,
+        charge: Charge,
+    },
+    /// A change of quota made it larger than the burst.
+    TooLarge,
+}
+
+/// What became of the wish to wait.
+pub(super) enum Enrolled {
+    Admitted,
+    Queued { ticket: Ticket, until: Instant },
+    Short(Short),
+}
+
+/// What a look at one's place in the line says.
+pub(super) enum Place {
+    Served,
+    TooLarge,
+    Wait { until: Instant },
+}
+
+impl Line {
+    pub(super) const fn new(quota: Quota) -> Self {
+        Self { waiters: Waiters::new(), tokens: 0, promised: 0, quota, high_water: 0 }
+    }
+}
+
+/// The lock, and the word with it.
+pub(super) struct Turn<'a> {
+    state: &'a State,
+    line: MutexGuard<'a, Line>,
+    word: Word,
+    gcra: Gcra,
+    /// Woken after the lock; at most one for each waiter.
+    wakes: Vec<Waker>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn begin(state: &'a State) -> Self {
+        let line = lock(&state.line);
+        let word = Word(state.word.fetch_or(Word::LOCKED, Ordering::AcqRel) | Word::LOCKED);
+        Self { state, line, word, gcra: state.settings.load(), wakes: Vec::new() }
+    }
+
+    /// Lets the others in again, and wakes whoever got an answer.
+    pub(super) fn end(mut self) {
+        let queued = self.line.waiters.queued() as u64;
+        if queued > 0 {
+            let end = self.last_arrival(self.gcra.units(Instant::default()), 1);
+            let ready = self.gcra.instant(end.saturating_sub(self.gcra.tolerance()));
+            self.state.line_ends.store(ready.as_nanos(), Ordering::Relaxed);
+        }
+        self.state.waiting.store(queued, Ordering::Relaxed);
+        let word = if queued == 0 { self.word.unlocked() } else { self.word };
+        self.state.word.store(word.0, Ordering::Release);
+        drop(self.line);
+        for waker in self.wakes.drain(..) {
+            waker.wake();
+        }
+    }
+
+    pub(super) const fn gcra(&self) -> Gcra {
+        self.gcra
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        self.line.quota
+    }
+
+    pub(super) fn high_water_before(&self) -> u64 {
+        self.line.high_water
+    }
+
+    pub(super) fn available(&self, now: Instant) -> u64 {
+        if self.gcra.admits_everything() {
+            return u64::MAX;
+        }
+        self.gcra.burst.saturating_sub(self.gcra.spent(self.word.arrival(), self.gcra.units(now)))
+    }
+
+    /// Takes `tokens` for somebody who does not wait.
+    pub(super) fn try_take(&mut self, tokens: u64, now: Instant) -> Result<Charge, Short> {
+        let Gcra { burst, .. } = self.gcra;
+        if tokens > burst {
+            return Err(Short::TooLarge { burst });
+        }
+        let units = self.gcra.units(now);
+        if self.line.waiters.queued() > 0 {
+            let ready = self.last_arrival(units, tokens).saturating_sub(self.gcra.tolerance());
+            return Err(Short::Behind { burst, after: self.gcra.instant(ready) - now });
+        }
+        if self.gcra.admits_everything() {
+            return Ok(Charge { tokens: 0, end: 0, changes: self.word.changes() });
+        }
+        match self.gcra.take(self.word.arrival(), units, units, tokens) {
+            Ok(end) => Ok(self.charge(end, units, tokens)),
+            Err(ready) => Err(exceeded(&self.gcra, self.word, ready, now)),
+        }
+    }
+
+    /// Admits, or goes to the end of the line; not when it would be served after `by`.
+    pub(super) fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled {
+        self.serve(now);
+        let after = match self.try_take(tokens, now) {
+            Ok(_) => return Enrolled::Admitted,
+            Err(short @ Short::TooLarge { .. }) => return Enrolled::Short(short),
+            Err(Short::Exceeded { after, .. } | Short::Behind { after, .. }) => after,
+        };
+        let until = now + after;
+        if until > by {
+            let burst = self.gcra.burst;
+            return Enrolled::Short(Short::Behind { burst, after });
+        }
+        let stage = Stage::Waiting(waker);
+        let ticket = self.line.waiters.push(Waiter { tokens, entered: now, wakes_at: until, stage });
+        self.line.tokens = self.line.tokens.saturating_add(tokens);
+        Enrolled::Queued { ticket, until }
+    }
+
+    /// Serves whoever is due, and looks whether that is the owner of `ticket`.
+    pub(super) fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place {
+        let next = self.serve(now);
+        let Some(place) = ticket.as_ref() else { unreachable!("a waiter was polled after it was served") };
+        let waiter = self.line.waiters.get_mut(place);
+        match &mut waiter.stage {
+            Stage::Granted { at, .. } if *at > now => return Place::Wait { until: *at },
+            Stage::Waiting(known) => {
+                known.clone_from(waker);
+                if waiter.wakes_at <= now {
+                    // Somebody before it is not polled: it serves them in their stead.
+                    waiter.wakes_at = next.unwrap_or(now).max(now + TIMER_STEP);
+                }
+                return Place::Wait { until: waiter.wakes_at };
+            }
+            Stage::Granted { .. } | Stage::TooLarge => {}
+        }
+        match ticket.take().map(|ticket| self.line.waiters.remove(ticket).0.stage) {
+            Some(Stage::Granted { .. }) => Place::Served,
+            _ => Place::TooLarge,
+        }
+    }
+
+    /// Leaves the line; what was charged already is given back as far as possible.
+    pub(super) fn leave(&mut self, ticket: Ticket, now: Instant) {
+        let (waiter, queued) = self.line.waiters.remove(ticket);
+        if queued {
+            self.line.tokens = self.line.tokens.saturating_sub(waiter.tokens);
+        }
+        if let Stage::Granted { charge, .. } = waiter.stage {
+            self.refund(charge, now);
+        }
+        self.serve(now);
+    }
+
+    /// Gives back a charge, and serves whoever is due because of it.
+    pub(super) fn give_back(&mut self, charge: Charge, now: Instant) {
+        self.refund(charge, now);
+        self.serve(now);
+    }
+
+    /// Gives back what is still ahead of now, unless somebody was promised a later time on top of it.
+    fn refund(&mut self, charge: Charge, now: Instant) {
+        if charge.changes != self.word.changes() || self.line.promised > charge.end {
+            return;
+        }
+        let back = self.gcra.refund(charge.end, self.gcra.units(now), charge.tokens);
+        self.word = self.word.with_arrival(self.word.arrival().saturating_sub(back));
+        if self.line.promised == charge.end {
+            self.line.promised = charge.end.saturating_sub(self.gcra.cost(charge.tokens));
+        }
+    }
+
+    /// Takes `tokens` for later: everybody in the line is promised their time, and then this caller.
+    pub(super) fn reserve(&mut self, tokens: u64, now: Instant) -> Result<(Charge, Instant), Short> {
+        if tokens == 0 {
+            return Ok((Charge { tokens, end: 0, changes: self.word.changes() }, now));
+        }
+        self.serve(now);
+        self.promise_all(now);
+        let ready = match self.try_take(tokens, now) {
+            Ok(charge) => return Ok((charge, now)),
+            Err(Short::Exceeded { .. }) => self.gcra.units(now),
+            Err(short) => return Err(short),
+        };
+        let end = self.last_arrival(ready, tokens);
+        if end > ARRIVAL_MAX {
+            let after = self.gcra.instant(ARRIVAL_MAX) - now;
+            return Err(Short::Exceeded { burst: self.gcra.burst, spent: self.gcra.burst, after });
+        }
+        Ok(self.promise(end, tokens))
+    }
+
+    /// Changes the quota; as many tokens are spent afterwards as before.
+    pub(super) fn set_quota(&mut self, quota: Quota, now: Instant) -> Result<(), Invalid> {
+        quota.check(self.state.name())?;
+        let before = self.gcra;
+        let gcra = Gcra::new(quota, Some(before));
+        let arrival = gcra.convert(&before, self.word.arrival(), now);
+        self.line.high_water =
+            self.line.high_water.max(self.state.take_high_water(&before).min(before.burst));
+        self.line.quota = quota;
+        self.line.promised = if self.line.promised > before.units(now) { arrival } else { 0 };
+        self.word = self.word.changed().with_arrival(arrival);
+        self.gcra = gcra;
+        self.state.settings.store(&gcra);
+        self.rearm(now);
+        self.serve(now);
+        Ok(())
+    }
+
+    /// After a change of quota: refuses those who have become too large, and wakes the others to set
+    /// their timers anew.
+    fn rearm(&mut self, now: Instant) {
+        let (gcra, mut end) = (self.gcra, self.word.arrival().max(self.gcra.units(now)));
+        let (mut tokens, wakes) = (0_u64, &mut self.wakes);
+        self.line.waiters.call_unless(|waiter| {
+            if waiter.tokens > gcra.burst {
+                if let Stage::Waiting(waker) = std::mem::replace(&mut waiter.stage, Stage::TooLarge) {
+                    wakes.push(waker);
+                }
+                return false;
+            }
+            tokens = tokens.saturating_add(waiter.tokens);
+            if !gcra.admits_everything() {
+                end = end.saturating_add(gcra.cost(waiter.tokens)).min(ARRIVAL_MAX);
+                waiter.wakes_at = gcra.instant(end.saturating_sub(gcra.tolerance()));
+            }
+            if let Stage::Waiting(waker) = &waiter.stage {
+                wakes.push(waker.clone());
+            }
+            true
+        });
+        self.line.tokens = tokens;
+    }
+
+    /// Grants to the first for as long as they are due; says when the next one is.
+    fn serve(&mut self, now: Instant) -> Option<Instant> {
+        let (gcra, units) = (self.gcra, self.gcra.units(now));
+        let on_time = units.saturating_sub(gcra.span(LATE_MAX));
+        while let Some(first) = self.line.waiters.first_mut() {
+            if gcra.admits_everything() {
+                let charge = Charge { tokens: 0, end: 0, changes: self.word.changes() };
+                self.grant(charge, now);
+                continue;
+            }
+            let tokens = first.tokens;
+            let from = gcra.units(first.entered).max(on_time).min(units);
+            match gcra.take(self.word.arrival(), from, units, tokens) {
+                Ok(end) => {
+                    let charge = self.charge(end, units, tokens);
+                    self.grant(charge, now);
+                }
+                Err(ready) => {
+                    let at = gcra.instant(ready);
+                    let late = std::mem::replace(&mut first.wakes_at, at) > at;
+                    if late && let Stage::Waiting(waker) = &first.stage {
+                        // Somebody before it left: its timer is too late now.
+                        self.wakes.push(waker.clone());
+                    }
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// Promises their time to all in the line.
+    fn promise_all(&mut self, now: Instant) {
+        let units = self.gcra.units(now);
+        while let Some(first) = self.line.waiters.first_mut() {
+            let tokens = first.tokens;
+            let end = (self.word.arrival().max(units) + self.gcra.cost(tokens)).min(ARRIVAL_MAX);
+            let (charge, at) = self.promise(end, tokens);
+            self.grant(charge, at);
+        }
+    }
+
+    fn promise(&mut self, end: u64, tokens: u64) -> (Charge, Instant) {
+        self.word = self.word.with_arrival(end);
+        self.line.promised = end;
+        let at = self.gcra.instant(end.saturating_sub(self.gcra.tolerance()));
+        (Charge { tokens, end, changes: self.word.changes() }, at)
+    }
+
+    fn charge(&mut self, end: u64, units: u64, tokens: u64) -> Charge {
+        self.word = self.word.with_arrival(end);
+        self.state.note_ahead(end.saturating_sub(units));
+        Charge { tokens, end, changes: self.word.changes() }
+    }
+
+    /// Takes the first out of the line, charged.
+    fn grant(&mut self, charge: Charge, at: Instant) {
+        if let Some(first) = self.line.waiters.first_mut() {
+            let tokens = first.tokens;
+            if let Stage::Waiting(waker) = std::mem::replace(&mut first.stage, Stage::Granted { at, charge })
+            {
+                self.wakes.push(waker);
+            }
+            self.line.waiters.call_first();
+            self.line.tokens = self.line.tokens.saturating_sub(tokens);
+        }
+    }
+
+    /// The arrival time after everybody in the line, and then `tokens` more, were charged.
+    fn last_arrival(&self, units: u64, tokens: u64) -> u64 {
+        let tokens = self.line.tokens.saturating_add(tokens);
+        let cost = self.gcra.interval.saturating_mul(tokens).min(ARRIVAL_MAX);
+        self.word.arrival().max(units) + cost
+    }
+}

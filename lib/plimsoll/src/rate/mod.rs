@@ -1,0 +1,68 @@
+//! At most so many a second: a token bucket, exact in burst and rate, first come first served.
+//!
+//! ```
+//! use plimsoll::rate::{Quota, RateLimiter};
+//!
+//! // 100 a second in the long run, at most 2 at once.
+//! let sms = RateLimiter::builder("sms").quota(Quota::per_second(100).burst(2)).build()?;
+//! sms.try_acquire()?;
+//! sms.try_acquire()?;
+//! let refused = sms.try_acquire().unwrap_err();
+//! assert!(refused.retry_after().unwrap() <= std::time::Duration::from_millis(10));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which call?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | an answer now | [`try_acquire`](RateLimiter::try_acquire) |
+//! | to wait for your turn | [`acquire`](RateLimiter::acquire) |
+//! | to wait, but only if it is soon | [`acquire_within`](RateLimiter::acquire_within) |
+//! | to be told when, and to do the waiting yourself | [`reserve`](RateLimiter::reserve) |
+//! | more than one token (bytes, messages) | the same with `_many` |
+//!
+//! Even spacing ("leaky bucket") is a burst of 1.
+//!
+//! # Exactness
+//!
+//! What is refused is not charged. The burst is exact, and so is
+//! [`retry_after`](crate::Rejected::retry_after): a caller that is alone succeeds after waiting just
+//! that long. The rate does not drift, also where it is not a whole number of nanoseconds (3 a
+//! second): time is scaled so that a token costs a whole number of units, once and for all, instead
+//! of rounding the time between tokens. Instants are rounded to the nanosecond.
+//!
+//! Waiting is as fine as tokio's timer, one millisecond. What falls due while the timer is late is
+//! not lost: waiters may come up to 2 ms late and in a bunch, and the long-run rate is kept also
+//! with a burst of 1 and a rate of 10,000 a second.
+//!
+//! # Fairness
+//!
+//! Waiters are served in the order of their first poll, each woken when its turn has come.
+//! [`try_acquire`](RateLimiter::try_acquire) does not pass them. A waiter is charged when its turn
+//! comes: one that leaves before gives those behind it its turn.
+//!
+//! # Compared to
+//!
+//! [`semaphore`](crate::semaphore) bounds how much runs *at once*, whatever its speed; a rate bounds
+//! how much *begins* in a time, whatever it leaves running. What protects a slow dependency is the
+//! first; what a contract or an upstream's quota asks for is the second.
+//!
+//! The algorithm is the generic cell rate algorithm (ITU-T I.371), in one atomic word.
+
+mod builder;
+mod gcra;
+mod handle;
+mod line;
+mod quota;
+mod reservation;
+mod state;
+#[cfg(test)]
+mod tests;
+mod wait;
+mod word;
+
+pub use builder::Builder;
+pub use handle::RateLimiter;
+pub use quota::Quota;
+pub use reservation::Reservation;

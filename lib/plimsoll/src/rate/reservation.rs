@@ -1,0 +1,62 @@
+//! A promise for later.
+
+use std::time::Duration;
+
+use super::handle::RateLimiter;
+use super::line::Turn;
+use super::state::Charge;
+use crate::clock::{self, Instant};
+
+/// Tokens that are the caller's from a certain time on; made by [`RateLimiter::reserve`].
+///
+/// They are spent already. Dropping the reservation keeps them spent (the caller went ahead);
+/// [`cancel`](Self::cancel) gives them back.
+#[derive(Debug)]
+#[must_use = "the tokens are spent, to be used after the delay or cancelled"]
+pub struct Reservation {
+    limiter: RateLimiter,
+    charge: Charge,
+    at: Instant,
+    delay: Duration,
+}
+
+impl Reservation {
+    pub(super) fn new(limiter: RateLimiter, charge: Charge, now: Instant, at: Instant) -> Self {
+        Self { limiter, charge, at, delay: at - now }
+    }
+
+    /// How long to wait, from when it was made; zero when the work may begin at once.
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// When the work may begin.
+    #[must_use]
+    pub const fn ready_at(&self) -> Instant {
+        self.at
+    }
+
+    /// Gives the tokens back, for work that is not done after all.
+    ///
+    /// What is given back is what cannot have been used by somebody else in the meantime: all of it
+    /// while the reservation lies ahead, less as time passes, and nothing when somebody was promised
+    /// a later time on top of this reservation, or the quota was changed.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_minute(1))?;
+    /// limiter.try_acquire()?;
+    /// let later = limiter.reserve()?;
+    /// assert!(later.delay().as_secs() >= 59);
+    /// later.cancel();
+    /// let again = limiter.reserve()?;
+    /// assert!(again.delay().as_secs() <= 60, "not 120");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cancel(self) {
+        let mut turn = Turn::begin(&self.limiter.0);
+        turn.give_back(self.charge, clock::now());
+        turn.end();
+    }
+}

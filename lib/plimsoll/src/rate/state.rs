@@ -1,0 +1,294 @@
+//! What all clones of a rate limiter share, and admission without waiting.
+//!
+//! # Invariants
+//! - Whoever exchanges the word outside of the lock has seen it without the locked bit, and the
+//!   settings of its era. The bit is set before anything is done under the lock, and stays set
+//!   while somebody waits; see [`line`](super::line).
+//! - What is refused changes no word.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::gcra::Gcra;
+use super::line::{Line, Turn};
+use super::quota::Quota;
+use super::word::Word;
+use crate::clock::{self, Instant};
+use crate::registry::{Bound, Kind, Registration, Snapshot};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::{Name, Reason, Rejected};
+
+pub(super) struct State {
+    pub(super) word: AtomicU64,
+    pub(super) settings: Settings,
+    admitted: AtomicU64,
+    rejected: AtomicU64,
+    /// The furthest that the arrival time was ever ahead of now under this quota, in units.
+    ahead_max: AtomicU64,
+    pub(super) waiting: AtomicU64,
+    /// When one more token could be had if everybody waits for theirs, in nanoseconds.
+    pub(super) line_ends: AtomicU64,
+    pub(super) line: Mutex<Line>,
+    built: Gcra,
+    name: Name,
+    _registration: Option<Registration>,
+}
+
+/// A [`Gcra`] that is read without a lock.
+pub(super) struct Settings {
+    interval: AtomicU64,
+    skew: AtomicU64,
+    stretch: AtomicU64,
+    burst: AtomicU64,
+}
+
+/// What was taken from the bucket, to be able to give it back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    pub(super) tokens: u64,
+    /// The arrival time that it made.
+    pub(super) end: u64,
+    /// Which quota it was computed for, modulo 8.
+    pub(super) changes: u64,
+}
+
+/// Why nothing was taken.
+pub(super) enum Short {
+    TooLarge {
+        burst: u64,
+    },
+    Exceeded {
+        burst: u64,
+        spent: u64,
+        after: Duration,
+    },
+    /// Others wait already; the wait is an estimate.
+    Behind {
+        burst: u64,
+        after: Duration,
+    },
+}
+
+impl Settings {
+    fn new(gcra: &Gcra) -> Self {
+        Self {
+            interval: AtomicU64::new(gcra.interval),
+            skew: AtomicU64::new(gcra.skew),
+            stretch: AtomicU64::new(gcra.stretch),
+            burst: AtomicU64::new(gcra.burst),
+        }
+    }
+
+    /// A whole one only when the word's era is the same before and after, or under the lock.
+    #[inline]
+    pub(super) fn load(&self) -> Gcra {
+        Gcra {
+            interval: self.interval.load(Ordering::Acquire),
+            skew: self.skew.load(Ordering::Acquire),
+            stretch: self.stretch.load(Ordering::Acquire),
+            burst: self.burst.load(Ordering::Acquire),
+        }
+    }
+
+    /// Release: whoever reads any of these has seen the locked bit that was set before.
+    pub(super) fn store(&self, gcra: &Gcra) {
+        self.interval.store(gcra.interval, Ordering::Release);
+        self.skew.store(gcra.skew, Ordering::Release);
+        self.stretch.store(gcra.stretch, Ordering::Release);
+        self.burst.store(gcra.burst, Ordering::Release);
+    }
+}
+
+impl State {
+    /// With a quota that was [checked](Quota::check).
+    pub(super) fn new(name: Name, quota: Quota, registration: Option<Registration>) -> Self {
+        let built = Gcra::new(quota, None);
+        Self {
+            word: AtomicU64::new(0),
+            settings: Settings::new(&built),
+            admitted: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            ahead_max: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            line_ends: AtomicU64::new(0),
+            line: Mutex::new(Line::new(quota)),
+            built,
+            name,
+            _registration: registration,
+        }
+    }
+
+    pub(super) const fn name(&self) -> Name {
+        self.name
+    }
+
+    pub(super) fn burst(&self) -> u64 {
+        self.settings.burst.load(Ordering::Acquire)
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Takes `tokens` (at least one) now, or nothing.
+    #[inline]
+    pub(super) fn try_take(&self, tokens: u64, now: Instant) -> Result<Charge, Short> {
+        let mut word = Word(self.word.load(Ordering::Acquire));
+        'era: loop {
+            if word.is_locked() {
+                return self.try_take_locked(tokens, now);
+            }
+            let gcra = self.settings.load();
+            let again = Word(self.word.load(Ordering::Acquire));
+            if again.era() != word.era() {
+                word = again;
+                continue;
+            }
+            word = again;
+            if tokens > gcra.burst {
+                return Err(Short::TooLarge { burst: gcra.burst });
+            }
+            let changes = word.changes();
+            if gcra.admits_everything() {
+                return Ok(Charge { tokens: 0, end: 0, changes });
+            }
+            let units = gcra.units(now);
+            loop {
+                let end = match gcra.take(word.arrival(), units, units, tokens) {
+                    Ok(end) => end,
+                    Err(ready) => return Err(exceeded(&gcra, word, ready, now)),
+                };
+                let next = word.with_arrival(end).0;
+                match self.word.compare_exchange_weak(word.0, next, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => {
+                        self.note_ahead(end.saturating_sub(units));
+                        return Ok(Charge { tokens, end, changes });
+                    }
+                    Err(found) => {
+                        let changed = Word(found).era() != word.era();
+                        word = Word(found);
+                        if changed {
+                            continue 'era;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn try_take_locked(&self, tokens: u64, now: Instant) -> Result<Charge, Short> {
+        if self.waiting() > 0 {
+            // Refused without the lock: a crowd that is refused must not slow down those who wait.
+            let burst = self.burst();
+            if tokens > burst {
+                return Err(Short::TooLarge { burst });
+            }
+            let more = self.settings.interval.load(Ordering::Acquire).saturating_mul(tokens - 1);
+            let ready = Instant::from_nanos(self.line_ends.load(Ordering::Relaxed).saturating_add(more));
+            return Err(Short::Behind { burst, after: ready - now });
+        }
+        let mut turn = Turn::begin(self);
+        let taken = turn.try_take(tokens, now);
+        turn.end();
+        taken
+    }
+
+    /// Counts an admission.
+    #[inline]
+    pub(super) fn admit(&self) {
+        // Relaxed, on the word's own cache line, which the exchange has just fetched. There is no
+        // room in the word: time takes it all.
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a refusal, and makes it.
+    pub(super) fn refuse(&self, short: &Short) -> Rejected {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.waiting();
+        match *short {
+            Short::TooLarge { burst } => {
+                Rejected::new(self.name, Reason::TooLarge).with_use(burst, 0, waiting)
+            }
+            Short::Exceeded { burst, spent, after } => Rejected::new(self.name, Reason::RateExceeded)
+                .with_use(burst, spent.min(burst), waiting)
+                .with_retry_after(after),
+            Short::Behind { burst, after } => Rejected::new(self.name, Reason::RateExceeded)
+                .with_use(burst, burst, waiting)
+                .with_retry_after(after),
+        }
+    }
+
+    /// Counts and refuses somebody who waited in vain.
+    pub(super) fn refuse_late(&self) -> Rejected {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        let burst = self.burst();
+        Rejected::new(self.name, Reason::WaitTimedOut).with_use(burst, burst, self.waiting())
+    }
+
+    /// Counts and refuses somebody who waited for what the quota no longer holds.
+    pub(super) fn refuse_too_large(&self) -> Rejected {
+        self.refuse(&Short::TooLarge { burst: self.burst() })
+    }
+
+    #[inline]
+    pub(super) fn note_ahead(&self, ahead: u64) {
+        if ahead > self.ahead_max.load(Ordering::Relaxed) {
+            self.ahead_max.fetch_max(ahead, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the record of one quota: the most that was spent at once, in tokens.
+    pub(super) fn take_high_water(&self, gcra: &Gcra) -> u64 {
+        self.ahead_max.swap(0, Ordering::Relaxed).div_ceil(gcra.interval)
+    }
+
+    /// How many tokens could be taken at once, now.
+    pub(super) fn available(&self, now: Instant) -> u64 {
+        let turn = Turn::begin(self);
+        let available = turn.available(now);
+        turn.end();
+        available
+    }
+
+    /// Full, nobody waits, and the quota as it was built.
+    pub(super) fn is_as_built(&self, now: Instant) -> bool {
+        let word = Word(self.word.load(Ordering::Acquire));
+        !word.is_locked() && self.settings.load() == self.built && word.arrival() <= self.built.units(now)
+    }
+}
+
+pub(super) fn exceeded(gcra: &Gcra, word: Word, ready: u64, now: Instant) -> Short {
+    let spent = gcra.spent(word.arrival(), gcra.units(now));
+    Short::Exceeded { burst: gcra.burst, spent, after: gcra.instant(ready) - now }
+}
+
+impl Bound for State {
+    fn snapshot(&self) -> Snapshot {
+        let turn = Turn::begin(self);
+        let (gcra, high_water, available) =
+            (turn.gcra(), turn.high_water_before(), turn.available(clock::now()));
+        turn.end();
+        let ahead = self.ahead_max.load(Ordering::Relaxed).div_ceil(gcra.interval).min(gcra.burst);
+        Snapshot {
+            limit: gcra.burst,
+            in_use: gcra.burst - available,
+            high_water: high_water.max(ahead),
+            waiting: self.waiting(),
+            admitted: self.admitted.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            details: vec![("interval_nanos", gcra.interval)],
+            ..Snapshot::new(self.name, Kind::Rate)
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("name", &self.name)
+            .field("burst", &self.burst())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
