@@ -28,6 +28,7 @@
 
 pub mod breaker;
 pub mod clock;
+pub mod group;
 mod invalid;
 pub mod limiter;
 mod name;
@@ -39,6 +40,7 @@ pub mod retry;
 pub mod scope;
 pub mod semaphore;
 mod sync;
+mod unwind;
 mod waiters;
 mod window;
 

@@ -1,0 +1,110 @@
+//! Why a group, or one child of it, failed.
+
+use std::error;
+use std::fmt;
+
+use crate::Rejected;
+use crate::scope::Ended;
+
+/// Why [`Group::join`](super::Group::join) has no values to return.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error<E> {
+    /// Children failed.
+    #[non_exhaustive]
+    Failed {
+        /// The error that came first.
+        first: E,
+        /// Those that came after it, oldest first: children that failed before they could be
+        /// cancelled, or all of them in a group that collects all.
+        rest: Vec<E>,
+    },
+    /// No child failed by itself, but one was ended by the scope it was spawned in.
+    ScopeEnded(Ended),
+    /// No child failed, but the group was cancelled before all had finished.
+    Cancelled,
+}
+
+/// Why one child has no value to return.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Failure<E> {
+    /// It failed.
+    Failed(E),
+    /// It was ended by the scope it was spawned in.
+    ScopeEnded(Ended),
+    /// It was cancelled with the group, before it had finished.
+    Cancelled,
+}
+
+/// A future that was not spawned, handed back, and why.
+pub struct Refused<F> {
+    /// The future, not yet polled.
+    pub future: F,
+    /// Why it was not spawned.
+    pub rejected: Rejected,
+}
+
+impl<E> Error<E> {
+    /// The error that came first, if a child failed by itself.
+    #[must_use]
+    pub fn into_first(self) -> Option<E> {
+        match self {
+            Self::Failed { first, .. } => Some(first),
+            Self::ScopeEnded(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { first, rest } if rest.is_empty() => first.fmt(f),
+            Self::Failed { first, rest } => write!(f, "{first} (and {} more failed)", rest.len()),
+            Self::ScopeEnded(ended) => ended.fmt(f),
+            Self::Cancelled => f.write_str("the group was cancelled"),
+        }
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Failed { first, .. } => first.source(),
+            Self::ScopeEnded(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::ScopeEnded(ended) => ended.fmt(f),
+            Self::Cancelled => f.write_str("cancelled with its group"),
+        }
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for Failure<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.source(),
+            Self::ScopeEnded(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("rejected", &self.rejected).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rejected.fmt(f)
+    }
+}
+
+impl<F> error::Error for Refused<F> {}

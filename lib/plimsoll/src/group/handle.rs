@@ -1,0 +1,261 @@
+//! The group itself.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime;
+
+use super::builder::check_limit;
+use super::child::Child;
+use super::state::{Membership, Place, Shared, Wanted};
+use super::{Builder, Ending, Error, Failure, Refused};
+use crate::scope::{inherited, within};
+use crate::{Invalid, Name, registry};
+
+/// Tasks that live and end together, at most so many at once; `O` is what a child returns.
+///
+/// A group is its children's owner, so it is not cloned. Dropping it aborts them: each is dropped
+/// at its next wake-up. If a child has panicked and the group was not joined, dropping the group
+/// resumes the panic (unless the thread is panicking already): none is ever swallowed.
+#[must_use = "dropping a group ends its children"]
+pub struct Group<O: Ending> {
+    shared: Arc<Shared<O>>,
+}
+
+/// Whether a child was started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Spawned {
+    /// It runs.
+    Started,
+    /// It was dropped unpolled: the group has failed or was cancelled, which `join` tells.
+    Ended,
+}
+
+impl Group<()> {
+    /// Begins a group with a name. What its children return is seen from the first that is
+    /// spawned.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+}
+
+impl<O: Ending> Group<O> {
+    /// A group of at most `limit` children at once that has no name and is not in the registry.
+    ///
+    /// # Errors
+    /// When the limit is not 1 to 16,777,216.
+    pub fn new(limit: usize) -> Result<Self, Invalid> {
+        check_limit(Name::UNNAMED, limit)?;
+        Ok(Self { shared: Arc::new(Shared::new(Name::UNNAMED, limit, false, None)) })
+    }
+
+    pub(super) fn registered(name: Name, limit: usize, collect_all: bool) -> Self {
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared<O>>| {
+            Shared::new(name, limit, collect_all, Some(registry::register(shared.clone())))
+        });
+        Self { shared }
+    }
+
+    /// Waits for a slot, then starts `future` as a task, in the current [scope](crate::scope).
+    ///
+    /// In a group that has failed or was cancelled the future is dropped and
+    /// [`Spawned::Ended`] returned at once, also when that happens while it waits: a loop of spawns
+    /// may run to its end and leave the error to [`join`](Self::join).
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the future, not started.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// use plimsoll::group::{Group, Spawned};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let mut group = Group::new(1)?;
+    /// assert_eq!(group.spawn(async { Err("disk full") }).await, Spawned::Started);
+    /// // Waits for the first to end; it fails, so this one is not started.
+    /// assert_eq!(group.spawn(async { Ok(7) }).await, Spawned::Ended);
+    /// assert_eq!(group.join().await.unwrap_err().into_first(), Some("disk full"));
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub async fn spawn<F>(&mut self, future: F) -> Spawned
+    where
+        F: Future<Output = O> + Send + 'static,
+    {
+        loop {
+            poll_fn(|cx| self.shared.poll_wanted(Wanted::Slot, cx)).await;
+            if self.shared.is_ended() {
+                return Spawned::Ended;
+            }
+            // There is one owner, so that the slot is still free.
+            if let Ok(place) = self.shared.reserve() {
+                self.start(place, future);
+                return Spawned::Started;
+            }
+        }
+    }
+
+    /// Starts `future` as a task if a slot is free.
+    ///
+    /// # Errors
+    /// Hands the future back: [`Reason::Full`](crate::Reason::Full) when every slot is in use, [`Reason::Draining`](crate::Reason::Draining) when
+    /// the group has failed or was cancelled.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn try_spawn<F>(&mut self, future: F) -> Result<(), Refused<F>>
+    where
+        F: Future<Output = O> + Send + 'static,
+    {
+        match self.shared.reserve() {
+            Ok(place) => {
+                self.start(place, future);
+                Ok(())
+            }
+            Err(rejected) => Err(Refused { future, rejected }),
+        }
+    }
+
+    fn start<F>(&self, place: Place, future: F)
+    where
+        F: Future<Output = O> + Send + 'static,
+    {
+        // From here on the slot is given back by whatever happens, a missing runtime included.
+        let membership = Membership::new(Arc::clone(&self.shared), place);
+        let child = Child::new(within(future, inherited(), None), membership);
+        let task = runtime::Handle::current().spawn(child);
+        self.shared.started(place, task.abort_handle());
+    }
+
+    /// Waits for every child, and returns their values in the order in which they were spawned.
+    ///
+    /// The group is as new afterwards. Children that are spawned while nobody joins are not lost:
+    /// their values are kept until somebody does (nothing is kept of values without size).
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the first error and those after it; [`Error::ScopeEnded`] or
+    /// [`Error::Cancelled`] when no child failed but some did not finish.
+    ///
+    /// # Panics
+    /// Resumes the first panic of a child, after every child has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; call it again. (The children end when the group is dropped, not when this
+    /// is.)
+    pub async fn join(&mut self) -> Result<Vec<O::Value>, Error<O::Error>> {
+        self.quiet().await;
+        self.resume_panic();
+        self.shared.join()
+    }
+
+    /// Waits for every child, and returns what became of each, in the order in which they were
+    /// spawned; mostly for groups that [collect all](Builder::collect_all).
+    ///
+    /// # Panics
+    /// Resumes the first panic of a child, after every child has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; call it again.
+    ///
+    /// ```
+    /// use plimsoll::group::{Failure, Group};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let mut group = Group::builder("parse").limit(2).collect_all().build()?;
+    /// for text in ["1", "x", "3"] {
+    ///     group.spawn(async move { text.parse::<u8>().map_err(|_| text) }).await;
+    /// }
+    /// assert_eq!(group.join_each().await, [Ok(1), Err(Failure::Failed("x")), Ok(3)]);
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub async fn join_each(&mut self) -> Vec<Result<O::Value, Failure<O::Error>>> {
+        self.quiet().await;
+        self.resume_panic();
+        self.shared.join_each()
+    }
+
+    /// Waits for the children for as long as `within`, then cancels those that still run, and
+    /// returns how many those were.
+    ///
+    /// It returns when every child has ended: one that blocks its thread holds it up. What became
+    /// of the children is for [`join`](Self::join) to tell.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; call it again.
+    pub async fn drain(&mut self, within: Duration) -> usize {
+        if tokio::time::timeout(within, self.quiet()).await.is_ok() {
+            return 0;
+        }
+        let left = self.shared.running();
+        self.cancel();
+        self.quiet().await;
+        left
+    }
+
+    /// Ends the group: the running children are dropped at their next wake-up and no other starts,
+    /// until the group is joined.
+    pub fn cancel(&self) {
+        self.shared.cancel();
+    }
+
+    /// How many children run.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.running()
+    }
+
+    /// Whether no child runs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many children may run at once.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.shared.limit
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.shared.name
+    }
+
+    async fn quiet(&mut self) {
+        poll_fn(|cx| self.shared.poll_wanted(Wanted::Quiet, cx)).await;
+    }
+
+    fn resume_panic(&self) {
+        if let Some(payload) = self.shared.take_panic() {
+            // The panic stands for all results: they go with it.
+            let _ = self.shared.join();
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl<O: Ending> Drop for Group<O> {
+    fn drop(&mut self) {
+        self.shared.cancel();
+        let panic = self.shared.take_panic();
+        if let Some(payload) = panic.filter(|_| !std::thread::panicking()) {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl<O: Ending> fmt::Debug for Group<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shared } = self;
+        f.debug_struct("Group")
+            .field("name", &shared.name)
+            .field("limit", &shared.limit)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
