@@ -8,4 +8,4 @@ mod connection;
 mod exchange;
 
 pub(crate) use connection::Connection;
-pub(crate) use exchange::{Answer, Error};
+pub(crate) use exchange::Error;

@@ -50,7 +50,7 @@ impl Bits {
         let (chunks, rest) = bytes.as_chunks::<8>();
         let words: Vec<u64> = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         let fits = rest.is_empty() && words.len() == len.div_ceil(64);
-        let beyond = words.last().is_some_and(|last| len % 64 != 0 && last >> (len % 64) != 0);
+        let beyond = words.last().is_some_and(|last| !len.is_multiple_of(64) && last >> (len % 64) != 0);
         (fits && !beyond).then_some(Self { words, len })
     }
 }

@@ -13,7 +13,7 @@ use super::control::control;
 use super::serve::{Fleet, deliver, serve};
 
 /// Runs a fleet of receivers on the loopback interface.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many ports to listen on for deliveries; every endpoint's path is on all of them
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -1,0 +1,78 @@
+//! Reads what the server shows of itself on its admin listener.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::sample::{BoundView, ServerView};
+use super::server::Server;
+use crate::client::Connection;
+
+/// It is looked at between two drawings.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The counter of failed attempts that are to be tried again.
+const RETRIED: &str = "plimsoll_hooks_deliveries_retried_total";
+/// The gauge of endpoints whose breaker is open.
+const BREAKERS_OPEN: &str = "plimsoll_hooks_breakers_open";
+
+/// Connections to the admin listener of one life of the server.
+pub(super) struct Admin {
+    open: Connection,
+    debug: Connection,
+}
+
+#[derive(Deserialize)]
+struct Bounds {
+    bounds: Vec<BoundView>,
+}
+
+impl Admin {
+    /// To that server, as it listens now.
+    pub(super) fn new(server: &Server) -> Self {
+        let connection = || Connection::new(server.admin, TIMEOUT);
+        let debug = match server.admin_token() {
+            Some(token) => connection().with_token(&token),
+            None => connection(),
+        };
+        Self { open: connection(), debug }
+    }
+
+    /// What it shows; `None` where it does not answer.
+    pub(super) async fn view(&mut self) -> Option<ServerView> {
+        let page = self.open.get("/metrics").await.ok().filter(|page| page.status.is_success())?;
+        let page = String::from_utf8_lossy(&page.body);
+        let bounds = self.debug.get("/debug/bounds").await.ok();
+        let bounds = bounds.and_then(|answer| serde_json::from_slice(&answer.body).ok());
+        Some(ServerView {
+            breakers_open: sum_of(&page, BREAKERS_OPEN),
+            retries: sum_of(&page, RETRIED),
+            bounds: bounds.map_or_else(Vec::new, |bounds: Bounds| bounds.bounds),
+        })
+    }
+}
+
+/// The sum of all series of a metric; `None` where the page has none.
+fn sum_of(page: &str, metric: &str) -> Option<u64> {
+    let value = |line: &str| {
+        let rest = line.strip_prefix(metric)?;
+        if !rest.starts_with([' ', '{']) {
+            return None;
+        }
+        let value: f64 = rest.rsplit_once(' ')?.1.parse().ok()?;
+        Some(value as u64)
+    };
+    page.lines().filter_map(value).reduce(u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_of_a_metric_are_added_up_and_others_are_left_alone() {
+        let page = "# TYPE a gauge\na{x=\"1 2\"} 3\na{x=\"2\"} 4.0\na_b 9\nb 5\n";
+        assert_eq!(sum_of(page, "a"), Some(7));
+        assert_eq!(sum_of(page, "b"), Some(5));
+        assert_eq!(sum_of(page, "c"), None);
+    }
+}

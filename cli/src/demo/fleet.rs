@@ -1,0 +1,95 @@
+//! The receivers' side: the fleet's process and its control port.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::child::Running;
+use crate::client::Connection;
+use crate::receiver::{Bits, Latency, Plan, Ready, Stats};
+
+/// It is on this machine and does next to nothing for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The running fleet.
+pub(super) struct Fleet {
+    running: Running,
+    control: Connection,
+    /// Where it listens.
+    pub(super) ready: Ready,
+}
+
+impl Fleet {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub(super) async fn start(open: usize, closed: usize) -> Result<Self, String> {
+        let arguments = ["receiver", "--ports", &open.to_string(), "--closed-ports", &closed.to_string()]
+            .map(str::to_owned);
+        let mut running = Running::start("receiver fleet", &arguments)?;
+        let ready: Ready = running.wait_for(|line| serde_json::from_str(line).ok()).await?;
+        let control = Connection::new(ready.control, TIMEOUT);
+        Ok(Self { running, control, ready })
+    }
+
+    /// Tells it what it is to be.
+    ///
+    /// # Errors
+    /// It refuses the plan.
+    pub(super) async fn plan(&mut self, plan: &Plan) -> Result<(), String> {
+        let body = serde_json::to_vec(plan).map_err(|error| error.to_string())?;
+        let answer = self.control.put("/plan", body.into()).await.map_err(|error| error.to_string())?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(format!("the fleet refuses its plan: {}", String::from_utf8_lossy(&answer.body)))
+    }
+
+    /// Its counters.
+    ///
+    /// # Errors
+    /// It has ended, or does not answer.
+    pub(super) async fn stats(&mut self) -> Result<Stats, String> {
+        self.get("/stats").await
+    }
+
+    /// Latencies of healthy endpoints, those of events sent in `from..=to` apart.
+    ///
+    /// # Errors
+    /// It has ended, or does not answer.
+    pub(super) async fn latency(&mut self, from: u64, to: u64) -> Result<Latency, String> {
+        self.get(&format!("/latency?from={from}&to={to}")).await
+    }
+
+    /// The events that arrived at an endpoint.
+    ///
+    /// # Errors
+    /// It has ended, or does not answer.
+    pub(super) async fn arrived(&mut self, endpoint: usize, events: usize) -> Result<Bits, String> {
+        let body = self.bytes(&format!("/arrived?endpoint={endpoint}")).await?;
+        Bits::from_bytes(events, &body).ok_or_else(|| "the fleet's books are not readable".to_owned())
+    }
+
+    /// Kills it.
+    pub(super) async fn kill(&mut self) {
+        self.running.kill().await;
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, String> {
+        let body = self.bytes(path).await?;
+        serde_json::from_slice(&body).map_err(|error| format!("the fleet's answer to {path}: {error}"))
+    }
+
+    async fn bytes(&mut self, path: &str) -> Result<Bytes, String> {
+        match self.control.get(path).await {
+            Ok(answer) if answer.status.is_success() => Ok(answer.body),
+            Ok(answer) => Err(format!("the fleet answers {path} with {}", answer.status)),
+            Err(error) => {
+                self.running.check().await?;
+                Err(format!("the fleet does not answer {path}: {error}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The command.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Args;
+use super::play::play;
+use super::report::Report;
+use super::screen::Screen;
+use super::shape::Shape;
+use super::stage::Stage;
+
+/// What a shell expects of a program that was ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// How it ended.
+enum End {
+    Played(Box<Report>),
+    Failed(String),
+    Interrupted,
+}
+
+/// Runs `plimsoll demo`.
+pub(crate) fn run(args: Args) -> ExitCode {
+    let shape = match Shape::new(&args) {
+        Ok(shape) => shape,
+        Err(why) => {
+            eprintln!("plimsoll demo: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("plimsoll demo: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(play_or_interrupted(&shape, args.json)) {
+        End::Played(report) => {
+            if args.json {
+                eprint!("{}", report.text());
+                println!("{}", report.json());
+            } else {
+                print!("{}", report.text());
+            }
+            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        End::Failed(why) => {
+            eprintln!("plimsoll demo: {why}");
+            ExitCode::FAILURE
+        }
+        End::Interrupted => {
+            eprintln!("plimsoll demo: interrupted; its processes are ended and its data is removed");
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+async fn play_or_interrupted(shape: &Shape, json: bool) -> End {
+    let mut stage = None;
+    let mut screen = Screen::new(json);
+    let end = tokio::select! {
+        biased;
+        () = interrupted() => End::Interrupted,
+        played = async {
+            let stage = stage.insert(Stage::set_up(shape.ports()).await?);
+            play(shape, stage, &mut screen).await
+        } => match played {
+            Ok(report) => End::Played(Box::new(report)),
+            Err(why) => End::Failed(why),
+        },
+    };
+    screen.finish();
+    if let Some(stage) = stage {
+        stage.take_down().await;
+    }
+    end
+}
+
+/// Waits for what asks a command of a terminal to end.
+async fn interrupted() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    // Where one cannot be listened for, it ends the demo by itself: its children are killed then by
+    // nobody, which is the system's own default.
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    std::future::poll_fn(|context| {
+        let any = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+        if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,63 @@
+//! A few lines at the bottom of the terminal that are drawn again and again; what was said scrolls
+//! by above them.
+//!
+//! The terminal stays as it is, not in raw mode: Ctrl-C works as always, and a demo that dies leaves
+//! nothing to repair but the cursor.
+
+use std::io::{self, Stdout, Write as _};
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::Widget as _;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use super::super::sample::{Rates, Sample};
+use super::draw;
+
+/// The drawing.
+pub(super) struct Live {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    finished: bool,
+}
+
+impl Live {
+    /// Makes room for it below what is on the terminal.
+    ///
+    /// # Errors
+    /// The terminal does not say where its cursor is.
+    pub(super) fn new() -> io::Result<Self> {
+        let options = TerminalOptions { viewport: Viewport::Inline(draw::HEIGHT) };
+        let terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?;
+        Ok(Self { terminal, finished: false })
+    }
+
+    /// Writes a line above the drawing. A terminal that does not take it does not stop the demo.
+    pub(super) fn say(&mut self, text: &str, loudly: bool) {
+        let style = if loudly { Style::new().bold().white().on_red() } else { Style::new() };
+        let _ = self.terminal.insert_before(1, |buffer| {
+            Line::styled(text.to_owned(), style).render(buffer.area, buffer);
+        });
+    }
+
+    /// Draws how it stands.
+    pub(super) fn draw(&mut self, sample: &Sample, rates: &Rates) {
+        let _ = self.terminal.draw(|frame| draw::draw(frame, sample, rates));
+    }
+
+    /// Takes the drawing away.
+    pub(super) fn finish(&mut self) {
+        if !self.finished {
+            self.finished = true;
+            let _ = self.terminal.clear();
+            let _ = self.terminal.show_cursor();
+            let _ = io::stdout().flush();
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,146 @@
+//! Makes the tenants and endpoints, through the public API like anybody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::audit::Told;
+use crate::client::Connection;
+use crate::receiver::Plan;
+
+/// How many requests are on their way at once.
+const CONNECTIONS: usize = 16;
+/// The deadline of one request.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What was made, by number.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// The ids of the tenants' applications.
+    pub(super) apps: Vec<String>,
+    /// The ids of the endpoints.
+    pub(super) endpoints: Vec<String>,
+}
+
+/// One request to the API; a GET where it has no key.
+struct Request {
+    path: String,
+    key: Option<String>,
+    body: Bytes,
+}
+
+impl Request {
+    fn post(path: String, key: String, body: &serde_json::Value) -> Self {
+        Self { path, key: Some(key), body: body.to_string().into() }
+    }
+}
+
+/// Makes the event type, the applications and the endpoints.
+///
+/// # Errors
+/// The server does not take one of them.
+pub(super) async fn make(
+    to: SocketAddr,
+    token: &str,
+    run: &str,
+    plan: &Plan,
+    urls: &[String],
+) -> Result<Made, String> {
+    let event_type = json!({ "name": "demo.event", "description": "Something happened in the demo" });
+    let path = "/api/v1/event-type".to_owned();
+    let mut requests = vec![Request::post(path, format!("{run}-event-type"), &event_type)];
+    for tenant in 0..plan.tenants {
+        let body = json!({ "name": format!("Tenant {tenant}"), "uid": format!("tenant-{tenant}") });
+        requests.push(Request::post("/api/v1/app".to_owned(), format!("{run}-app-{tenant}"), &body));
+    }
+    let answers = all(to, token, requests).await?;
+    let apps = answers[1..].iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+
+    let requests = plan.endpoints.iter().zip(urls).enumerate().map(|(number, (endpoint, url))| {
+        let body = json!({
+            "url": url,
+            "uid": format!("endpoint-{number}"),
+            "description": format!("{:?}", endpoint.behaviour),
+            "secret": endpoint.secret,
+        });
+        let path = format!("/api/v1/app/{}/endpoint", apps[endpoint.tenant]);
+        Request::post(path, format!("{run}-endpoint-{number}"), &body)
+    });
+    let answers = all(to, token, requests.collect()).await?;
+    let endpoints = answers.iter().map(id_of).collect::<Result<_, _>>()?;
+    Ok(Made { apps, endpoints })
+}
+
+/// What the server says of each endpoint's deliveries.
+///
+/// # Errors
+/// It does not say.
+pub(super) async fn told(to: SocketAddr, token: &str, made: &Made) -> Result<Vec<Told>, String> {
+    let request = |(number, id): (usize, &String)| {
+        let app = &made.apps[number % made.apps.len()];
+        Request { path: format!("/api/v1/app/{app}/endpoint/{id}/stats"), key: None, body: Bytes::new() }
+    };
+    let answers = all(to, token, made.endpoints.iter().enumerate().map(request).collect()).await?;
+    let read =
+        |body: &Bytes| serde_json::from_slice(body).map_err(|error| format!("endpoint stats: {error}"));
+    answers.iter().map(read).collect()
+}
+
+fn id_of(body: &Bytes) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Out {
+        id: String,
+    }
+    let out: Out = serde_json::from_slice(body).map_err(|error| format!("no id in an answer: {error}"))?;
+    Ok(out.id)
+}
+
+/// The bodies of the answers to all requests, in order; they must all succeed.
+async fn all(to: SocketAddr, token: &str, requests: Vec<Request>) -> Result<Vec<Bytes>, String> {
+    let requests = Arc::new(requests);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..CONNECTIONS.min(requests.len()) {
+        let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
+        let mut connection = Connection::new(to, TIMEOUT).with_token(token);
+        workers.spawn(async move {
+            let mut answers = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(number) else { return Ok(answers) };
+                answers.push((number, send(&mut connection, request).await?));
+            }
+        });
+    }
+    let mut bodies = vec![Bytes::new(); requests.len()];
+    while let Some(worker) = workers.join_next().await {
+        let answers: Result<Vec<(usize, Bytes)>, String> = worker.map_err(|error| error.to_string())?;
+        for (number, body) in answers? {
+            bodies[number] = body;
+        }
+    }
+    Ok(bodies)
+}
+
+async fn send(connection: &mut Connection, request: &Request) -> Result<Bytes, String> {
+    let path = &request.path;
+    let answer = match &request.key {
+        Some(key) => connection.post(path, key, request.body.clone()).await,
+        None => connection.get(path).await,
+    };
+    match answer {
+        Ok(answer) if answer.status.is_success() => Ok(answer.body),
+        Ok(answer) => Err(format!(
+            "{path} is answered with {}: {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        )),
+        Err(error) => Err(format!("{path}: {error}")),
+    }
+}
