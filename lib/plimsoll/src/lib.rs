@@ -30,6 +30,7 @@ pub mod breaker;
 pub mod clock;
 pub mod group;
 mod invalid;
+pub mod keyed;
 pub mod limiter;
 mod name;
 mod outcome;

@@ -1,6 +1,6 @@
 //! What every limiter can do, for code that is written over any of them.
 
-use crate::{Rejected, clock};
+use crate::{Invalid, Rejected, clock};
 
 /// A bound that admits or refuses: a semaphore, a rate, a breaker, or one of your own.
 ///
@@ -66,4 +66,33 @@ pub trait Waiting: Limiter {
     /// # Cancel safety
     /// Dropping the future leaves the line and passes on what it was already given.
     fn acquire_owned(&self) -> impl Future<Output = Result<Self::Permit, Rejected>> + Send;
+}
+
+/// A limiter, or the attempt to make one: what the factory of a [keyed](crate::keyed) limiter may
+/// return.
+pub trait IntoLimiter {
+    /// The limiter.
+    type Limiter: Limiter;
+
+    /// The limiter, or why there is none.
+    ///
+    /// # Errors
+    /// When the settings were refused.
+    fn into_limiter(self) -> Result<Self::Limiter, Invalid>;
+}
+
+impl<L: Limiter> IntoLimiter for L {
+    type Limiter = L;
+
+    fn into_limiter(self) -> Result<L, Invalid> {
+        Ok(self)
+    }
+}
+
+impl<L: Limiter> IntoLimiter for Result<L, Invalid> {
+    type Limiter = L;
+
+    fn into_limiter(self) -> Result<L, Invalid> {
+        self
+    }
 }

@@ -29,6 +29,8 @@ pub enum Reason {
     BudgetSpent,
     /// Draining: nothing new is admitted.
     Draining,
+    /// No limiter could be made for the key: its settings are invalid.
+    Misconfigured,
 }
 
 impl Reason {
@@ -49,6 +51,7 @@ impl Reason {
             Self::WaitTimedOut => "wait_timed_out",
             Self::BudgetSpent => "budget_spent",
             Self::Draining => "draining",
+            Self::Misconfigured => "misconfigured",
         }
     }
 }
@@ -172,6 +175,7 @@ impl fmt::Display for Rejected {
             }
             Reason::BudgetSpent => write!(f, ": retry budget of {limit} spent")?,
             Reason::Draining => write!(f, ": draining, nothing new is admitted")?,
+            Reason::Misconfigured => write!(f, ": its settings are invalid, nothing is admitted")?,
         }
         match self.retry_after() {
             Some(after) => write!(f, ", retry after {after:.1?}"),

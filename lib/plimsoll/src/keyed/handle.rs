@@ -1,0 +1,288 @@
+//! The keyed limiter as its users hold it.
+
+use std::borrow::Borrow;
+use std::fmt::{self, Display};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::builder::Builder;
+use super::table::{Table, name_it};
+use crate::clock::{self, Instant};
+use crate::limiter::{IntoLimiter, Limiter, Waiting};
+use crate::registry::{Bound, Snapshot};
+use crate::{Invalid, Name, Rejected};
+
+/// A limiter for each key, with a maximum of keys; a cheap handle, whose clones share one state.
+///
+/// See the [module](self) for what is forgotten and when.
+pub struct Keyed<K, L, S = RandomState>(pub(super) Arc<Table<K, L, S>>);
+
+impl<K, L, S> Clone for Keyed<K, L, S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, L> Keyed<K, L> {
+    /// Begins a keyed limiter that an operator sees under `name`. `factory` makes the limiter of a
+    /// key that is not known (or was forgotten): it should depend on nothing but the key and its
+    /// settings.
+    ///
+    /// It may return a limiter or a `Result<_, Invalid>`; after an error the key is rejected with
+    /// [`Reason::Misconfigured`](crate::Reason::Misconfigured) and is not remembered, and
+    /// [`last_invalid`](Self::last_invalid) tells what was wrong. It runs outside of every lock, and
+    /// may run twice for one key when two callers are the first, of which one is used.
+    ///
+    /// ```
+    /// use plimsoll::keyed::Keyed;
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let addresses = Keyed::builder("builder-doc", |_: &std::net::IpAddr| {
+    ///     RateLimiter::new(Quota::per_minute(60).burst(2))
+    /// })
+    /// .keys_max(1_000)
+    /// .build()?;
+    /// let home = std::net::IpAddr::from([127, 0, 0, 1]);
+    /// assert!(addresses.try_acquire(&home).is_ok() && addresses.try_acquire(&home).is_ok());
+    /// assert!(addresses.try_acquire(&home).is_err());
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn builder<R>(name: &str, factory: impl Fn(&K) -> R + Send + Sync + 'static) -> Builder<K, L>
+    where
+        R: IntoLimiter<Limiter = L>,
+    {
+        Builder::new(name, Box::new(move |key| factory(key).into_limiter()))
+    }
+}
+
+/// Seeing and sweeping.
+impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name
+    }
+
+    /// How many keys are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when no key is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many keys are remembered at the most.
+    #[must_use]
+    pub fn keys_max(&self) -> usize {
+        self.0.keys_max()
+    }
+
+    /// Why the factory last made no limiter for a key.
+    #[must_use]
+    pub fn last_invalid(&self) -> Option<Invalid> {
+        self.0.last_invalid()
+    }
+
+    /// The numbers as they are now: the limit and what is in use are keys, admitted and rejected are
+    /// of all keys together. It takes the lock of each shard for a moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// Forgets every key that was idle for long enough, now, and says how many they were. Idle keys
+    /// leave without it where there is traffic.
+    pub fn sweep(&self) -> usize {
+        self.0.sweep(clock::now())
+    }
+}
+
+/// By key. A key can be given as what it borrows as: `&str` for `String`.
+impl<K, L, S> Keyed<K, L, S>
+where
+    K: Display + Send + 'static,
+    L: Limiter,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Admits or refuses for `key`, now.
+    ///
+    /// # Errors
+    /// What the key's limiter says; [`Reason::KeysFull`](crate::Reason::KeysFull) when the key is new
+    /// and every place is taken by one in use; [`Reason::Misconfigured`](crate::Reason::Misconfigured)
+    /// when no limiter can be made for it. Each carries the key.
+    #[inline]
+    pub fn try_acquire<Q>(&self, key: &Q) -> Result<L::Permit, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.try_acquire_at(key, clock::now())
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a caller that has read the clock already.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
+    pub fn try_acquire_at<Q>(&self, key: &Q, now: Instant) -> Result<L::Permit, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let table = &*self.0;
+        table.visit(key, now, |entry, counts| match entry.limiter.try_acquire_owned_at(now) {
+            Ok(permit) => {
+                counts.admitted += 1;
+                Ok(permit)
+            }
+            Err(rejected) => {
+                counts.rejected += 1;
+                Err(table.name_it(&rejected, &entry.label))
+            }
+        })?
+    }
+
+    /// Waits until `key` is admitted.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire), but for what waiting helps against. It does not wait for a
+    /// place among the keys.
+    ///
+    /// # Cancel safety
+    /// That of the key's limiter: dropping the future leaves its line.
+    ///
+    /// # Fairness
+    /// That of the key's limiter, within the key; keys do not wait for each other.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let shards = Keyed::builder("acquire-doc", |_: &u64| Semaphore::new(1)).build()?;
+    /// let permit = shards.acquire(&7).await?;
+    /// assert!(shards.try_acquire(&7).is_err());
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
+    pub async fn acquire<Q>(&self, key: &Q) -> Result<L::Permit, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        L: Waiting,
+    {
+        let handle = self.get(key)?;
+        let _waits = Waits::new(self.0.waiting());
+        let waited = handle.limiter.acquire_owned().await;
+        self.0.count(waited.is_ok());
+        waited.map_err(|rejected| self.0.name_it(&rejected, &handle.label))
+    }
+
+    /// The limiter of `key`, which is not forgotten while the handle is held.
+    ///
+    /// # Errors
+    /// [`Reason::KeysFull`](crate::Reason::KeysFull) and
+    /// [`Reason::Misconfigured`](crate::Reason::Misconfigured), as [`try_acquire`](Self::try_acquire).
+    pub fn get<Q>(&self, key: &Q) -> Result<Handle<L>, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let name = self.0.name;
+        self.0.visit(key, clock::now(), |entry, _| Handle {
+            limiter: entry.limiter.clone(),
+            label: entry.label.clone(),
+            name,
+        })
+    }
+
+    /// Changes the limiter of one key, whether the key is known yet or not.
+    ///
+    /// A key whose settings are not those that it was made with is **not forgotten**, since the
+    /// change would be lost; it keeps its place until it has them again. This is for the few keys
+    /// whose settings an operator changes while they are in use.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("update-doc", |_: &String| Semaphore::new(1)).build()?;
+    /// tenants.update("acme", |limiter| limiter.resize(2))??;
+    /// let two = (tenants.try_acquire("acme")?, tenants.try_acquire("acme")?);
+    /// # drop(two);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update<Q, R>(&self, key: &Q, change: impl FnOnce(&L) -> R) -> Result<R, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.get(key).map(|handle| change(&handle.limiter))
+    }
+}
+
+impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> fmt::Debug for Keyed<K, L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed")
+            .field("name", &self.name())
+            .field("keys", &self.len())
+            .field("keys_max", &self.keys_max())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The limiter of one key, made by [`Keyed::get`]: the key is not forgotten while this, or a clone
+/// of the limiter, is held.
+#[derive(Clone)]
+pub struct Handle<L> {
+    limiter: L,
+    label: Arc<str>,
+    name: Name,
+}
+
+impl<L: Limiter> Handle<L> {
+    /// The limiter itself, whose rejections do not carry the key.
+    #[must_use]
+    pub const fn limiter(&self) -> &L {
+        &self.limiter
+    }
+
+    /// The key as it is shown: its first 64 characters.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.label
+    }
+
+    /// Admits or refuses, now, without looking the key up.
+    ///
+    /// # Errors
+    /// What the limiter says, with the key.
+    pub fn try_acquire(&self) -> Result<L::Permit, Rejected> {
+        self.limiter.try_acquire_owned().map_err(|rejected| name_it(self.name, &rejected, &self.label))
+    }
+}
+
+impl<L> fmt::Debug for Handle<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("name", &self.name).field("key", &self.label).finish_non_exhaustive()
+    }
+}
+
+/// One that waits, counted until it is dropped.
+struct Waits<'a>(&'a AtomicU64);
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a AtomicU64) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
