@@ -5,11 +5,16 @@
 //! [`auth::require`] and [`admission`], answers with [`error::ApiError`], declares its settings as
 //! a table of [`config::Setting`]; the host in `cli` listens, drains and shows the numbers.
 
+pub mod admin;
 pub mod admission;
 mod answer;
 pub mod auth;
 pub mod config;
+pub mod descriptors;
+pub mod drain;
 pub mod error;
+pub mod listen;
 pub mod secret;
 pub mod settings;
+pub mod telemetry;
 mod token;

@@ -1,0 +1,171 @@
+//! The library's registry of bounds, as metrics.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use plimsoll::registry::{self, Snapshot};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// How many bounds a page shows: names come from code and configuration, but nobody counts them.
+const BOUNDS_MAX: usize = 1_024;
+
+/// The numbers of all bounds; those of one name and kind are added up, since a page may show a
+/// series once.
+#[derive(Debug)]
+pub(super) struct Bounds;
+
+type Key = (&'static str, &'static str);
+
+/// One column: its name, what it says, and whether it only ever grows.
+struct Column {
+    name: &'static str,
+    help: &'static str,
+    grows: bool,
+    read: fn(&Snapshot) -> u64,
+}
+
+const COLUMNS: [Column; 6] = [
+    Column {
+        name: "plimsoll_bound_limit",
+        help: "The limit in force, in the unit of the bound",
+        grows: false,
+        read: |bound| bound.limit,
+    },
+    Column {
+        name: "plimsoll_bound_in_use",
+        help: "How much of the limit is in use",
+        grows: false,
+        read: |bound| bound.in_use,
+    },
+    Column {
+        name: "plimsoll_bound_high_water",
+        help: "The most that was ever in use at once",
+        grows: false,
+        read: |bound| bound.high_water,
+    },
+    Column {
+        name: "plimsoll_bound_waiting",
+        help: "How many wait for admission",
+        grows: false,
+        read: |bound| bound.waiting,
+    },
+    Column {
+        name: "plimsoll_bound_admitted",
+        help: "How many were admitted",
+        grows: true,
+        read: |bound| bound.admitted,
+    },
+    Column {
+        name: "plimsoll_bound_rejected",
+        help: "How many were rejected",
+        grows: true,
+        read: |bound| bound.rejected,
+    },
+];
+
+impl Collector for Bounds {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (bounds, left_out) = summed(registry::snapshot());
+        for Column { name, help, grows, read } in COLUMNS {
+            let kind = if grows { MetricType::Counter } else { MetricType::Gauge };
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for ((bound, kind), snapshot) in &bounds {
+                let labels = [("bound", *bound), ("kind", *kind)];
+                encode_one(family.encode_family(&labels)?, grows, read(snapshot))?;
+            }
+        }
+        let help = "What only this kind of bound has";
+        let mut family = encoder.encode_descriptor("plimsoll_bound_detail", help, None, MetricType::Gauge)?;
+        for ((bound, kind), snapshot) in &bounds {
+            for (detail, value) in &snapshot.details {
+                let labels = [("bound", *bound), ("kind", *kind), ("detail", *detail)];
+                encode_one(family.encode_family(&labels)?, false, *value)?;
+            }
+        }
+        let help = "Bounds that this page has no room for";
+        let encoder = encoder.encode_descriptor("plimsoll_bounds_left_out", help, None, MetricType::Gauge)?;
+        encode_one(encoder, false, left_out)
+    }
+}
+
+fn encode_one(
+    encoder: prometheus_client::encoding::MetricEncoder<'_>,
+    grows: bool,
+    value: u64,
+) -> fmt::Result {
+    if grows {
+        ConstCounter::new(value).encode(encoder)
+    } else {
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
+    }
+}
+
+/// Adds up the bounds of one name and kind, and says how many did not fit.
+fn summed(snapshots: Vec<Snapshot>) -> (BTreeMap<Key, Snapshot>, u64) {
+    let mut bounds: BTreeMap<Key, Snapshot> = BTreeMap::new();
+    let mut left_out = 0;
+    for snapshot in snapshots {
+        let key = (snapshot.name.as_str(), snapshot.kind.as_str());
+        if let Some(sum) = bounds.get_mut(&key) {
+            add(sum, &snapshot);
+        } else if bounds.len() < BOUNDS_MAX {
+            bounds.insert(key, snapshot);
+        } else {
+            left_out += 1;
+        }
+    }
+    (bounds, left_out)
+}
+
+fn add(sum: &mut Snapshot, more: &Snapshot) {
+    sum.limit = sum.limit.saturating_add(more.limit);
+    sum.in_use = sum.in_use.saturating_add(more.in_use);
+    sum.high_water = sum.high_water.saturating_add(more.high_water);
+    sum.waiting = sum.waiting.saturating_add(more.waiting);
+    sum.admitted = sum.admitted.saturating_add(more.admitted);
+    sum.rejected = sum.rejected.saturating_add(more.rejected);
+    for (detail, value) in &more.details {
+        match sum.details.iter_mut().find(|(known, _)| known == detail) {
+            Some((_, known)) => *known = known.saturating_add(*value),
+            None => sum.details.push((detail, *value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use plimsoll::Name;
+    use plimsoll::registry::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_page_has_a_bounded_number_of_bounds_and_says_what_is_left_out() {
+        let mut name = String::new();
+        let snapshots = (0..BOUNDS_MAX + 5).map(|number| {
+            name.clear();
+            write!(name, "bounds-test-{number}").unwrap();
+            Snapshot::new(Name::new(&name).unwrap(), Kind::Custom)
+        });
+        let (bounds, left_out) = summed(snapshots.collect());
+        assert_eq!((bounds.len(), left_out), (BOUNDS_MAX, 5));
+    }
+
+    #[test]
+    fn bounds_of_one_name_and_kind_are_added_up_with_their_details() {
+        let name = Name::new("bounds-test-sum").unwrap();
+        let mut one = Snapshot::new(name, Kind::Breaker);
+        (one.limit, one.details) = (2, vec![("open", 1)]);
+        let mut two = one.clone();
+        (two.limit, two.details) = (3, vec![("open", 1), ("x", 4)]);
+        let (bounds, _) = summed(vec![one, two]);
+        let sum = &bounds[&("bounds-test-sum", "breaker")];
+        assert_eq!((sum.limit, sum.details.as_slice()), (5, &[("open", 2), ("x", 4)][..]));
+    }
+}

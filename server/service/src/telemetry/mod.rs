@@ -1,0 +1,9 @@
+//! What an operator sees: logs, and numbers as a Prometheus page.
+
+mod bounds;
+mod log;
+mod metrics;
+mod process;
+
+pub use log::{InvalidFilter, init_logs};
+pub use metrics::Metrics;
