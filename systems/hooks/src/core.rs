@@ -1,11 +1,27 @@
 //! What the parts of hooks share, and the handle that the host holds.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use plimsoll::breaker;
+use plimsoll::group::Group;
+use plimsoll::retry;
 use plimsoll_store::{Accepted, NewMessage, Store};
+use tokio::sync::oneshot;
 
-use crate::dispatch::Dispatch;
+use crate::deliver::{self, AddressPolicy, Client, TlsError};
+use crate::dispatch::{Attempter, Dispatch, Limits, Metrics, View};
+use crate::intake::Intake;
 use crate::routing::Routing;
+use crate::settings::Settings;
+
+/// Changes that are under way at once, whoever asked for them.
+const CHANGES: usize = 256;
+/// Tasks that run as long as the system does: intake, recorder, loaders, timer.
+const BACKGROUND: usize = 16;
+/// Steps that may wait for their commit before deliveries wait for it.
+const UNRECORDED: usize = 16_384;
 
 /// The running system; cheap to clone.
 #[derive(Clone)]
@@ -13,31 +29,196 @@ pub struct Hooks {
     core: Arc<Core>,
 }
 
+/// What the host decides for hooks, beside its settings.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Sockets for deliveries, open and idle together: its share of the descriptors.
+    pub sockets_max: u64,
+}
+
 /// Why it could not start.
 #[derive(Debug)]
-pub enum StartError {}
+#[non_exhaustive]
+pub enum StartError {
+    /// A bound was refused.
+    Invalid(plimsoll::Invalid),
+    /// The extra certificate authorities cannot be used.
+    Tls(TlsError),
+    /// The store failed.
+    Store(plimsoll_store::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<plimsoll::Invalid> for StartError {
+    fn from(error: plimsoll::Invalid) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<TlsError> for StartError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<plimsoll_store::Error> for StartError {
+    fn from(error: plimsoll_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// What the parts share.
 pub(crate) struct Core {
     pub(crate) store: Store,
-    pub(crate) routing: Routing,
+    pub(crate) routing: Arc<Routing>,
     pub(crate) dispatch: Dispatch,
+    intake: Intake,
+    changes: tokio::sync::Mutex<Group<()>>,
+    background: Mutex<Group<()>>,
+}
+
+impl Hooks {
+    /// Loads the routing table, finds what the last life of the process left, and begins to
+    /// deliver.
+    ///
+    /// # Errors
+    /// When a setting is out of its range or the store fails.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was started.
+    pub async fn start(store: Store, settings: &Settings, host: Host) -> Result<Self, StartError> {
+        Ok(Self { core: Core::start(store, settings, host).await? })
+    }
+
+    /// The public HTTP interface.
+    pub fn router(&self) -> axum::Router {
+        crate::api::router(Arc::clone(&self.core))
+    }
+
+    /// Starts nothing more, waits for what is under way until `deadline`, then cuts it short.
+    /// Returns how many deliveries were cut short; they are made again by the next process.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the drain under way; it can be called again.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        let cut = self.core.dispatch.drain(deadline).await;
+        self.core.background.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        cut
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.core.dispatch.metrics()
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.core.dispatch.view()
+    }
 }
 
 impl Core {
+    pub(crate) async fn start(
+        store: Store,
+        settings: &Settings,
+        host: Host,
+    ) -> Result<Arc<Self>, StartError> {
+        let routing = Arc::new(Routing::load(&store).await?);
+        // One shard: SQLite has no other. Many shards are many dispatchers over one routing table.
+        let claim = store.claims().first().copied().ok_or(plimsoll_store::Error::Closed)?;
+        let client = Client::new(
+            deliver::Settings {
+                attempt_timeout: settings.attempt_timeout,
+                connect_timeout: settings.connect_timeout,
+                response_bytes_max: settings.response_bytes_max,
+                idle_longest: settings.idle_connection,
+                sockets_max: host.sockets_max,
+            },
+            AddressPolicy::new(settings.allow_private.clone()),
+            deliver::connector(settings.tls_ca_file.as_deref())?,
+        )?;
+        let retries = retry::Policy::schedule(settings.retry_schedule.clone())
+            .jitter_ratio(settings.retry_jitter_ratio);
+        retries.check()?;
+        let attempter =
+            Attempter { client, retries, svix_headers: settings.svix_headers, metrics: Arc::default() };
+        let dispatch =
+            Dispatch::new(limits(settings), store.clone(), claim, Arc::clone(&routing), attempter)?;
+        let mut background = Group::builder("hooks.background").limit(BACKGROUND).collect_all().build()?;
+        dispatch.start(&mut background).await;
+        dispatch.resume().await?;
+        let (intake, desk) = Intake::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
+        background.spawn(desk.run()).await;
+        let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
+        Ok(Arc::new(Self {
+            store,
+            routing,
+            dispatch,
+            intake,
+            changes: tokio::sync::Mutex::new(changes),
+            background: Mutex::new(background),
+        }))
+    }
+
     /// Accepts a message: durable when this returns `Stored`. The commit and the hand-over to the
     /// dispatcher go to their end even when the caller goes away.
     pub(crate) async fn accept(&self, message: NewMessage) -> Result<Accepted, plimsoll_store::Error> {
-        todo!()
+        self.intake.accept(message).await
     }
 
     /// Runs `work` to its end even when the caller goes away: for changes that are made durable
     /// and then take effect in memory.
+    ///
+    /// # Panics
+    /// When `work` does: the panic of a change is the panic of its request.
     pub(crate) async fn to_the_end<T, F>(&self, work: F) -> T
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        todo!()
+        let (tx, rx) = oneshot::channel();
+        let task = async move {
+            // Nobody waits any more: the change stands all the same.
+            let _ = tx.send(work.await);
+        };
+        self.changes.lock().await.spawn(task).await;
+        rx.await.expect("only a change that panicked gives no answer")
     }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        concurrency: size(settings.concurrency),
+        tenant_concurrency: size(settings.tenant_concurrency),
+        endpoint_concurrency: size(settings.endpoint_concurrency),
+        window_messages: settings.window_messages,
+        window_bytes: size(settings.window_bytes),
+        window_bytes_total: size(settings.window_bytes_total),
+        lane_first_tries: size(settings.endpoint_concurrency).max(16),
+        tenant_first_tries: 8_192,
+        unrecorded: UNRECORDED,
+        breaker: breaker::Policy::ratio(settings.breaker.failure_ratio)
+            .calls_min(small(settings.breaker.calls_min))
+            .window(settings.breaker.window)
+            .open_for(settings.breaker.open)
+            .open_for_max(settings.breaker.open_max)
+            .probes_max(small(settings.breaker.probes)),
+    }
+}
+
+fn size(setting: u64) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
+}
+
+fn small(setting: u64) -> u32 {
+    u32::try_from(setting).unwrap_or(u32::MAX)
 }

@@ -11,8 +11,12 @@
 
 mod api;
 mod core;
+mod deliver;
 mod dispatch;
+mod intake;
 mod routing;
 pub mod settings;
+mod sign;
 
-pub use crate::core::{Hooks, StartError};
+pub use crate::core::{Hooks, Host, StartError};
+pub use crate::deliver::TlsError;

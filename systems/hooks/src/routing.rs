@@ -12,6 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use plimsoll_store::{App, AppId, Endpoint, EndpointId, Org, Store};
 use rustc_hash::FxHashMap;
 
+use crate::deliver::Prepared;
+use crate::sign::Signer;
+
 /// How many locks all applications share for their changes.
 const WRITE_LOCKS: usize = 64;
 /// Rows a read asks for while the table is loaded.
@@ -31,17 +34,24 @@ pub(crate) struct AppRoute {
 #[derive(Default)]
 struct Targets {
     sequence: AtomicU64,
+    /// By sequence, replaced whole, so that a fan-out reads one consistent list without a lock.
     list: RwLock<Arc<Vec<Arc<Target>>>>,
+    /// The same endpoints by id.
+    by_id: RwLock<FxHashMap<EndpointId, Arc<Target>>>,
 }
 
 /// An endpoint as the hot paths need it.
 pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
+    pub(crate) signer: Signer,
+    /// `None` when its URL cannot be delivered to.
+    pub(crate) prepared: Option<Prepared>,
 }
 
 impl Target {
     fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        let (signer, prepared) = (Signer::new(&endpoint), Prepared::new(&endpoint));
+        Self { endpoint, signer, prepared }
     }
 
     /// Whether a message of this type with these channels goes to it, apart from its being enabled.
@@ -63,7 +73,7 @@ impl AppRoute {
 
     /// The endpoint with this id.
     pub(crate) fn target(&self, endpoint: EndpointId) -> Option<Arc<Target>> {
-        self.targets().iter().find(|target| target.endpoint.id == endpoint).cloned()
+        self.targets.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&endpoint).cloned()
     }
 
     /// The highest sequence an endpoint of it has or had: what a message is accepted with.
@@ -121,6 +131,8 @@ impl Routing {
         for (app, mut targets) in by_app {
             let Some(route) = routing.app(app) else { continue };
             targets.sort_unstable_by_key(|target| target.endpoint.sequence);
+            *route.targets.by_id.write().unwrap_or_else(PoisonError::into_inner) =
+                targets.iter().map(|target| (target.endpoint.id, Arc::clone(target))).collect();
             *route.targets.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(targets);
         }
         Ok(routing)
@@ -189,6 +201,7 @@ impl Routing {
             apps.by_uid.remove(&(Arc::clone(&gone.org), uid));
         }
         *gone.targets.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        gone.targets.by_id.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Inserts the endpoint, or replaces the one with its id.
@@ -199,6 +212,8 @@ impl Routing {
         let sequence = endpoint.sequence;
         let at = targets.binary_search_by_key(&sequence, |target| target.endpoint.sequence);
         let target = Arc::new(Target::new(endpoint));
+        let mut by_id = app.targets.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        by_id.insert(target.endpoint.id, Arc::clone(&target));
         match at {
             Ok(at) => targets[at] = target,
             Err(at) => targets.insert(at, target),
@@ -214,5 +229,29 @@ impl Routing {
         let mut list = app.targets.list.write().unwrap_or_else(PoisonError::into_inner);
         let targets = list.iter().filter(|target| target.endpoint.id != endpoint).cloned().collect();
         *list = Arc::new(targets);
+        app.targets.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&endpoint);
+    }
+}
+
+/// An endpoint as a test needs one.
+#[cfg(test)]
+pub(crate) fn test_endpoint(url: &str) -> Endpoint {
+    Endpoint {
+        id: EndpointId::fresh(),
+        app: AppId::fresh(),
+        sequence: 1,
+        uid: None,
+        url: url.to_owned(),
+        description: String::new(),
+        disabled: false,
+        event_types: None,
+        channels: None,
+        throttle_rate: None,
+        secret: plimsoll_store::Secret(vec![1; 24]),
+        old_secrets: Vec::new(),
+        headers: Vec::new(),
+        metadata: "{}".to_owned(),
+        created_at: 0,
+        updated_at: 0,
     }
 }

@@ -1,19 +1,32 @@
 //! Decides what is delivered next, and delivers it.
+//!
+//! `schedule` is a pure state machine (`tenant`, `lane`, `window` and `outbox` are its parts);
+//! `engine` holds it behind one lock and moves it: slots deliver, the recorder commits what
+//! happened, loaders read what waits on disk, a timer wakes what is parked.
+//!
+//! # Lock order
+//! The schedule's lock is taken alone and never across an await; nothing is locked under it but the
+//! routing table.
 
-use plimsoll_store::{AppId, EndpointId};
+mod attempt;
+mod engine;
+mod envelope;
+mod job;
+mod lane;
+mod loader;
+mod loads;
+mod metrics;
+mod outbox;
+mod recorder;
+mod schedule;
+mod tenant;
+mod window;
 
-/// The dispatcher's handle.
-pub(crate) struct Dispatch {}
+#[cfg(test)]
+mod tests;
 
-impl Dispatch {
-    /// An endpoint was made, changed, enabled, disabled or deleted: whatever is parked or kept of
-    /// it is looked at again. Call after the routing table was changed.
-    pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
-        todo!()
-    }
-
-    /// Due work of an endpoint was made by hand (a resend): look for it now.
-    pub(crate) fn due_now(&self, app: AppId, endpoint: EndpointId) {
-        todo!()
-    }
-}
+pub(crate) use attempt::Attempter;
+pub(crate) use engine::{Arrival, Dispatch, View};
+pub(crate) use envelope::Envelope;
+pub(crate) use job::Limits;
+pub(crate) use metrics::Metrics;

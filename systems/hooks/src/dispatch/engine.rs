@@ -1,0 +1,303 @@
+//! Moves the schedule: starts what it picks, and wakes whoever waits for what changed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use plimsoll::group::Group;
+use plimsoll_store::{AppId, Claim, EndpointId, MessageId, Store};
+use tokio::sync::Notify;
+
+use super::attempt::Attempter;
+use super::envelope::Envelope;
+use super::job::{Job, Limits, Now};
+use super::metrics::Metrics;
+use super::schedule::{Census, Schedule};
+use super::{loader, recorder};
+use crate::routing::{AppRoute, Routing};
+
+/// Readers of what waits on disk.
+const LOADERS: usize = 2;
+/// How often idle connections and forgotten lanes are let go.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Deliveries started under one hold of the lock.
+const STARTS_AT_ONCE: usize = 64;
+
+/// The dispatcher; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dispatch {
+    pub(super) engine: Arc<Engine>,
+}
+
+pub(super) struct Engine {
+    schedule: Mutex<Schedule>,
+    pub(super) store: Store,
+    pub(super) claim: Claim,
+    pub(super) routing: Arc<Routing>,
+    attempter: Attempter,
+    /// Behind a lock of its own, which is never held together with the schedule's.
+    slots: Mutex<Group<()>>,
+    pub(super) record: Notify,
+    pub(super) load: Notify,
+    timer: Notify,
+    /// Told when nothing is under way, and when nothing is unrecorded.
+    pub(super) settled: Notify,
+    /// Ids up to this one are from before this process: their deliveries may be settled in part.
+    pub(super) started: MessageId,
+}
+
+impl Dispatch {
+    /// The dispatcher at rest; [`Dispatch::start`] sets it to work.
+    pub(crate) fn new(
+        limits: Limits,
+        store: Store,
+        claim: Claim,
+        routing: Arc<Routing>,
+        attempter: Attempter,
+    ) -> Result<Self, plimsoll::Invalid> {
+        // Twice: a task that has ended its last delivery leaves a little after its place is free.
+        let tasks = limits.concurrency * 2;
+        plimsoll::breaker::Breaker::new(limits.breaker.clone())?;
+        let engine = Engine {
+            schedule: Mutex::new(Schedule::new(limits)),
+            store,
+            claim,
+            routing,
+            attempter,
+            slots: Mutex::new(Group::builder("hooks.deliveries").limit(tasks).collect_all().build()?),
+            record: Notify::new(),
+            load: Notify::new(),
+            timer: Notify::new(),
+            settled: Notify::new(),
+            started: MessageId::fresh(),
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// Starts what runs beside the deliveries, in `background`.
+    pub(crate) async fn start(&self, background: &mut Group<()>) {
+        let engine = &self.engine;
+        background.spawn(recorder::run(Arc::clone(engine))).await;
+        for _ in 0..LOADERS {
+            background.spawn(loader::run(Arc::clone(engine))).await;
+        }
+        background.spawn(Arc::clone(engine).timers()).await;
+    }
+
+    /// Finds what the last life of the process left: messages by presence, due work by key.
+    pub(crate) async fn resume(&self) -> Result<(), plimsoll_store::Error> {
+        loader::resume(&self.engine).await
+    }
+
+    /// An endpoint was made, changed, enabled, disabled or deleted: whatever is parked or kept of
+    /// it is looked at again. Call after the routing table was changed.
+    pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
+        let target = self.engine.routing.app(app).and_then(|route| route.target(endpoint));
+        self.engine.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+    }
+
+    /// An application was changed or deleted. Call after the routing table was changed.
+    pub(crate) fn app_changed(&self, app: AppId) {
+        let route = self.engine.routing.app(app);
+        self.engine.act(|schedule, now| schedule.app_changed(app, route.as_ref(), now));
+    }
+
+    /// Due work of an endpoint was made by hand (a resend): look for it now.
+    pub(crate) fn due_now(&self, app: AppId, endpoint: EndpointId) {
+        let Some(route) = self.engine.routing.app(app) else { return };
+        let Some(target) = route.target(endpoint) else { return };
+        self.engine.act(|schedule, now| schedule.due_on_disk(&route, &target, now.unix, now));
+    }
+
+    /// Messages are about to be committed: they are not to be looked for on disk meanwhile.
+    pub(crate) fn expect<'a>(&self, messages: impl Iterator<Item = (&'a Arc<AppRoute>, MessageId)>) {
+        let mut schedule = self.engine.lock();
+        for (route, message) in messages {
+            schedule.expect(route, message);
+        }
+    }
+
+    /// What became of messages that were expected: those with an envelope are durable.
+    pub(crate) fn arrived(&self, messages: impl Iterator<Item = Arrival>) {
+        self.engine.act(|schedule, now| {
+            for arrival in messages {
+                match arrival {
+                    Arrival::Durable(envelope, ceiling) => schedule.offer(envelope, ceiling, now),
+                    Arrival::Refused(app, message) => schedule.unexpect(app, message),
+                }
+            }
+        });
+    }
+
+    /// Starts nothing more, waits for what is under way until `deadline`, then cuts it short;
+    /// returns how many were cut. What was recorded is durable; what was cut is made again by the
+    /// next process.
+    pub(crate) async fn drain(&self, deadline: Duration) -> usize {
+        let engine = &self.engine;
+        engine.act(|schedule, _| schedule.drain());
+        let quiet = engine.wait_until(|schedule| schedule.is_drained());
+        let _ = tokio::time::timeout(deadline, quiet).await;
+        let cut = engine.lock().in_flight();
+        engine.slots.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        engine.record.notify_one();
+        engine.wait_until(|schedule| schedule.unrecorded() == 0).await;
+        cut
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.engine.attempter.metrics
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let schedule = self.engine.lock();
+        View {
+            census: schedule.census(),
+            in_flight: schedule.in_flight(),
+            bytes: schedule.bytes(),
+            unrecorded: schedule.unrecorded(),
+            limits: schedule.limits().clone(),
+            idle_connections: self.engine.attempter.client.idle(),
+        }
+    }
+}
+
+/// A message that went through its commit.
+pub(crate) enum Arrival {
+    /// It is durable; with the highest endpoint sequence it goes to.
+    Durable(Envelope, u64),
+    /// It was not accepted.
+    Refused(AppId, MessageId),
+}
+
+/// How the dispatcher stands, for operators.
+pub(crate) struct View {
+    pub(crate) census: Census,
+    pub(crate) in_flight: usize,
+    pub(crate) bytes: usize,
+    pub(crate) unrecorded: usize,
+    pub(crate) limits: Limits,
+    pub(crate) idle_connections: usize,
+}
+
+impl Engine {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the schedule, starts what can start now, and wakes who waits for what changed.
+    pub(super) fn act<T>(self: &Arc<Self>, change: impl FnOnce(&mut Schedule, Now) -> T) -> T {
+        let (result, jobs) = self.change_and_pick(change);
+        self.start(jobs);
+        result
+    }
+
+    fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Box<Job>>) {
+        let now = Now::read();
+        let mut schedule = self.lock();
+        let result = change(&mut schedule, now);
+        let mut jobs = Vec::new();
+        while jobs.len() < STARTS_AT_ONCE
+            && let Some(job) = schedule.pick(now)
+        {
+            jobs.push(job);
+        }
+        let signals = schedule.take_signals();
+        drop(schedule);
+        for (set, who) in [
+            (signals.record, &self.record),
+            (signals.load, &self.load),
+            (signals.timer, &self.timer),
+            (signals.idle, &self.settled),
+        ] {
+            if set {
+                who.notify_one();
+            }
+        }
+        (result, jobs)
+    }
+
+    fn start(self: &Arc<Self>, mut jobs: Vec<Box<Job>>) {
+        loop {
+            let filled = jobs.len() == STARTS_AT_ONCE;
+            for job in jobs {
+                let slot = Slot { engine: Arc::clone(self), job: Some(job) };
+                let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+                let spawned = slots.try_spawn(slot.run());
+                drop(slots);
+                // Refused only when the group is cancelled. The drop of the slot gives its place
+                // back, and may come here again: not under the lock.
+                drop(spawned);
+            }
+            if !filled {
+                return;
+            }
+            ((), jobs) = self.change_and_pick(|_, _| ());
+        }
+    }
+
+    pub(super) async fn wait_until(&self, holds: impl Fn(&Schedule) -> bool) {
+        loop {
+            let told = self.settled.notified();
+            if holds(&self.lock()) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Wakes what is parked when its time has come, and lets go of what is idle now and then.
+    async fn timers(self: Arc<Self>) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            let next = self.lock().next_timer();
+            let wait = next.map(|at| at - plimsoll::clock::now());
+            tokio::select! {
+                () = self.timer.notified() => {}
+                () = sleep_or_never(wait) => self.act(Schedule::tick),
+                _ = sweep.tick() => {
+                    self.attempter.client.sweep();
+                    self.lock().sweep(Now::read());
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_or_never(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A place among the deliveries at once: makes one delivery after the other while there is one.
+struct Slot {
+    engine: Arc<Engine>,
+    job: Option<Box<Job>>,
+}
+
+impl Slot {
+    async fn run(mut self) {
+        while let Some(job) = &self.job {
+            let report = self.engine.attempter.attempt(job).await;
+            let Some(job) = self.job.take() else { break };
+            let ((), mut jobs) = self.engine.change_and_pick(|schedule, now| schedule.done(job, report, now));
+            self.job = jobs.pop();
+            self.engine.start(jobs);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(job) = self.job.take() else { return };
+        if std::thread::panicking() {
+            // Our own fault, kept apart from the endpoint's: the breaker learns nothing from it, and
+            // the schedule decides when it is tried again.
+            let report = self.engine.attempter.fault(&job);
+            self.engine.act(|schedule, now| schedule.done(job, report, now));
+        } else {
+            drop(job);
+            self.engine.act(|schedule, _| schedule.abandoned());
+        }
+    }
+}

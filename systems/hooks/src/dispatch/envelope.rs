@@ -1,0 +1,38 @@
+//! A message as it waits in memory.
+
+use bytes::Bytes;
+use plimsoll_store::{AppId, Message, MessageId, UnixMillis};
+
+/// What is kept around a payload, roughly.
+const AROUND: usize = 512;
+
+/// A message with its payload, shared by all of its deliveries.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) id: MessageId,
+    pub(crate) app: AppId,
+    pub(crate) event_type: String,
+    pub(crate) channels: Option<Vec<String>>,
+    pub(crate) payload: Bytes,
+    pub(crate) accepted_at: UnixMillis,
+}
+
+impl Envelope {
+    /// What it counts for against the bounds in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.payload.len() + AROUND
+    }
+}
+
+impl From<Message> for Envelope {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id,
+            app: message.app,
+            event_type: message.event_type,
+            channels: message.channels,
+            payload: message.payload.unwrap_or_default().into(),
+            accepted_at: message.accepted_at,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is handed to a delivery, what comes back, and the bounds in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::clock::{self, Instant};
+use plimsoll::{Outcome, breaker};
+use plimsoll_store::{AppId, AttemptState, DueWork, EndpointId, Org, Trigger, UnixMillis};
+
+use super::envelope::Envelope;
+use crate::routing::Target;
+
+/// Both clocks, read together once per operation: one for waiting, one for the records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) at: Instant,
+    pub(crate) unix: UnixMillis,
+}
+
+impl Now {
+    pub(crate) fn read() -> Self {
+        Self { at: clock::now(), unix: unix_millis() }
+    }
+
+    /// The instant at which the wall clock will show `unix`, if nobody sets it.
+    pub(crate) fn instant_of(self, unix: UnixMillis) -> Instant {
+        self.at + Duration::from_millis(u64::try_from(unix - self.unix).unwrap_or(0))
+    }
+
+    /// What the wall clock will show at `at`.
+    pub(crate) fn unix_of(self, at: Instant) -> UnixMillis {
+        self.unix.saturating_add(i64::try_from((at - self.at).as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn unix_millis() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The bounds of the schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Deliveries at once, in all.
+    pub(crate) concurrency: usize,
+    /// Deliveries at once for one tenant.
+    pub(crate) tenant_concurrency: usize,
+    /// Deliveries at once to one endpoint.
+    pub(crate) endpoint_concurrency: usize,
+    /// Messages of one tenant that wait in memory.
+    pub(crate) window_messages: usize,
+    /// Their payload bytes.
+    pub(crate) window_bytes: usize,
+    /// Payload bytes in memory, in all.
+    pub(crate) window_bytes_total: usize,
+    /// First tries that wait for one endpoint.
+    pub(crate) lane_first_tries: usize,
+    /// First tries that wait for one tenant's endpoints together, while any of them can be served.
+    pub(crate) tenant_first_tries: usize,
+    /// Steps that may wait for their commit before deliveries wait for it.
+    pub(crate) unrecorded: usize,
+    pub(crate) breaker: breaker::Policy,
+}
+
+/// A delivery to make now.
+pub(crate) struct Job {
+    pub(crate) app: AppId,
+    pub(crate) org: Org,
+    pub(crate) target: Arc<Target>,
+    pub(crate) message: Arc<Envelope>,
+    pub(crate) work: Work,
+    /// The place it takes at the endpoint's breaker.
+    pub(crate) permit: Option<breaker::OwnedPermit>,
+}
+
+impl Job {
+    pub(crate) fn endpoint(&self) -> EndpointId {
+        self.target.endpoint.id
+    }
+
+    pub(crate) const fn trigger(&self) -> Trigger {
+        match &self.work {
+            Work::First { .. } => Trigger::Scheduled,
+            Work::Due(work) => work.id.trigger,
+        }
+    }
+
+    /// The number of this attempt, from 1.
+    pub(crate) const fn number(&self) -> u32 {
+        match &self.work {
+            Work::First { .. } => 1,
+            Work::Due(work) => work.tries + 1,
+        }
+    }
+}
+
+/// Where a delivery comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// From the fan-out: the endpoint's sequence.
+    First { sequence: u64 },
+    /// From what is due.
+    Due(DueWork),
+}
+
+/// How a delivery went.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) began: UnixMillis,
+    pub(crate) took: Duration,
+    /// 0 where there was no complete head of an answer.
+    pub(crate) status: u16,
+    pub(crate) response: Vec<u8>,
+    pub(crate) then: Then,
+    pub(crate) outcome: Outcome,
+}
+
+/// What follows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    End(AttemptState),
+    RetryIn(Duration),
+}

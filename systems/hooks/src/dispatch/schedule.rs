@@ -1,0 +1,588 @@
+//! Whose delivery is next: a pure state machine over tenants, their endpoints and time.
+//!
+//! Service goes round organisations, then applications, then endpoints, one delivery at a time:
+//! deficit round robin with equal weights and a quantum of one. What cannot be served (at its
+//! limit, parked, empty) is in no ring and costs nothing; what makes it servable puts it back.
+//!
+//! # Invariants
+//! - A tenant is in the ring of its organisation if and only if `in_ring`; an organisation is in
+//!   the outer ring if and only if its own is not empty.
+//! - Each message and each unit of due work is in memory at most once, so that no delivery is under
+//!   way twice, however slow it is.
+//! - Memory is bounded: windows by messages and bytes, lanes by first tries, what is unrecorded by
+//!   steps; where a bound is reached, work stays on disk and is found there by presence.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use plimsoll::clock::Instant;
+use plimsoll_store::{
+    AppId, AttemptId, EndpointId, Fanout, MessageId, NewAttempt, Next, Org, Progress, UnixMillis, WorkId,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::envelope::Envelope;
+use super::job::{Job, Limits, Now, Report, Then, Work};
+use super::loads::{Load, LoadedDue};
+use super::outbox::{Outbox, Release};
+use super::tenant::{Disk, Picked, Tenant, earliest};
+use crate::routing::{AppRoute, Target};
+
+/// How many starved loads are looked at before giving up for now.
+const STARVED_LOOK: usize = 64;
+/// Due work read at once for one endpoint.
+const DUE_BATCH: u32 = 32;
+/// Due work of a disabled endpoint is only dropped, so more of it at once.
+const DUE_BATCH_CLOSED: u32 = 1_024;
+
+/// What changed that somebody waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Signals {
+    /// Steps wait for their commit.
+    pub(crate) record: bool,
+    /// Something is to be read from disk.
+    pub(crate) load: bool,
+    /// The next thing that happens by itself is earlier than it was.
+    pub(crate) timer: bool,
+    /// Nothing is under way any more.
+    pub(crate) idle: bool,
+}
+
+#[derive(Default)]
+struct OrgRing {
+    tenants: VecDeque<AppId>,
+    queued: bool,
+}
+
+pub(crate) struct Schedule {
+    limits: Limits,
+    tenants: FxHashMap<AppId, Tenant>,
+    orgs: FxHashMap<Org, OrgRing>,
+    ring: VecDeque<Org>,
+    timers: BinaryHeap<Reverse<(Instant, AppId, Option<EndpointId>)>>,
+    pub(super) outbox: Outbox,
+    due_loads: VecDeque<(AppId, EndpointId)>,
+    refills: VecDeque<AppId>,
+    in_flight: usize,
+    bytes: usize,
+    draining: bool,
+    signals: Signals,
+}
+
+impl Schedule {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            tenants: FxHashMap::default(),
+            orgs: FxHashMap::default(),
+            ring: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            outbox: Outbox::default(),
+            due_loads: VecDeque::new(),
+            refills: VecDeque::new(),
+            in_flight: 0,
+            bytes: 0,
+            draining: false,
+            signals: Signals::default(),
+        }
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Payload bytes in memory.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Messages in memory, and lanes that are parked.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census { tenants: self.tenants.len(), ..Census::default() };
+        for tenant in self.tenants.values() {
+            census.window_messages += tenant.window.len();
+            census.lanes += tenant.lanes.len();
+            for lane in tenant.lanes.values() {
+                census.lanes_parked += usize::from(lane.is_parked());
+                census.breakers_open += usize::from(lane.breaker.state() != plimsoll::breaker::State::Closed);
+            }
+        }
+        census
+    }
+
+    pub(crate) fn take_signals(&mut self) -> Signals {
+        self.signals.record |= !self.outbox.is_empty();
+        std::mem::take(&mut self.signals)
+    }
+
+    /// Starts nothing any more.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        self.signals.idle = self.in_flight == 0;
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    pub(crate) fn unrecorded(&self) -> usize {
+        self.outbox.unrecorded()
+    }
+
+    fn tenant(&mut self, route: &Arc<AppRoute>) -> &mut Tenant {
+        let tenant = self.tenants.entry(route.id).or_insert_with(|| Tenant::new(Arc::clone(route)));
+        if !Arc::ptr_eq(&tenant.route, route) {
+            tenant.reroute(Arc::clone(route));
+        }
+        tenant
+    }
+
+    /// Messages of the application are about to be committed.
+    pub(crate) fn expect(&mut self, route: &Arc<AppRoute>, message: MessageId) {
+        self.tenant(route).arriving.insert(message);
+    }
+
+    /// A message is durable: into the window if it has room and nothing older waits on disk.
+    pub(crate) fn offer(&mut self, message: Envelope, ceiling: u64, now: Now) {
+        let (app, id, bytes) = (message.app, message.id, message.weight());
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        tenant.arriving.remove(&id);
+        match tenant.disk {
+            Disk::Empty if tenant.has_room(&self.limits) && self.bytes < self.limits.window_bytes_total => {
+                if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
+                    self.bytes += bytes;
+                }
+                tenant.expand(now, &self.limits, &mut self.outbox);
+            }
+            Disk::Empty | Disk::More => tenant.disk = Disk::More,
+            Disk::Loading { .. } => tenant.disk = Disk::Loading { more: true },
+        }
+        self.settle(app);
+    }
+
+    /// A message that was expected was not accepted.
+    pub(crate) fn unexpect(&mut self, app: AppId, message: MessageId) {
+        if let Some(tenant) = self.tenants.get_mut(&app) {
+            tenant.arriving.remove(&message);
+        }
+    }
+
+    /// The application has, or may have, messages on disk.
+    pub(crate) fn on_disk(&mut self, route: &Arc<AppRoute>) {
+        let tenant = self.tenant(route);
+        tenant.disk = match tenant.disk {
+            Disk::Loading { .. } => Disk::Loading { more: true },
+            Disk::Empty | Disk::More => Disk::More,
+        };
+        self.settle(route.id);
+    }
+
+    /// The endpoint has due work on disk, the earliest of it then.
+    pub(crate) fn due_on_disk(
+        &mut self,
+        route: &Arc<AppRoute>,
+        target: &Arc<Target>,
+        due_at: UnixMillis,
+        now: Now,
+    ) {
+        let limits = self.limits.clone();
+        let lane = self.tenant(route).lane(target, &limits);
+        lane.on_disk = earliest(lane.on_disk, Some(due_at));
+        self.refresh(route.id, target.endpoint.id, now);
+    }
+
+    /// The endpoint was changed, or is gone (`target` is `None`).
+    pub(crate) fn endpoint_changed(
+        &mut self,
+        app: AppId,
+        endpoint: EndpointId,
+        target: Option<Arc<Target>>,
+        now: Now,
+    ) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
+        let before = tenant.due_bytes;
+        match target {
+            Some(target) => {
+                lane.retarget(target, &self.limits.breaker);
+                if !lane.is_open() {
+                    tenant.discard(endpoint, &mut self.outbox);
+                }
+            }
+            None => {
+                tenant.discard(endpoint, &mut self.outbox);
+                tenant.lanes.remove(&endpoint);
+            }
+        }
+        self.bytes -= before - tenant.due_bytes;
+        self.refresh(app, endpoint, now);
+    }
+
+    /// The application was changed, or is gone.
+    pub(crate) fn app_changed(&mut self, app: AppId, route: Option<&Arc<AppRoute>>, now: Now) {
+        match route {
+            Some(route) if self.tenants.contains_key(&app) => {
+                self.tenant(route);
+            }
+            Some(_) => {}
+            None => {
+                let lanes = self.tenants.get(&app).map(|tenant| tenant.lanes.keys().copied().collect());
+                for endpoint in lanes.unwrap_or_else(Vec::new) {
+                    self.endpoint_changed(app, endpoint, None, now);
+                }
+            }
+        }
+        self.settle(app);
+    }
+
+    /// The next delivery, if one may start now.
+    pub(crate) fn pick(&mut self, now: Now) -> Option<Box<Job>> {
+        let full = self.in_flight >= self.limits.concurrency;
+        if self.draining || full || self.outbox.unrecorded() >= self.limits.unrecorded {
+            return None;
+        }
+        while let Some(org) = self.ring.pop_front() {
+            let Some(ring) = self.orgs.get_mut(&org) else { continue };
+            ring.queued = false;
+            let Some(app) = ring.tenants.pop_front() else { continue };
+            let mut picked = Picked::Nothing;
+            if let Some(tenant) = self.tenants.get_mut(&app) {
+                tenant.in_ring = false;
+                let before = tenant.due_bytes;
+                picked = tenant.pick(now, &self.limits, &mut self.outbox);
+                self.bytes -= before - tenant.due_bytes;
+            }
+            if !ring.tenants.is_empty() {
+                ring.queued = true;
+                self.ring.push_back(org);
+            }
+            match picked {
+                Picked::Job(job) => {
+                    self.in_flight += 1;
+                    self.settle(app);
+                    self.arm_parked(app, now);
+                    return Some(job);
+                }
+                Picked::Again => self.settle(app),
+                Picked::Nothing => self.arm_parked(app, now),
+            }
+        }
+        None
+    }
+
+    /// A delivery ended.
+    pub(crate) fn done(&mut self, mut job: Box<Job>, report: Report, now: Now) {
+        if let Some(permit) = job.permit.take() {
+            permit.finish(report.outcome);
+        }
+        let (app, endpoint, message) = (job.app, job.endpoint(), job.message.id);
+        let retry_at = match report.then {
+            Then::End(_) => None,
+            Then::RetryIn(after) => {
+                Some(now.unix.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
+            }
+        };
+        let held = match &job.work {
+            Work::First { .. } => None,
+            Work::Due(work) => Some(work.id),
+        };
+        let attempt = NewAttempt {
+            id: AttemptId::fresh(),
+            org: Arc::clone(&job.org),
+            app,
+            message,
+            endpoint,
+            number: job.number(),
+            at: report.began,
+            duration_ms: u32::try_from(report.took.as_millis()).unwrap_or(u32::MAX),
+            status_code: report.status,
+            response: report.response,
+            url: job.target.prepared.as_ref().map_or_else(|| "".into(), |prepared| Arc::clone(&prepared.url)),
+            trigger: job.trigger(),
+            next: match report.then {
+                Then::End(state) => Next::End(state),
+                Then::RetryIn(_) => Next::Retry { due_at: retry_at.unwrap_or(now.unix) },
+            },
+        };
+        let release = match (held, retry_at) {
+            (None, None) => Release::Nothing,
+            (work, due_at) => Release::Due { app, endpoint, work, due_at },
+        };
+        self.outbox.push(Progress::Attempted(Box::new(attempt)), release);
+        self.ended(&job, now);
+    }
+
+    /// A delivery was cut short by the end of the process: nothing is recorded, so that it is made
+    /// again by the next.
+    pub(crate) fn abandoned(&mut self) {
+        self.in_flight -= 1;
+        self.signals.idle |= self.in_flight == 0;
+    }
+
+    fn ended(&mut self, job: &Job, now: Now) {
+        self.in_flight -= 1;
+        self.signals.idle |= self.in_flight == 0;
+        let (app, endpoint) = (job.app, job.endpoint());
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        tenant.in_flight -= 1;
+        match &job.work {
+            Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
+            Work::Due(_) => {
+                let bytes = job.message.weight();
+                tenant.due_bytes -= bytes;
+                self.bytes -= bytes;
+            }
+        }
+        if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
+            lane.ended();
+        }
+        self.refresh(app, endpoint, now);
+    }
+
+    /// Steps for one commit, and what they let go of when it is durable.
+    pub(crate) fn take_steps(&mut self, at_most: usize) -> (Vec<Progress>, Vec<Release>) {
+        self.outbox.take(at_most)
+    }
+
+    /// A commit is durable.
+    pub(crate) fn recorded(&mut self, releases: Vec<Release>, now: Now) {
+        self.outbox.recorded(releases.len());
+        for release in releases {
+            match release {
+                Release::Nothing => {}
+                Release::Due { app, endpoint, work, due_at } => {
+                    let Some(lane) =
+                        self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint))
+                    else {
+                        continue;
+                    };
+                    if let Some(work) = work {
+                        lane.held.remove(&work);
+                    }
+                    if due_at.is_some() {
+                        lane.on_disk = earliest(lane.on_disk, due_at);
+                    }
+                    self.refresh(app, endpoint, now);
+                }
+                Release::Message { app, message } => {
+                    let Some(tenant) = self.tenants.get_mut(&app) else { continue };
+                    self.bytes -= tenant.window.remove(message);
+                    self.settle(app);
+                }
+            }
+        }
+        self.signals.load |= !self.due_loads.is_empty() || !self.refills.is_empty();
+    }
+
+    /// What to read from disk next.
+    pub(crate) fn next_load(&mut self) -> Option<Load> {
+        if self.draining || self.bytes >= self.limits.window_bytes_total {
+            return None;
+        }
+        for _ in 0..self.due_loads.len().min(STARVED_LOOK) {
+            let (app, endpoint) = self.due_loads.pop_front()?;
+            let Some(tenant) = self.tenants.get(&app) else { continue };
+            let Some(lane) = tenant.lanes.get(&endpoint) else { continue };
+            if tenant.bytes() >= self.limits.window_bytes {
+                self.due_loads.push_back((app, endpoint));
+                continue;
+            }
+            let limit = if lane.is_open() { DUE_BATCH } else { DUE_BATCH_CLOSED };
+            let except: Vec<WorkId> = lane.held.iter().copied().collect();
+            // What commits while it is read is found by its release, which comes after.
+            let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint))?;
+            lane.on_disk = None;
+            return Some(Load::Due { app, endpoint, except, limit });
+        }
+        while let Some(app) = self.refills.pop_front() {
+            let Some(tenant) = self.tenants.get_mut(&app) else { continue };
+            tenant.refill_queued = false;
+            if !tenant.wants_refill(&self.limits) {
+                continue;
+            }
+            tenant.disk = Disk::Loading { more: false };
+            let except = tenant.window.ids().chain(tenant.arriving.iter().copied()).collect();
+            let limit = self.limits.window_messages - tenant.window.len();
+            let bytes = self.limits.window_bytes - tenant.bytes();
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            return Some(Load::Fanouts { app, except, limit, bytes });
+        }
+        None
+    }
+
+    /// Messages were read from disk; `complete` says that there were no more.
+    pub(crate) fn loaded_fanouts(
+        &mut self,
+        app: AppId,
+        works: Vec<(Fanout, Envelope, FxHashSet<EndpointId>)>,
+        complete: bool,
+        now: Now,
+    ) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let more = matches!(tenant.disk, Disk::Loading { more: true });
+        tenant.disk = if complete && !more { Disk::Empty } else { Disk::More };
+        for (fanout, message, skip) in works {
+            if tenant.arriving.contains(&message.id) || tenant.window.contains(message.id) {
+                tenant.disk = Disk::More;
+                continue;
+            }
+            let bytes = message.weight();
+            if tenant.window.insert(Arc::new(message), fanout.ceiling, fanout.frontier, skip) {
+                self.bytes += bytes;
+            }
+        }
+        tenant.expand(now, &self.limits, &mut self.outbox);
+        self.settle(app);
+    }
+
+    /// Due work was read from disk.
+    pub(crate) fn loaded_due(&mut self, loaded: LoadedDue, now: Now) {
+        let LoadedDue { app, endpoint, works, next } = loaded;
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let before = tenant.due_bytes;
+        tenant.loaded_due(endpoint, works, next, &mut self.outbox);
+        self.bytes += tenant.due_bytes - before;
+        self.refresh(app, endpoint, now);
+    }
+
+    /// A read failed: what it was for is looked at again after a while.
+    pub(crate) fn load_failed(&mut self, load: &Load, now: Now) {
+        match load {
+            Load::Fanouts { app, .. } => {
+                if let Some(tenant) = self.tenants.get_mut(app) {
+                    tenant.disk = Disk::More;
+                }
+                self.settle(*app);
+            }
+            Load::Due { app, endpoint, .. } => {
+                let lane = self.tenants.get_mut(app).and_then(|tenant| tenant.lanes.get_mut(endpoint));
+                if let Some(lane) = lane {
+                    lane.loading = false;
+                    lane.on_disk = earliest(lane.on_disk, Some(now.unix));
+                }
+                self.refresh(*app, *endpoint, now);
+            }
+        }
+    }
+
+    /// When something happens by itself next.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Lets happen what happens by itself by now.
+    pub(crate) fn tick(&mut self, now: Now) {
+        while let Some(Reverse((at, app, endpoint))) = self.timers.peek().copied() {
+            if at > now.at {
+                return;
+            }
+            self.timers.pop();
+            let Some(tenant) = self.tenants.get_mut(&app) else { continue };
+            match endpoint {
+                None => {
+                    tenant.timer_at = tenant.timer_at.filter(|timer| *timer != at);
+                    tenant.unpark(now);
+                    self.settle(app);
+                }
+                Some(endpoint) => {
+                    if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
+                        lane.timer_at = lane.timer_at.filter(|timer| *timer != at);
+                    }
+                    self.refresh(app, endpoint, now);
+                }
+            }
+        }
+    }
+
+    /// Forgets what it changes nothing to forget.
+    pub(crate) fn sweep(&mut self, now: Now) {
+        for tenant in self.tenants.values_mut() {
+            tenant.lanes.retain(|_, lane| lane.in_ready || !lane.is_forgettable(now));
+        }
+        self.tenants.retain(|_, tenant| !tenant.is_forgettable(now));
+        self.orgs.retain(|_, ring| ring.queued || !ring.tenants.is_empty());
+    }
+
+    /// Looks at a lane again after something about it changed.
+    fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        if tenant.refresh(endpoint, now, &self.limits) {
+            self.due_loads.push_back((app, endpoint));
+            self.signals.load = true;
+        }
+        self.arm(app, Some(endpoint), now);
+        self.settle(app);
+    }
+
+    /// Puts the tenant where it belongs: into its ring if it can be served, into the queue of
+    /// those to be read for if it has room.
+    fn settle(&mut self, app: AppId) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        if !tenant.in_ring && tenant.is_servable(&self.limits) {
+            tenant.in_ring = true;
+            let org = &tenant.route.org;
+            if !self.orgs.contains_key(org) {
+                self.orgs.insert(Arc::clone(org), OrgRing::default());
+            }
+            if let Some(ring) = self.orgs.get_mut(org) {
+                ring.tenants.push_back(app);
+                if !ring.queued {
+                    ring.queued = true;
+                    self.ring.push_back(Arc::clone(org));
+                }
+            }
+        }
+        if !tenant.refill_queued && tenant.wants_refill(&self.limits) {
+            tenant.refill_queued = true;
+            self.refills.push_back(app);
+            self.signals.load = true;
+        }
+    }
+
+    /// Sets the timer of a lane, or of the tenant, if it waits for time.
+    fn arm(&mut self, app: AppId, endpoint: Option<EndpointId>, now: Now) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let (timer, wake) = match endpoint {
+            None => {
+                let wake = tenant.parked_until();
+                (&mut tenant.timer_at, wake)
+            }
+            Some(endpoint) => {
+                let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
+                let wake = lane.wake_at(now);
+                (&mut lane.timer_at, wake)
+            }
+        };
+        let Some(wake) = wake else { return };
+        if timer.is_some_and(|set| set <= wake) {
+            return;
+        }
+        *timer = Some(wake);
+        self.signals.timer |= self.timers.peek().is_none_or(|Reverse((first, ..))| wake < *first);
+        self.timers.push(Reverse((wake, app, endpoint)));
+    }
+
+    /// A pick may have parked the tenant and any of its lanes.
+    fn arm_parked(&mut self, app: AppId, now: Now) {
+        self.arm(app, None, now);
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        for endpoint in tenant.take_parked() {
+            self.arm(app, Some(endpoint), now);
+        }
+    }
+}
+
+/// How much there is of what.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Census {
+    pub(crate) tenants: usize,
+    pub(crate) lanes: usize,
+    pub(crate) lanes_parked: usize,
+    pub(crate) breakers_open: usize,
+    pub(crate) window_messages: usize,
+}
