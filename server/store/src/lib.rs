@@ -15,7 +15,11 @@
 
 mod error;
 mod id;
+mod queue;
 mod read;
+mod reads;
+mod sqlite;
+mod stats;
 mod store;
 mod values;
 mod write;
@@ -25,6 +29,7 @@ pub use id::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError};
 pub use read::{
     AttemptFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Order, Page, Reference,
 };
+pub use stats::{COMMIT_SECONDS, Stats};
 pub use store::{Options, Store};
 pub use values::*;
 pub use write::{

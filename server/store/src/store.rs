@@ -1,212 +1,150 @@
 //! The store.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
+use crate::queue::Size;
+use crate::sqlite::{Call, Host, Weigh, Write};
 use crate::*;
+
+/// Messages that one call accepts.
+const MESSAGES_MAX: usize = 1_024;
+/// Bytes of messages that one call accepts.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Steps that one call records.
+const PROGRESS_MAX: usize = 8_192;
+/// Changes that one call makes.
+const CHANGES_MAX: usize = 256;
+/// Bytes of an answer that is remembered.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data directory; made where it is missing.
+    /// The data directory; made, for its owner only, where it is missing.
     pub directory: PathBuf,
 }
 
 /// A durable store; cheap to clone, all clones are one store.
+///
+/// Dropping the last clone finishes what was asked for and closes the files, on the thread that
+/// drops it; [`close`](Self::close) does it without blocking one.
+///
+/// # Cancel safety
+/// A write whose future is dropped while it waits for a place is not made; once it has one it is
+/// made, whoever waits. Which of the two it was can be found out by making it again: repeating a
+/// write changes nothing. A read whose future is dropped had no effect.
+///
+/// # Fairness
+/// Writes are made in the order in which they came. Reads wait for other reads of their lane only:
+/// fan-out, due work and routing tables in one, everything else in the other.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    pub(crate) host: Arc<Host>,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "signatures first")]
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("epoch", &self.host.epoch).finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Opens or makes the store in its directory, and claims its shards.
+    ///
+    /// # Errors
+    /// [`OpenError`] says in whose hands the directory is, or what is wrong with it.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        todo!()
+        Ok(Self { host: Arc::new(Host::open(options.directory).await?) })
     }
+
     /// The shards that this process may write to.
+    #[must_use]
     pub fn claims(&self) -> Vec<Claim> {
-        todo!()
+        vec![Claim { shard: 0, epoch: self.host.epoch }]
     }
+
     /// The claim of the shard that an application lives in.
-    pub fn claim_of(&self, app: AppId) -> Claim {
-        todo!()
+    #[must_use]
+    pub fn claim_of(&self, _app: AppId) -> Claim {
+        Claim { shard: 0, epoch: self.host.epoch }
     }
+
+    /// What was written and how long it took.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.host.counters.stats()
+    }
+
     /// Finishes what was begun and closes the files.
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on by itself; calling it again waits for the end.
     pub async fn close(&self) {
-        todo!()
+        self.host.close().await;
     }
 
     /// Accepts messages: one answer each, in order. At most 1,024 messages and 32 MiB a call.
+    ///
+    /// # Errors
+    /// With any error nothing of the call was written.
     pub async fn accept(&self, claim: Claim, messages: Vec<NewMessage>) -> Result<Vec<Accepted>, Error> {
-        todo!()
+        let size = messages.weigh();
+        at_most("messages", messages.len(), MESSAGES_MAX)?;
+        at_most("bytes", size.bytes, MESSAGE_BYTES_MAX)?;
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(claim, size, |caller| Write::Accept(messages, caller)).await
     }
-    /// Records what happened, in order, in one commit. At most 8,192 steps a call.
+
+    /// Records what happened, in order, in one commit. At most 8,192 steps and 64 MiB a call.
+    ///
+    /// # Errors
+    /// With any error nothing of the call was written.
     pub async fn record(&self, claim: Claim, progress: Vec<Progress>) -> Result<(), Error> {
-        todo!()
+        at_most("steps", progress.len(), PROGRESS_MAX)?;
+        if progress.is_empty() {
+            return Ok(());
+        }
+        let size = progress.weigh();
+        self.write(claim, size, |caller| Write::Record(progress, caller)).await
     }
-    /// Changes what is configured: one answer each, in order, in one commit; where one is refused the others hold.
-    /// At most 256 changes a call.
+
+    /// Changes what is configured: one answer each, in order, in one commit; where one is refused the
+    /// others hold. At most 256 changes a call.
+    ///
+    /// # Errors
+    /// With any error nothing of the call was written.
     pub async fn change(&self, claim: Claim, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
-        todo!()
+        at_most("changes", changes.len(), CHANGES_MAX)?;
+        for change in &changes {
+            if let Change::Remember { body, .. } = change {
+                at_most("bytes of an answer", body.len(), ANSWER_BYTES_MAX)?;
+            }
+        }
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let size = changes.weigh();
+        self.write(claim, size, |caller| Write::Change(changes, caller)).await
     }
 
-    /// The answer remembered for a request: status, body, and whether its body was the same.
-    pub async fn remembered(&self, idempotency: Idempotency) -> Result<Option<(u16, Vec<u8>, bool)>, Error> {
-        todo!()
+    async fn write<T>(
+        &self,
+        claim: Claim,
+        size: Size,
+        write: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Write,
+    ) -> Result<T, Error> {
+        let (caller, answer) = oneshot::channel();
+        self.host.commits.push(Call { claim, write: write(caller) }, size).await?;
+        answer.await.unwrap_or(Err(Error::Closed))
     }
+}
 
-    /// All applications of all organisations, by id, each with the highest endpoint sequence it ever
-    /// used (deleted endpoints count): for routing tables.
-    pub async fn all_apps(&self, page: Page<AppId>) -> Result<Vec<(App, u64)>, Error> {
-        todo!()
-    }
-    /// All endpoints of all applications, by id: for routing tables.
-    pub async fn all_endpoints(&self, page: Page<EndpointId>) -> Result<Vec<Endpoint>, Error> {
-        todo!()
-    }
-
-    /// One application.
-    pub async fn app(&self, org: Org, app: Reference<AppId>) -> Result<Option<App>, Error> {
-        todo!()
-    }
-    /// The applications of an organisation.
-    pub async fn apps(&self, org: Org, page: Page<AppId>) -> Result<Vec<App>, Error> {
-        todo!()
-    }
-    /// One endpoint.
-    pub async fn endpoint(
-        &self,
-        app: AppId,
-        endpoint: Reference<EndpointId>,
-    ) -> Result<Option<Endpoint>, Error> {
-        todo!()
-    }
-    /// The endpoints of an application.
-    pub async fn endpoints(&self, app: AppId, page: Page<EndpointId>) -> Result<Vec<Endpoint>, Error> {
-        todo!()
-    }
-    /// One event type.
-    pub async fn event_type(&self, org: Org, name: String) -> Result<Option<EventType>, Error> {
-        todo!()
-    }
-    /// The event types of an organisation, by name; archived ones only if asked for.
-    pub async fn event_types(
-        &self,
-        org: Org,
-        archived: bool,
-        page: Page<String>,
-    ) -> Result<Vec<EventType>, Error> {
-        todo!()
-    }
-    /// One message.
-    pub async fn message(
-        &self,
-        app: AppId,
-        message: MessageRef,
-        with_content: bool,
-    ) -> Result<Option<Message>, Error> {
-        todo!()
-    }
-    /// The messages of an application.
-    pub async fn messages(
-        &self,
-        app: AppId,
-        filter: MessageFilter,
-        page: Page<MessageId>,
-    ) -> Result<Vec<Message>, Error> {
-        todo!()
-    }
-    /// The attempts of a message, by id.
-    pub async fn attempts_of_message(
-        &self,
-        app: AppId,
-        message: MessageId,
-        filter: AttemptFilter,
-        page: Page<AttemptId>,
-    ) -> Result<Vec<Attempt>, Error> {
-        todo!()
-    }
-    /// The attempts to an endpoint, by id.
-    pub async fn attempts_of_endpoint(
-        &self,
-        app: AppId,
-        endpoint: EndpointId,
-        filter: AttemptFilter,
-        page: Page<AttemptId>,
-    ) -> Result<Vec<Attempt>, Error> {
-        todo!()
-    }
-    /// One attempt.
-    pub async fn attempt(
-        &self,
-        app: AppId,
-        message: MessageId,
-        attempt: AttemptId,
-    ) -> Result<Option<Attempt>, Error> {
-        todo!()
-    }
-    /// The endpoints a message went or goes to, and how each stands.
-    pub async fn message_endpoints(
-        &self,
-        app: AppId,
-        message: MessageId,
-        page: Page<EndpointId>,
-    ) -> Result<Vec<MessageEndpoint>, Error> {
-        todo!()
-    }
-    /// Deliveries of an endpoint by state, of messages accepted in the range.
-    pub async fn endpoint_stats(
-        &self,
-        app: AppId,
-        endpoint: EndpointId,
-        since: Option<UnixMillis>,
-        until: Option<UnixMillis>,
-    ) -> Result<EndpointStats, Error> {
-        todo!()
-    }
-
-    /// Applications with a fan-out row, by id.
-    pub async fn fanout_apps(&self, shard: u32, page: Page<AppId>) -> Result<Vec<AppId>, Error> {
-        todo!()
-    }
-    /// The oldest messages of an application whose fan-out is not complete, up to `limit` and up to
-    /// `bytes` of payload (at least one); those in `except` are left out (at most 4,096).
-    pub async fn fanouts(
-        &self,
-        app: AppId,
-        except: Vec<MessageId>,
-        limit: u32,
-        bytes: usize,
-    ) -> Result<Vec<FanoutWork>, Error> {
-        todo!()
-    }
-    /// Endpoints of a message that have an attempt or due work, by id.
-    pub async fn settled(
-        &self,
-        message: MessageId,
-        page: Page<EndpointId>,
-    ) -> Result<Vec<EndpointId>, Error> {
-        todo!()
-    }
-
-    /// Keys with due work and when the earliest of each is due, by (tenant, key).
-    pub async fn due_keys(
-        &self,
-        shard: u32,
-        kind: WorkKind,
-        page: Page<(AppId, Id)>,
-    ) -> Result<Vec<DueKey>, Error> {
-        todo!()
-    }
-    /// The first work of a key that is due by `now`, by priority and then by time, up to `limit`; those in
-    /// `except` are left out (at most 4,096). With it, when the next work of the key is due that was not returned and is not in `except`.
-    pub async fn due(
-        &self,
-        kind: WorkKind,
-        tenant: AppId,
-        key: Id,
-        now: UnixMillis,
-        except: Vec<WorkId>,
-        limit: u32,
-    ) -> Result<(Vec<DueWork>, Option<UnixMillis>), Error> {
-        todo!()
-    }
+/// Refuses what is larger than a call may be.
+pub(crate) const fn at_most(what: &'static str, got: usize, limit: usize) -> Result<(), Error> {
+    if got <= limit { Ok(()) } else { Err(Error::TooLarge { what, got, limit }) }
 }

@@ -1,0 +1,210 @@
+//! The thread that writes: it groups what waits into commits.
+//!
+//! # Invariants
+//! - One thread, one connection: nothing else writes to the file.
+//! - A call is answered after the commit that carries it is durable, or with why it was not made.
+//! - A group that fails is undone and its calls are tried one by one: a bad call fails alone.
+//! - The log is written back after the callers were answered; the purge runs when nobody waits, or
+//!   one unit every [`COMMITS_A_PURGE`] commits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use plimsoll::clock;
+use rusqlite::{Connection, Result};
+
+use super::call::{Answer, Call};
+use super::group::Group;
+use super::idempotency::{Buckets, Published};
+use super::purge::Purge;
+use super::schema;
+use crate::UnixMillis;
+use crate::queue::{Queue, Queued, Size};
+use crate::stats::{Committed, Counters};
+
+/// The most that goes into one commit; a single call may be larger.
+const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
+/// Pages of the log (8 MiB) from which on it is written back.
+const LOG_PAGES_MAX: u64 = 2_048;
+const COMMITS_A_PURGE: u32 = 64;
+/// How often is looked whether something has come to be purged with time.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How long the purge rests after it failed, for instance on a full disk.
+const PURGE_REST: Duration = Duration::from_secs(10);
+
+pub(super) struct Committer {
+    connection: Connection,
+    buckets: Buckets,
+    queue: Arc<Queue<Call>>,
+    counters: Arc<Counters>,
+    purge: Purge,
+    commits_since_purge: u32,
+}
+
+impl Committer {
+    pub(super) fn new(
+        connection: Connection,
+        buckets: Buckets,
+        queue: Arc<Queue<Call>>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { connection, buckets, queue, counters, purge: Purge::default(), commits_since_purge: 0 }
+    }
+
+    /// The idempotency entries, for the readers.
+    pub(super) fn buckets(&self) -> Published {
+        self.buckets.published()
+    }
+
+    /// Works until the queue is closed and empty, and gives the connection back.
+    pub(super) fn run(mut self) -> Connection {
+        let mut purge_at = clock::now();
+        loop {
+            let patience = purge_at - clock::now();
+            let Some(calls) = self.queue.take(GROUP, patience) else { return self.connection };
+            let idle = calls.is_empty();
+            if !idle {
+                self.commit(calls);
+                self.write_back();
+            }
+            if self.purge.is_due() {
+                // Something was buried: not to be left for the next look.
+                purge_at = purge_at.min(clock::now());
+            }
+            let now = clock::now();
+            if purge_at <= now && (idle || self.commits_since_purge >= COMMITS_A_PURGE) {
+                purge_at = now + self.purge_unit();
+            }
+        }
+    }
+
+    /// Commits a group and answers its calls.
+    fn commit(&mut self, calls: Vec<Queued<Call>>) {
+        self.commits_since_purge += 1;
+        match self.try_commit(&calls) {
+            Ok(answers) => {
+                for (queued, answer) in calls.into_iter().zip(answers) {
+                    queued.call.answer(Ok(answer));
+                }
+            }
+            Err(error) if calls.len() == 1 => {
+                self.counters.call_failed();
+                tracing::warn!(%error, "a commit failed");
+                calls.into_iter().for_each(|queued| queued.call.answer(Err(repeat(&error))));
+            }
+            Err(error) => {
+                self.counters.group_failed();
+                tracing::warn!(%error, calls = calls.len(), "a group commit failed: its calls are tried one by one");
+                for queued in calls {
+                    self.commit_alone(queued);
+                }
+            }
+        }
+    }
+
+    fn commit_alone(&mut self, queued: Queued<Call>) {
+        let alone = std::slice::from_ref(&queued);
+        let answer = self
+            .try_commit(alone)
+            .and_then(|mut answers| answers.pop().ok_or(rusqlite::Error::QueryReturnedNoRows));
+        if answer.is_err() {
+            self.counters.call_failed();
+        }
+        queued.call.answer(answer);
+    }
+
+    /// One transaction. On any error, and on a panic, nothing of it holds.
+    fn try_commit(&mut self, calls: &[Queued<Call>]) -> Result<Vec<Answer>> {
+        let began = clock::now();
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let in_force = schema::epoch(&self.connection)?;
+            let mut group = Group::new(&self.connection, &mut self.buckets);
+            let answers = calls
+                .iter()
+                .map(|queued| queued.call.apply(&mut group, in_force))
+                .collect::<Result<Vec<_>>>()?;
+            let buried = group.buried;
+            drop(group);
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok((answers, buried))
+        }));
+        let committed = applied.unwrap_or_else(|_| Err(rusqlite::Error::UnwindingPanic));
+        let (answers, buried) = match committed {
+            Ok(done) => done,
+            Err(error) => {
+                self.undo();
+                return Err(error);
+            }
+        };
+        self.buckets.committed();
+        if buried {
+            self.purge.is_due_now();
+        }
+        self.counters.committed(&Committed {
+            calls: calls.len(),
+            operations: calls.iter().map(|queued| queued.size.operations).sum(),
+            bytes: calls.iter().map(|queued| queued.size.bytes).sum(),
+            took: clock::now() - began,
+        });
+        Ok(answers)
+    }
+
+    fn undo(&mut self) {
+        self.buckets.rolled_back();
+        // The engine may have rolled back by itself, as it does on some errors.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// Writes the log back into the table file when it has grown, so that it is used from its
+    /// beginning again. Readers are short: none holds a part of it for long.
+    fn write_back(&mut self) {
+        if self.counters.log_pages() < LOG_PAGES_MAX {
+            return;
+        }
+        let began = clock::now();
+        match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            Ok(()) => self.counters.checkpointed(clock::now() - began),
+            Err(error) => tracing::warn!(%error, "the log could not be written back; it grows until it can"),
+        }
+    }
+
+    /// One unit of the purge; how long until the next.
+    fn purge_unit(&mut self) -> Duration {
+        self.commits_since_purge = 0;
+        let now = wall_clock();
+        match self.purge.unit(&self.connection, &mut self.buckets, now) {
+            Ok(unit) => {
+                self.counters.purged(unit.purged);
+                self.write_back();
+                if unit.more { Duration::ZERO } else { PURGE_EVERY }
+            }
+            Err(error) => {
+                self.undo();
+                tracing::warn!(%error, "the purge failed; it goes on later");
+                PURGE_REST
+            }
+        }
+    }
+}
+
+/// The wall clock: what is kept for days is counted by it.
+pub(crate) fn wall_clock() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The error once more, for a caller of its own.
+fn repeat(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, message) => {
+            rusqlite::Error::SqliteFailure(*code, message.clone())
+        }
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    }
+}

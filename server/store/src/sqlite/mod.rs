@@ -1,0 +1,33 @@
+//! The engine: SQLite, one connection that writes and a few that read, each on a thread of its own.
+
+mod accept;
+mod call;
+mod change;
+mod committer;
+mod encode;
+mod filter;
+mod group;
+mod host;
+mod idempotency;
+mod open;
+mod purge;
+mod read_attempts;
+mod read_config;
+mod read_deliveries;
+mod read_messages;
+mod read_work;
+mod reader;
+mod record;
+mod schema;
+
+pub(crate) use call::{Call, Weigh, Write};
+pub(crate) use committer::wall_clock;
+pub(crate) use host::Host;
+pub(crate) use read_attempts::{attempt, attempts_of_endpoint, attempts_of_message};
+pub(crate) use read_config::{
+    all_apps, all_endpoints, app, apps, endpoint, endpoints, event_type, event_types,
+};
+pub(crate) use read_deliveries::{endpoint_stats, message_endpoints};
+pub(crate) use read_messages::{message, messages};
+pub(crate) use read_work::{DueQuery, due, due_keys, fanout_apps, fanouts, settled};
+pub(crate) use reader::Lane;

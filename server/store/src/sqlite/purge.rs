@@ -1,0 +1,187 @@
+//! What is buried or has expired goes, in small units behind the accepts.
+//!
+//! # Invariants
+//! - A unit is one short transaction of at most [`ROWS`] rows. What is left to do is told by the
+//!   rows themselves, so that a unit that was cut off, or a restart, needs no resuming.
+//! - A buried row goes last, when nothing is left that belongs to it, and not before [`GRACE_MS`]:
+//!   who is late with a change or an attempt finds that it is gone, not that it never was.
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::accept::day_of;
+use super::idempotency::Buckets;
+use crate::UnixMillis;
+
+/// Rows that one unit takes away.
+const ROWS: usize = 256;
+/// Payloads that one unit takes away: they may be large.
+const PAYLOADS: i64 = 32;
+/// How long a buried row stays after it was emptied.
+const GRACE_MS: i64 = 3_600_000;
+/// Free pages (4 MiB) that are kept for use, and how many of the others one unit gives back.
+const FREE_PAGES_KEPT: i64 = 1_024;
+const FREE_PAGES_A_UNIT: i64 = 128;
+
+#[derive(Default)]
+pub(super) struct Purge {
+    due_now: bool,
+}
+
+/// What one unit came to.
+pub(super) struct Unit {
+    /// Rows it took away.
+    pub(super) purged: usize,
+    /// Whether there may be more to do.
+    pub(super) more: bool,
+}
+
+impl Purge {
+    pub(super) const fn is_due_now(&mut self) {
+        self.due_now = true;
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        self.due_now
+    }
+
+    /// One unit of work.
+    pub(super) fn unit(
+        &mut self,
+        connection: &Connection,
+        buckets: &mut Buckets,
+        now: UnixMillis,
+    ) -> Result<Unit> {
+        self.due_now = false;
+        if buckets.fill_filter(connection)? > 0 {
+            return Ok(Unit { purged: 0, more: true });
+        }
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let purged = rows(connection, buckets, now)?;
+        connection.prepare_cached("COMMIT")?.execute([])?;
+        let more = purged > 0 || give_back(connection)? > 0;
+        Ok(Unit { purged, more })
+    }
+}
+
+fn rows(connection: &Connection, buckets: &mut Buckets, now: UnixMillis) -> Result<usize> {
+    let steps: [&dyn Fn() -> Result<usize>; 5] = [
+        &|| endpoint(connection),
+        &|| app(connection),
+        &|| emptied(connection, "endpoints", now),
+        &|| emptied(connection, "apps", now),
+        &|| payloads(connection, now),
+    ];
+    for step in steps {
+        let rows = step()?;
+        if rows > 0 {
+            return Ok(rows);
+        }
+    }
+    buckets.drop_oldest(connection)
+}
+
+/// The due work of a buried endpoint.
+fn endpoint(connection: &Connection) -> Result<usize> {
+    let sql = "SELECT app, id FROM endpoints WHERE deleted_at IS NOT NULL AND emptied = 0 LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Option<([u8; 20], [u8; 20])> =
+        connection.prepare_cached(sql)?.query_row([], read).optional()?;
+    let Some((app, id)) = found else { return Ok(0) };
+    let rows = run(
+        connection,
+        "DELETE FROM due_work WHERE (kind, subject, key, trigger) IN (SELECT kind, subject, key, trigger \
+         FROM due_work WHERE kind = 1 AND tenant = ?1 AND key = ?2 LIMIT ?3)",
+        params![app, id, ROWS as i64],
+    )?;
+    if rows < ROWS {
+        run(connection, "UPDATE endpoints SET emptied = 1 WHERE id = ?1", params![id])?;
+    }
+    Ok(rows.max(1))
+}
+
+/// What belongs to a buried application: first what could still be worked on.
+fn app(connection: &Connection) -> Result<usize> {
+    let sql = "SELECT id FROM apps WHERE deleted_at IS NOT NULL AND emptied = 0 LIMIT 1";
+    let found: Option<[u8; 20]> =
+        connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    let Some(id) = found else { return Ok(0) };
+    let belongings = [
+        "DELETE FROM due_work WHERE (kind, subject, key, trigger) IN (SELECT kind, subject, key, trigger \
+         FROM due_work WHERE kind = 1 AND tenant = ?1 LIMIT ?2)",
+        "DELETE FROM fanout WHERE app = ?1 AND message IN \
+         (SELECT message FROM fanout WHERE app = ?1 ORDER BY message LIMIT ?2)",
+        "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints WHERE app = ?1 LIMIT ?2)",
+    ];
+    for sql in belongings {
+        let rows = run(connection, sql, params![id, ROWS as i64])?;
+        if rows > 0 {
+            return Ok(rows);
+        }
+    }
+    let rows = messages(connection, &id)?;
+    if rows > 0 {
+        return Ok(rows);
+    }
+    run(connection, "UPDATE apps SET emptied = 1 WHERE id = ?1", params![id])
+}
+
+/// The messages of an application, each after its attempts.
+fn messages(connection: &Connection, app: &[u8; 20]) -> Result<usize> {
+    let mut first =
+        connection.prepare_cached("SELECT number, id FROM messages WHERE app = ?1 ORDER BY id LIMIT 1")?;
+    let mut rows = 0;
+    while rows < ROWS {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let Some((number, message)): Option<(i64, [u8; 20])> = first.query_row([app], read).optional()?
+        else {
+            break;
+        };
+        let attempts = run(
+            connection,
+            "DELETE FROM attempts WHERE message = ?1 AND (endpoint, number) IN \
+             (SELECT endpoint, number FROM attempts WHERE message = ?1 ORDER BY endpoint, number LIMIT ?2)",
+            params![message, (ROWS - rows) as i64],
+        )?;
+        rows += attempts;
+        if rows < ROWS {
+            rows += run(connection, "DELETE FROM messages WHERE number = ?1", params![number])?;
+        }
+    }
+    Ok(rows)
+}
+
+/// Buried rows that nothing belongs to any more.
+fn emptied(connection: &Connection, table: &'static str, now: UnixMillis) -> Result<usize> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} \
+         WHERE deleted_at IS NOT NULL AND emptied = 1 AND deleted_at < ?1 LIMIT ?2)"
+    );
+    run(connection, &sql, params![now - GRACE_MS, ROWS as i64])
+}
+
+/// Payloads that were kept as long as they were to be.
+fn payloads(connection: &Connection, now: UnixMillis) -> Result<usize> {
+    run(
+        connection,
+        "UPDATE messages SET payload = NULL, expires_day = NULL WHERE number IN \
+         (SELECT number FROM messages WHERE expires_day <= ?1 ORDER BY expires_day LIMIT ?2)",
+        params![day_of(now), PAYLOADS],
+    )
+}
+
+/// Pages that nothing is on go back to the file system, but for those that will be used soon.
+fn give_back(connection: &Connection) -> Result<usize> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let free = pragma("freelist_count")?;
+    let kept = FREE_PAGES_KEPT.max(pragma("page_count")? / 8);
+    let pages = (free - kept).clamp(0, FREE_PAGES_A_UNIT);
+    if pages == 0 {
+        return Ok(0);
+    }
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    Ok(pages as usize)
+}
+
+fn run(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    connection.prepare_cached(sql)?.execute(values)
+}

@@ -1,0 +1,181 @@
+//! Reading attempts.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::encode::{self, ATTEMPT, Direction, start};
+use super::read_config::{app_lives, endpoint_lives};
+use super::read_messages::{BYTES_MAX, ROWS_MAX, Range, is_of, message, precedes};
+use crate::{
+    AppId, Attempt, AttemptFilter, AttemptId, EndpointId, Id, MessageId, MessageRef, Order, Page, UnixMillis,
+};
+
+/// An attempt's id is made within this time of its beginning: a deadline later at the most.
+const SLACK_MS: i64 = 600_000;
+
+/// What the filter asks about, and where the attempt is.
+struct Seen {
+    id: Id,
+    message: Id,
+    endpoint: Id,
+    number: u32,
+    at: UnixMillis,
+    status_code: u16,
+    succeeded: bool,
+}
+
+/// The columns that [`Seen::read`] reads.
+const SEEN: &str = "id, message, endpoint, number, at, status_code, state";
+
+impl Seen {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: encode::id(row, 0)?,
+            message: encode::id(row, 1)?,
+            endpoint: encode::id(row, 2)?,
+            number: row.get(3)?,
+            at: row.get(4)?,
+            status_code: row.get(5)?,
+            succeeded: encode::state(row, 6)?.is_success(),
+        })
+    }
+
+    fn passes(&self, filter: &AttemptFilter) -> bool {
+        filter.succeeded.is_none_or(|succeeded| succeeded == self.succeeded)
+            && filter.status_class.is_none_or(|class| class == self.status_code / 100 * 100)
+            && filter.endpoint.is_none_or(|endpoint| endpoint.0 == self.endpoint)
+            && filter.before.is_none_or(|before| self.at < before)
+            && filter.after.is_none_or(|after| self.at > after)
+    }
+}
+
+pub(crate) fn attempts_of_message(
+    connection: &Connection,
+    app: AppId,
+    id: MessageId,
+    filter: &AttemptFilter,
+    page: Page<AttemptId>,
+) -> Result<Vec<Attempt>> {
+    let Some(message) = message(connection, app, &MessageRef::Id(id), false)? else { return Ok(Vec::new()) };
+    if !is_of(&message, filter.channel.as_deref(), &filter.event_types) {
+        return Ok(Vec::new());
+    }
+    // They are clustered by endpoint: the page is picked out while they pass, its size at a time.
+    let sql = format!("SELECT {SEEN} FROM attempts WHERE message = ?1 AND endpoint BETWEEN ?2 AND ?3");
+    let (first, last) = filter.endpoint.map_or((Id::MIN, Id::MAX), |endpoint| (endpoint.0, endpoint.0));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([id.as_bytes(), first.as_bytes(), last.as_bytes()])?;
+    let mut picked = BTreeMap::new();
+    for _ in 0..ROWS_MAX {
+        let Some(row) = rows.next()? else { break };
+        let seen = Seen::read(row)?;
+        if page.after.is_some_and(|after| !precedes(after.0, seen.id, page.order)) || !seen.passes(filter) {
+            continue;
+        }
+        picked.insert(seen.id, seen);
+        if picked.len() > page.limit as usize {
+            match page.order {
+                Order::Ascending => picked.pop_last(),
+                Order::Descending => picked.pop_first(),
+            };
+        }
+    }
+    let mut picked: Vec<_> = picked.into_values().collect();
+    if page.order == Order::Descending {
+        picked.reverse();
+    }
+    let mut content = Content::new(connection, filter.with_content)?;
+    picked.iter().map_while(|seen| content.read(seen).transpose()).collect()
+}
+
+pub(crate) fn attempts_of_endpoint(
+    connection: &Connection,
+    app: AppId,
+    endpoint: EndpointId,
+    filter: &AttemptFilter,
+    page: Page<AttemptId>,
+) -> Result<Vec<Attempt>> {
+    if !endpoint_lives(connection, app, endpoint)? {
+        return Ok(Vec::new());
+    }
+    let Direction { beyond, order } = Direction::of(page.order);
+    let sql = format!(
+        "SELECT {SEEN} FROM attempts INDEXED BY attempts_by_endpoint WHERE endpoint = ?1 \
+         AND id {beyond} ?2 AND id BETWEEN ?3 AND ?4 ORDER BY id {order}"
+    );
+    let range = Range::of(filter.after, filter.before, SLACK_MS);
+    let from = start(page.after.map(|attempt| attempt.0), page.order);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows =
+        statement.query(params![endpoint.as_bytes(), from, range.first.as_bytes(), range.last.as_bytes()])?;
+    let mut content = Content::new(connection, filter.with_content)?;
+    let by_message = filter.channel.is_some() || !filter.event_types.is_empty();
+    let (mut found, mut rows_seen) = (Vec::new(), 0);
+    while found.len() < page.limit as usize && rows_seen < ROWS_MAX {
+        let Some(row) = rows.next()? else { break };
+        rows_seen += 1;
+        let seen = Seen::read(row)?;
+        if !seen.passes(filter) {
+            continue;
+        }
+        if by_message {
+            let of = message(connection, app, &MessageRef::Id(MessageId(seen.message)), false)?;
+            if !of.is_some_and(|of| is_of(&of, filter.channel.as_deref(), &filter.event_types)) {
+                continue;
+            }
+        }
+        match content.read(&seen)? {
+            Some(attempt) => found.push(attempt),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn attempt(
+    connection: &Connection,
+    app: AppId,
+    message: MessageId,
+    attempt: AttemptId,
+) -> Result<Option<Attempt>> {
+    let known = "SELECT 1 FROM messages WHERE app = ?1 AND id = ?2";
+    if !app_lives(connection, app)?
+        || !connection.prepare_cached(known)?.exists([app.as_bytes(), message.as_bytes()])?
+    {
+        return Ok(None);
+    }
+    let sql = format!("SELECT {ATTEMPT}, response FROM attempts WHERE message = ?1 AND id = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement
+        .query_row([message.as_bytes(), attempt.as_bytes()], |row| encode::attempt(row, Some(10)))
+        .optional()
+}
+
+/// Reads whole attempts until their content is more than one call returns.
+struct Content<'c> {
+    statement: rusqlite::CachedStatement<'c>,
+    column: Option<usize>,
+    bytes: usize,
+}
+
+impl<'c> Content<'c> {
+    fn new(connection: &'c Connection, wanted: bool) -> Result<Self> {
+        let (content, column) = if wanted { (", response", Some(10)) } else { ("", None) };
+        let sql = format!(
+            "SELECT {ATTEMPT}{content} FROM attempts WHERE message = ?1 AND endpoint = ?2 AND number = ?3"
+        );
+        Ok(Self { statement: connection.prepare_cached(&sql)?, column, bytes: 0 })
+    }
+
+    /// `None` when there is more content than one call returns.
+    fn read(&mut self, seen: &Seen) -> Result<Option<Attempt>> {
+        if self.bytes >= BYTES_MAX {
+            return Ok(None);
+        }
+        let keys = params![seen.message.as_bytes(), seen.endpoint.as_bytes(), seen.number];
+        let attempt = self.statement.query_row(keys, |row| encode::attempt(row, self.column))?;
+        self.bytes += attempt.response.len();
+        Ok(Some(attempt))
+    }
+}

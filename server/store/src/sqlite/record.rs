@@ -1,0 +1,163 @@
+//! Recording what happened.
+
+use rusqlite::{Result, params};
+
+use super::encode;
+use super::group::Group;
+use crate::{
+    AppId, AttemptState, DueWork, EndpointId, MessageId, NewAttempt, Next, Progress, UnixMillis, WorkId,
+    WorkKind,
+};
+
+/// The priority of what was tried before or is resent.
+const PRIORITY: u8 = 0;
+
+impl Group<'_> {
+    pub(super) fn record(&mut self, progress: &[Progress]) -> Result<()> {
+        for step in progress {
+            match step {
+                Progress::Attempted(attempt) => self.attempted(attempt)?,
+                Progress::Deferred(work) => self.deferred(work)?,
+                Progress::Dropped(work) => self.settle(*work)?,
+                Progress::Advanced { app, message, frontier } => self.advanced(*app, *message, *frontier)?,
+                Progress::Finished { app, message } => {
+                    let keys = params![app.as_bytes(), message.as_bytes()];
+                    self.statements.finish.on(self.connection)?.execute(keys)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attempted(&mut self, attempt: &NewAttempt) -> Result<()> {
+        // The purge finds attempts by the messages of the application: none may come behind it.
+        if !self.app_lives(attempt.app)? {
+            return Ok(());
+        }
+        let (state, due_at) = match attempt.next {
+            Next::End(state) => (state, None),
+            Next::Retry { due_at } if self.endpoint_lives(attempt.app, attempt.endpoint)? => {
+                (AttemptState::Retrying, Some(due_at))
+            }
+            Next::Retry { .. } => (AttemptState::Failed, None),
+        };
+        if !self.insert_attempt(attempt, attempt.number, state)? {
+            let Some(number) = self.next_free_number(attempt)? else { return Ok(()) };
+            self.insert_attempt(attempt, number, state)?;
+        }
+        let work = WorkId::delivery(attempt.message, attempt.endpoint, attempt.trigger);
+        match due_at {
+            None => self.settle(work),
+            Some(due_at) => {
+                self.put_due(&Due { work, tenant: attempt.app, due_at, tries: attempt.number }, Put::Move)
+            }
+        }
+    }
+
+    fn insert_attempt(&mut self, attempt: &NewAttempt, number: u32, state: AttemptState) -> Result<bool> {
+        let inserted = self.statements.insert_attempt.on(self.connection)?.execute(params![
+            attempt.message.as_bytes(),
+            attempt.endpoint.as_bytes(),
+            number,
+            attempt.id.as_bytes(),
+            attempt.at,
+            attempt.duration_ms,
+            attempt.status_code,
+            state as u8,
+            attempt.trigger as u8,
+            &*attempt.url,
+            attempt.response,
+        ])?;
+        Ok(inserted > 0)
+    }
+
+    /// The first number from the attempt's own on that is free; `None` where the attempt is there.
+    fn next_free_number(&self, attempt: &NewAttempt) -> Result<Option<u32>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, id FROM attempts WHERE message = ?1 AND endpoint = ?2 AND number >= ?3 \
+             ORDER BY number",
+        )?;
+        let mut rows = statement.query(params![
+            attempt.message.as_bytes(),
+            attempt.endpoint.as_bytes(),
+            attempt.number
+        ])?;
+        let mut free = attempt.number;
+        while let Some(row) = rows.next()? {
+            if encode::id(row, 1)? == attempt.id.0 {
+                return Ok(None);
+            }
+            if row.get::<_, u32>(0)? == free {
+                free += 1;
+            }
+        }
+        Ok(Some(free))
+    }
+
+    fn deferred(&mut self, work: &DueWork) -> Result<()> {
+        let WorkKind::Delivery = work.id.kind;
+        if !self.endpoint_lives(work.tenant, EndpointId(work.id.key))? {
+            return Ok(());
+        }
+        let WorkId { kind, subject, key, trigger } = work.id;
+        self.statements.insert_due.on(self.connection)?.execute(params![
+            kind as u8,
+            subject.as_bytes(),
+            key.as_bytes(),
+            trigger as u8,
+            work.tenant.as_bytes(),
+            work.due_at,
+            work.priority,
+            work.tries,
+        ])?;
+        Ok(())
+    }
+
+    fn settle(&mut self, WorkId { kind, subject, key, trigger }: WorkId) -> Result<()> {
+        let keys = params![kind as u8, subject.as_bytes(), key.as_bytes(), trigger as u8];
+        self.statements.delete_due.on(self.connection)?.execute(keys)?;
+        Ok(())
+    }
+
+    pub(super) fn put_due(&mut self, due: &Due, put: Put) -> Result<()> {
+        let statement = match put {
+            Put::Move => &mut self.statements.upsert_due,
+            Put::Keep => &mut self.statements.insert_due,
+        };
+        let WorkId { kind, subject, key, trigger } = due.work;
+        statement.on(self.connection)?.execute(params![
+            kind as u8,
+            subject.as_bytes(),
+            key.as_bytes(),
+            trigger as u8,
+            due.tenant.as_bytes(),
+            due.due_at,
+            PRIORITY,
+            due.tries,
+        ])?;
+        Ok(())
+    }
+
+    fn advanced(&mut self, app: AppId, message: MessageId, frontier: u64) -> Result<()> {
+        let values = params![app.as_bytes(), message.as_bytes(), frontier.cast_signed()];
+        self.statements.advance.on(self.connection)?.execute(values)?;
+        Ok(())
+    }
+}
+
+/// Due work to be put.
+pub(super) struct Due {
+    pub(super) work: WorkId,
+    pub(super) tenant: AppId,
+    pub(super) due_at: UnixMillis,
+    pub(super) tries: u32,
+}
+
+/// What happens to work that is due already.
+#[derive(Clone, Copy)]
+pub(super) enum Put {
+    /// It is moved.
+    Move,
+    /// It stays as it is.
+    Keep,
+}
