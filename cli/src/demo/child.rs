@@ -5,9 +5,9 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use plimsoll::group::Group;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::task::JoinSet;
 
 /// How many of its last lines are kept, to be shown when it fails.
 const TAIL_LINES: usize = 40;
@@ -22,7 +22,7 @@ pub(super) struct Running {
     process: Child,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     tail: Tail,
-    readers: JoinSet<()>,
+    readers: Group<()>,
 }
 
 type Tail = Arc<Mutex<VecDeque<String>>>;
@@ -33,7 +33,7 @@ impl Running {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) fn start(name: &'static str, arguments: &[String]) -> Result<Self, String> {
+    pub(super) async fn start(name: &'static str, arguments: &[String]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
         let mut command = Command::new(program);
         command.args(arguments).process_group(0).kill_on_drop(true);
@@ -46,9 +46,10 @@ impl Running {
         }
         let mut process = command.spawn().map_err(|error| format!("the {name} does not start: {error}"))?;
         let tail = Tail::default();
-        let mut readers = JoinSet::new();
+        // One for each of its two outputs.
+        let mut readers = Group::new(2).map_err(|error| error.to_string())?;
         if let Some(stderr) = process.stderr.take() {
-            readers.spawn(keep_tail(BufReader::new(stderr).lines(), Arc::clone(&tail)));
+            readers.spawn(keep_tail(BufReader::new(stderr).lines(), Arc::clone(&tail))).await;
         }
         let stdout = process.stdout.take().map(|stdout| BufReader::new(stdout).lines());
         Ok(Self { name, process, stdout, tail, readers })
@@ -73,7 +74,7 @@ impl Running {
         });
         match found.await {
             Ok(Some(found)) => {
-                self.readers.spawn(keep_tail(stdout, Arc::clone(&self.tail)));
+                self.readers.spawn(keep_tail(stdout, Arc::clone(&self.tail))).await;
                 Ok(found)
             }
             Ok(None) => {
@@ -131,8 +132,7 @@ impl Running {
     /// What went wrong, with its last words.
     async fn failed(&mut self, what: &str) -> String {
         // What it wrote last may still be in the pipes: read them to their end where it has ended.
-        let drained = async { while self.readers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(Duration::from_millis(200), drained).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), self.readers.join()).await;
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = format!("the {} {what}", self.name);
         for line in tail.iter() {

@@ -28,7 +28,7 @@ impl Fleet {
     pub(super) async fn start(open: usize, closed: usize) -> Result<Self, String> {
         let arguments = ["receiver", "--ports", &open.to_string(), "--closed-ports", &closed.to_string()]
             .map(str::to_owned);
-        let mut running = Running::start("receiver fleet", &arguments)?;
+        let mut running = Running::start("receiver fleet", &arguments).await?;
         let ready: Ready = running.wait_for(|line| serde_json::from_str(line).ok()).await?;
         let control = Connection::new(ready.control, TIMEOUT);
         Ok(Self { running, control, ready })

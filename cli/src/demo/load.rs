@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use plimsoll::clock;
-use tokio::task::JoinSet;
+use plimsoll::group::Group;
 
 use super::shape::Shape;
 use crate::client::{Connection, Error};
@@ -99,11 +99,11 @@ impl Load {
     }
 
     /// Starts the senders; they end by themselves when all is sent, or given up.
-    pub(super) fn start(self: &Arc<Self>) -> JoinSet<()> {
-        let mut senders = JoinSet::new();
+    pub(super) async fn start(self: &Arc<Self>) -> Group<()> {
+        let mut senders = Group::new(SENDERS).expect("the number of senders is a constant above zero");
         for _ in 0..SENDERS.min(self.events) {
             let load = Arc::clone(self);
-            senders.spawn(async move { load.run_sender().await });
+            senders.spawn(async move { load.run_sender().await }).await;
         }
         senders
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     /// A server that answers one request a connection, with the next answer of the list.
-    async fn serve(listener: TcpListener, answers: Vec<&'static str>) -> Vec<String> {
+    async fn serve(listener: TcpListener, answers: Vec<&'static str>) -> Result<Vec<String>, ()> {
         let mut requests = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -239,7 +239,7 @@ mod tests {
             requests.push(String::from_utf8(request).unwrap());
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
-        requests
+        Ok(requests)
     }
 
     #[tokio::test]
@@ -247,15 +247,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         let load = Load::new(&shape(1), to, "t", vec!["app_0".into(), "app_1".into()], "run");
-        let mut tasks = JoinSet::new();
+        let mut tasks: Group<Result<_, ()>> = Group::new(1).unwrap();
         let answers = vec![
             "HTTP/1.1 503 Unavailable\r\ncontent-length: 0\r\nretry-after: 0\r\nconnection: close\r\n\r\n",
             "HTTP/1.1 202 Ac",
             "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         ];
-        tasks.spawn(serve(listener, answers));
-        load.start().join_all().await;
-        let requests = tasks.join_next().await.unwrap().unwrap();
+        tasks.spawn(serve(listener, answers)).await;
+        load.start().await.join().await.unwrap();
+        let requests = tasks.join().await.unwrap().remove(0);
         let key_and_body = |request: &String| {
             let lower = request.to_ascii_lowercase();
             assert!(lower.contains("idempotency-key: run-0\r\n"), "{request}");
@@ -273,9 +273,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         let load = Load::new(&shape(1), to, "t", vec!["app_0".into(), "app_1".into()], "run");
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, vec!["HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno"]));
-        load.start().join_all().await;
+        let mut tasks: Group<Result<_, ()>> = Group::new(1).unwrap();
+        tasks.spawn(serve(listener, vec!["HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno"])).await;
+        load.start().await.join().await.unwrap();
         assert_eq!(load.failure().unwrap(), "event 0 is answered with 401 Unauthorized: no");
         assert_eq!(load.sent(), Sent { overdue: load.sent().overdue, ..Sent::default() });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::clock;
-use tokio::task::JoinSet;
+use plimsoll::group::Group;
 
 use super::admin::Admin;
 use super::audit::{Proof, Sides};
@@ -39,7 +39,7 @@ pub(super) struct Play<'a> {
     token: String,
     made: Made,
     load: Arc<Load>,
-    senders: JoinSet<()>,
+    senders: Group<()>,
     admin: Option<Admin>,
     // How many healthy and slow endpoints each tenant has.
     alive: Vec<u64>,
@@ -108,7 +108,7 @@ impl<'a> Play<'a> {
         }
         let admin = Some(Admin::new(&stage.server));
         let load = Load::new(shape, stage.server.listen, &token, made.apps.clone(), &run);
-        let senders = load.start();
+        let senders = load.start().await;
         Ok(Self {
             shape,
             stage,
@@ -130,9 +130,6 @@ impl<'a> Play<'a> {
     async fn watch(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), String> {
         while !done(self) {
             tokio::time::sleep(TICK).await;
-            while let Some(sender) = self.senders.try_join_next() {
-                sender.map_err(|error| format!("a sender failed: {error}"))?;
-            }
             self.stage.server.check().await?;
             self.look().await?;
         }

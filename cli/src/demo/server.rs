@@ -120,7 +120,7 @@ async fn live(data: &Path, listen: SocketAddr) -> Result<(Running, SocketAddr, S
     for setting in SETTINGS {
         arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
     }
-    let mut running = Running::start("server", &arguments)?;
+    let mut running = Running::start("server", &arguments).await?;
     let (listen, admin) = running.wait_for(addresses).await?;
     Ok((running, listen, admin))
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use plimsoll::group::Group;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use super::audit::Told;
 use crate::client::Connection;
@@ -105,25 +105,27 @@ fn id_of(body: &Bytes) -> Result<String, String> {
 async fn all(to: SocketAddr, token: &str, requests: Vec<Request>) -> Result<Vec<Bytes>, String> {
     let requests = Arc::new(requests);
     let next = Arc::new(AtomicUsize::new(0));
-    let mut workers = JoinSet::new();
+    let mut workers = Group::new(CONNECTIONS).map_err(|error| error.to_string())?;
     for _ in 0..CONNECTIONS.min(requests.len()) {
         let (requests, next) = (Arc::clone(&requests), Arc::clone(&next));
         let mut connection = Connection::new(to, TIMEOUT).with_token(token);
-        workers.spawn(async move {
+        let work = async move {
             let mut answers = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(request) = requests.get(number) else { return Ok(answers) };
+                let Some(request) = requests.get(number) else { return Ok::<_, String>(answers) };
                 answers.push((number, send(&mut connection, request).await?));
             }
-        });
+        };
+        workers.spawn(work).await;
     }
+    let answers = workers
+        .join()
+        .await
+        .map_err(|error| error.into_first().unwrap_or_else(|| "the requests were cancelled".to_owned()))?;
     let mut bodies = vec![Bytes::new(); requests.len()];
-    while let Some(worker) = workers.join_next().await {
-        let answers: Result<Vec<(usize, Bytes)>, String> = worker.map_err(|error| error.to_string())?;
-        for (number, body) in answers? {
-            bodies[number] = body;
-        }
+    for (number, body) in answers.into_iter().flatten() {
+        bodies[number] = body;
     }
     Ok(bodies)
 }

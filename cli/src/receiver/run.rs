@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use plimsoll::group::Group;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::JoinSet;
 
 use super::control::control;
 use super::serve::{Fleet, deliver, serve};
@@ -57,7 +57,7 @@ fn serve_until_closed(args: Args) -> io::Result<()> {
 
 /// The running fleet.
 struct Open {
-    _tasks: JoinSet<()>,
+    _tasks: Group<()>,
     // Bound, so that nobody else gets them, and never listened on: to connect is refused.
     _closed: Vec<TcpSocket>,
 }
@@ -67,17 +67,18 @@ async fn open(args: Args) -> io::Result<Open> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let fleet = Fleet::default();
     let mut ready = Ready { control: any, open: Vec::with_capacity(args.ports.into()), closed: Vec::new() };
-    let mut tasks = JoinSet::new();
+    let listeners = usize::from(args.ports) + 1;
+    let mut tasks = Group::builder("listeners").limit(listeners).build().map_err(io::Error::other)?;
 
     let listener = TcpListener::bind(any).await?;
     ready.control = listener.local_addr()?;
     let controlled = Arc::clone(&fleet);
-    tasks.spawn(serve(listener, move |request| control(Arc::clone(&controlled), request)));
+    tasks.spawn(serve(listener, move |request| control(Arc::clone(&controlled), request))).await;
     for _ in 0..args.ports {
         let listener = TcpListener::bind(any).await?;
         ready.open.push(listener.local_addr()?);
         let fleet = Arc::clone(&fleet);
-        tasks.spawn(serve(listener, move |request| deliver(Arc::clone(&fleet), request)));
+        tasks.spawn(serve(listener, move |request| deliver(Arc::clone(&fleet), request))).await;
     }
     let mut closed = Vec::with_capacity(args.closed_ports.into());
     for _ in 0..args.closed_ports {

@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use plimsoll::group::{Group, Spawned};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use super::book::{Book, Entry};
 use super::{Behaviour, machine_micros};
@@ -33,26 +33,27 @@ where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let mut connections = JoinSet::new();
+    let mut connections = Group::new(CONNECTIONS_MAX).expect("the limit is a constant above zero");
     loop {
-        while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS_MAX {
-            connections.join_next().await;
-        }
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
         let answer = answer.clone();
-        connections.spawn(async move {
+        let connection = async move {
             let service = service_fn(move |request| {
                 let answered = answer(request);
                 async move { Ok::<_, Infallible>(answered.await) }
             });
             // How a connection ends is the other side's business; what arrived is in the books.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        };
+        // Waits for a place: what is not taken yet waits in the listener's queue.
+        if connections.spawn(connection).await == Spawned::Ended {
+            // Only a panic ends the group: it goes on here, and ends the fleet.
+            let _ = connections.join().await;
+        }
     }
 }
 
