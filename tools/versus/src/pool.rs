@@ -1,0 +1,182 @@
+//! Our pool against workers behind a bounded channel: 64 workers, jobs that do nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use plimsoll::pool::Pool;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::pair::{Bench, Pair};
+
+const WORKERS: usize = 64;
+const LONG: usize = 1_024;
+const SHORT: usize = 64;
+
+/// The usual idiom is gated; flume and async-channel can lose a message when a receiver is
+/// cancelled (their issues 104 and 87), which a pool must not.
+pub(crate) const PAIRS: &[Pair] = &[
+    Pair { op: "pool_queue_1024", peer: "tokio", goal: 1.0, gated: true, ours: || ours(LONG), theirs: || idiom(LONG) },
+    Pair { op: "pool_queue_64", peer: "tokio", goal: 1.0, gated: true, ours: || ours(SHORT), theirs: || idiom(SHORT) },
+    Pair { op: "pool_queue_1024", peer: "flume", goal: 1.0, gated: false, ours: || ours(LONG), theirs: || flume(LONG) },
+    Pair { op: "pool_queue_64", peer: "flume", goal: 1.0, gated: false, ours: || ours(SHORT), theirs: || flume(SHORT) },
+    Pair {
+        op: "pool_queue_1024",
+        peer: "async-channel",
+        goal: 1.0,
+        gated: false,
+        ours: || ours(LONG),
+        theirs: || async_channel(LONG),
+    },
+    Pair {
+        op: "pool_queue_64",
+        peer: "async-channel",
+        goal: 1.0,
+        gated: false,
+        ours: || ours(SHORT),
+        theirs: || async_channel(SHORT),
+    },
+];
+
+/// How many jobs were done, and how many are wanted.
+#[derive(Default)]
+struct Tally {
+    done: AtomicU64,
+    wanted: AtomicU64,
+    all_done: Notify,
+}
+
+impl Tally {
+    /// What every job does, ours and theirs.
+    fn job(&self) {
+        if self.done.fetch_add(1, Ordering::AcqRel) + 1 == self.wanted.load(Ordering::Acquire) {
+            self.all_done.notify_one();
+        }
+    }
+}
+
+fn ours(queue: usize) -> Bench {
+    let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
+    let counted = Arc::clone(&tally);
+    let work = move |_: u64| {
+        counted.job();
+        std::future::ready(())
+    };
+    let pool = runtime.block_on(async { Pool::builder("versus", work).workers(WORKERS).queue(queue).build() });
+    let pool = pool.expect("a pool of this size is valid");
+    fed(runtime, tally, JoinSet::new(), move |jobs| {
+        let pool = pool.clone();
+        async move {
+            for job in 0..jobs {
+                pool.submit(job).await.map(drop).expect("a pool that waits for room refuses nothing");
+            }
+        }
+    })
+}
+
+/// A channel of tokio whose receiver the workers take turns at, behind a mutex.
+fn idiom(queue: usize) -> Bench {
+    let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
+    let (sender, receiver) = mpsc::channel::<u64>(queue);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let workers = workers(&runtime, || {
+        let (receiver, tally) = (Arc::clone(&receiver), Arc::clone(&tally));
+        async move {
+            loop {
+                let job = receiver.lock().await.recv().await;
+                if job.is_none() {
+                    break;
+                }
+                tally.job();
+            }
+        }
+    });
+    fed(runtime, tally, workers, move |jobs| {
+        let sender = sender.clone();
+        async move {
+            for job in 0..jobs {
+                sender.send(job).await.expect(WORKING);
+            }
+        }
+    })
+}
+
+fn flume(queue: usize) -> Bench {
+    let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
+    let (sender, receiver) = flume::bounded::<u64>(queue);
+    let workers = workers(&runtime, || {
+        let (receiver, tally) = (receiver.clone(), Arc::clone(&tally));
+        async move {
+            while receiver.recv_async().await.is_ok() {
+                tally.job();
+            }
+        }
+    });
+    fed(runtime, tally, workers, move |jobs| {
+        let sender = sender.clone();
+        async move {
+            for job in 0..jobs {
+                sender.send_async(job).await.expect(WORKING);
+            }
+        }
+    })
+}
+
+fn async_channel(queue: usize) -> Bench {
+    let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
+    let (sender, receiver) = async_channel::bounded::<u64>(queue);
+    let workers = workers(&runtime, || {
+        let (receiver, tally) = (receiver.clone(), Arc::clone(&tally));
+        async move {
+            while receiver.recv().await.is_ok() {
+                tally.job();
+            }
+        }
+    });
+    fed(runtime, tally, workers, move |jobs| {
+        let sender = sender.clone();
+        async move {
+            for job in 0..jobs {
+                sender.send(job).await.expect(WORKING);
+            }
+        }
+    })
+}
+
+const WORKING: &str = "the workers hold the other end";
+
+fn workers<W>(runtime: &Runtime, work: impl Fn() -> W) -> JoinSet<()>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        workers.spawn_on(work(), runtime.handle());
+    }
+    workers
+}
+
+/// One task submits the jobs; a pass ends when the last one is done.
+fn fed<P, F>(runtime: Runtime, tally: Arc<Tally>, workers: JoinSet<()>, producer: P) -> Bench
+where
+    P: Fn(u64) -> F + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    Box::new(move |operations| {
+        let before = tally.wanted.fetch_add(operations, Ordering::AcqRel);
+        assert_eq!(before, tally.done.load(Ordering::Acquire), "a pass left jobs behind");
+        runtime.block_on(async {
+            let mut producers = JoinSet::new();
+            producers.spawn(producer(operations));
+            producers.join_all().await;
+            tally.all_done.notified().await;
+        });
+        assert_eq!(tally.done.load(Ordering::Acquire), before + operations);
+        assert!(workers.is_empty() || workers.len() == WORKERS, "a worker is gone");
+    })
+}
+
+fn two_threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("two threads can be started")
+}
