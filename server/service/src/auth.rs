@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
 use ring::hmac;
 use tower::{Layer, Service};
 
@@ -132,6 +132,14 @@ fn unix_seconds() -> u64 {
 pub struct Caller {
     /// The organisation that the token is for.
     pub org: Arc<str>,
+}
+
+impl Caller {
+    /// The organisation of a request that [`require`] let through.
+    #[must_use]
+    pub fn org_of(extensions: &Extensions) -> Option<&Arc<str>> {
+        extensions.get::<Self>().map(|caller| &caller.org)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::routing::{get, post};
 use http::StatusCode;
 use plimsoll::registry;
-use plimsoll_service::admission::{Admission, Limits, WholeBody};
+use plimsoll_service::admission::{Admission, Limits};
 use plimsoll_service::drain::Drain;
 use plimsoll_service::listen::{Counts, Listener, Options, Served};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -206,9 +207,8 @@ async fn bodies_are_capped_and_slow_ones_are_408() {
         ..Limits::default()
     };
     let admission = Admission::new(limits).unwrap();
-    let router = Router::new()
-        .route("/", post(async |body: WholeBody| body.len().to_string()))
-        .layer(admission.layer());
+    let router =
+        Router::new().route("/", post(async |body: Bytes| body.len().to_string())).layer(admission.bodies());
     let server = Server::start("listen-bodies", router, |_| {}).await;
     let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
     let whole = server.ask(&format!("{head}content-length: 5\r\n\r\nhello")).await;

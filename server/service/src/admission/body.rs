@@ -1,120 +1,192 @@
-//! The whole body of a request, in memory that was reserved for it.
+//! The bodies of requests: whole, in memory that was reserved for them.
 
-use std::fmt;
-use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http_body_util::BodyExt;
+use http::request::Parts;
+use http::{Request, StatusCode};
+use pin_project_lite::pin_project;
 use plimsoll::semaphore::{OwnedPermit, Semaphore};
+use tokio::time::{Sleep, sleep};
+use tower::{Layer, Service};
 
 use super::global::Admission;
 use crate::error::{ApiError, Whose};
 
-/// The whole body of a request, and its share of the bytes that all bodies may take.
-///
-/// Taken by handlers as their last argument. What is reserved is the declared length, or the cap
-/// where none is declared until the body is there. The share is given back when this is dropped:
-/// keep it for as long as the bytes are in use.
-///
-/// Bytes sliced from it share the connection's read buffer, which is larger than a small body: what
-/// is kept after the request must be copied.
-///
-/// Refuses with 413 above the cap, 503 (`Retry-After`) when all bodies together would take too
-/// much, 408 when the body takes too long, 400 when it ends early.
-pub struct WholeBody {
-    bytes: Bytes,
-    _share: Option<OwnedPermit>,
+/// See [`Admission::bodies`].
+#[derive(Clone)]
+pub struct BodiesLayer {
+    pub(super) admission: Admission,
 }
 
-impl WholeBody {
-    /// The bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+impl<S> Layer<S> for BodiesLayer {
+    type Service = Bodies<S>;
+
+    fn layer(&self, inner: S) -> Bodies<S> {
+        Bodies { admission: self.admission.clone(), inner }
     }
 }
 
-impl Deref for WholeBody {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
+/// See [`Admission::bodies`].
+#[derive(Clone)]
+pub struct Bodies<S> {
+    admission: Admission,
+    inner: S,
 }
 
-impl fmt::Debug for WholeBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the bytes: they are a customer's.
-        write!(f, "WholeBody({} bytes)", self.bytes.len())
+impl<S> Service<Request<Body>> for Bodies<S>
+where
+    S: Service<Request<Body>> + Clone,
+    S::Response: IntoResponse,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = WithBody<S, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
-}
 
-impl<S: Sync> FromRequest<S> for WholeBody {
-    type Rejection = ApiError;
-
-    async fn from_request(mut request: Request, _: &S) -> Result<Self, ApiError> {
-        let Some(admission) = request.extensions_mut().remove::<Admission>() else {
-            // A route outside of the layer: our bug, and still no body is read without a bound.
-            return Err(ApiError::internal("The route admits no bodies"));
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let declared = request.body().size_hint().exact();
+        let share = match declared {
+            Some(0) => return WithBody::Answering { future: self.inner.call(request), share: None },
+            declared => reserve(self.admission.shared(), declared),
         };
-        let shared = admission.shared();
-        let cap = shared.body_bytes_max;
-        let body = request.into_body();
-        let declared = body.size_hint().exact();
-        let mut share = reserve(&shared.bytes, declared, cap)?;
-        let bytes = match tokio::time::timeout(shared.body_timeout, collect(body, declared, cap)).await {
-            Ok(bytes) => bytes?,
-            Err(_) => return Err(too_slow()),
+        let share = match share {
+            Ok(share) => share,
+            Err(error) => return WithBody::Refused { error: Some(error) },
         };
-        let unused = share.as_ref().map_or(0, |share| share.permits() - bytes.len() as u64);
-        if bytes.is_empty() {
-            share = None;
-        } else if let Some(share) = &mut share
-            && unused > 0
-        {
-            drop(share.split(unused));
+        // The one that is ready is the one that is called, when the body is there.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let (parts, body) = request.into_parts();
+        let admission = self.admission.clone();
+        let reading =
+            Reading { admission, declared, body, first: Bytes::new(), rest: BytesMut::new(), late: None };
+        WithBody::Reading { reading, held: Some((parts, inner, share)) }
+    }
+}
+
+pin_project! {
+    /// The answer to a request whose body is read first. No box but the body's own.
+    #[project = WithBodyProjection]
+    #[project_replace = WithBodyReplaced]
+    pub enum WithBody<S, F> {
+        #[doc(hidden)]
+        Refused { error: Option<ApiError> },
+        #[doc(hidden)]
+        Reading { reading: Reading, held: Option<(Parts, S, OwnedPermit)> },
+        #[doc(hidden)]
+        Answering { #[pin] future: F, share: Option<OwnedPermit> },
+    }
+}
+
+impl<S, E> Future for WithBody<S, S::Future>
+where
+    S: Service<Request<Body>, Error = E>,
+    S::Response: IntoResponse,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project() {
+                WithBodyProjection::Refused { error } => {
+                    let error = error.take().expect("a future is not polled after it is ready");
+                    return Poll::Ready(Ok(error.into_response()));
+                }
+                WithBodyProjection::Reading { reading, held } => match ready!(reading.poll(cx)) {
+                    Err(error) => Self::Refused { error: Some(error) },
+                    Ok(bytes) => {
+                        let (parts, mut inner, mut share) = held.take().expect("a body is read once");
+                        // What was reserved for a length that was not known goes back.
+                        drop(share.split(share.permits() - bytes.len() as u64));
+                        let future = inner.call(Request::from_parts(parts, Body::from(bytes)));
+                        Self::Answering { future, share: Some(share) }
+                    }
+                },
+                WithBodyProjection::Answering { future, share } => {
+                    let result = ready!(future.poll(cx));
+                    *share = None;
+                    return Poll::Ready(result.map(IntoResponse::into_response));
+                }
+            };
+            self.as_mut().project_replace(next);
         }
-        Ok(Self { bytes, _share: share })
+    }
+}
+
+/// A body that is being read.
+#[doc(hidden)]
+pub struct Reading {
+    admission: Admission,
+    declared: Option<u64>,
+    body: Body,
+    // Most bodies are one piece, which is then not copied.
+    first: Bytes,
+    rest: BytesMut,
+    // Made when the body has to be waited for: most are there with the head.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Reading {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ApiError>> {
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let within = self.admission.shared().body_timeout;
+                    let late = self.late.get_or_insert_with(|| Box::pin(sleep(within)));
+                    return late.as_mut().poll(cx).map(|()| Err(too_slow()));
+                }
+            };
+            match frame {
+                None if self.rest.is_empty() => return Poll::Ready(Ok(std::mem::take(&mut self.first))),
+                None => return Poll::Ready(Ok(std::mem::take(&mut self.rest).freeze())),
+                Some(Err(_)) => return Poll::Ready(Err(broken())),
+                // Trailers mean nothing here.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data()
+                        && let Err(error) = self.take(data)
+                    {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, data: Bytes) -> Result<(), ApiError> {
+        let cap = self.admission.shared().body_bytes_max;
+        if (self.first.len() + self.rest.len() + data.len()) as u64 > cap {
+            return Err(too_large(cap));
+        }
+        if self.first.is_empty() && self.rest.is_empty() {
+            self.first = data;
+            return Ok(());
+        }
+        if self.rest.is_empty() {
+            self.rest
+                .reserve(self.declared.map_or(self.first.len() + data.len(), |declared| declared as usize));
+            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.rest.extend_from_slice(&data);
+        Ok(())
     }
 }
 
 /// Takes the declared length, or the cap where there is none, out of what all bodies may take.
-fn reserve(all: &Semaphore, declared: Option<u64>, cap: u64) -> Result<Option<OwnedPermit>, ApiError> {
-    match declared {
-        Some(0) => Ok(None),
-        Some(length) if length > cap => Err(too_large(cap)),
-        length => all
-            .try_acquire_many_owned(length.unwrap_or(cap))
-            .map(Some)
-            .map_err(|rejected| ApiError::rejected(&rejected, Whose::Ours)),
+fn reserve(shared: &super::global::Shared, declared: Option<u64>) -> Result<OwnedPermit, ApiError> {
+    let (all, cap): (&Semaphore, u64) = (&shared.bytes, shared.body_bytes_max);
+    let wanted = declared.unwrap_or(cap);
+    if wanted > cap {
+        return Err(too_large(cap));
     }
-}
-
-async fn collect(mut body: Body, declared: Option<u64>, cap: u64) -> Result<Bytes, ApiError> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        // Trailers mean nothing here.
-        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
-        if (first.len() + rest.len() + data.len()) as u64 > cap {
-            return Err(too_large(cap));
-        }
-        if rest.is_empty() && first.is_empty() {
-            // Most bodies are one piece, which is then not copied.
-            first = data;
-            continue;
-        }
-        if rest.is_empty() {
-            rest.reserve(declared.map_or(first.len() + data.len(), |declared| declared as usize));
-            rest.extend_from_slice(&first);
-            first = Bytes::new();
-        }
-        rest.extend_from_slice(&data);
-    }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    all.try_acquire_many_owned(wanted).map_err(|rejected| ApiError::rejected(&rejected, Whose::Ours))
 }
 
 fn too_large(cap: u64) -> ApiError {
@@ -133,9 +205,6 @@ fn broken() -> ApiError {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-    use std::time::Duration;
 
     use axum::Router;
     use axum::routing::post;
@@ -176,30 +245,27 @@ mod tests {
         Admission::new(Limits { bytes: 1_500, body_bytes_max: 1_000, ..Limits::default() }).unwrap()
     }
 
-    /// Answers with the length of the body and how many bytes were reserved while it was held.
-    fn router(admission: &Admission) -> Router {
+    /// Answers with the length of the body and how many bytes are reserved while it is handled.
+    async fn send(admission: &Admission, body: Body) -> (u16, String) {
         let seen = admission.clone();
-        let handler = move |body: WholeBody| async move {
+        let handler = move |body: Bytes| async move {
             assert!(body.iter().all(|byte| *byte == b'x'));
             format!("{} {}", body.len(), seen.shared().bytes.in_use())
         };
-        Router::new().route("/", post(handler)).layer(admission.layer())
-    }
-
-    async fn send(admission: &Admission, body: Body) -> (u16, String) {
-        let request = Request::post("/").body(body).unwrap();
-        let response = router(admission).oneshot(request).await.unwrap();
+        let router: Router = Router::new().route("/", post(handler)).layer(admission.bodies());
+        let response = router.oneshot(Request::post("/").body(body).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let text = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         (status, String::from_utf8(text.to_vec()).unwrap())
     }
 
     #[tokio::test]
-    async fn a_body_holds_its_length_until_it_is_dropped() {
+    async fn a_body_holds_its_length_until_the_request_is_answered() {
         let admission = admission();
         assert_eq!(send(&admission, Body::from(vec![b'x'; 700])).await, (200, "700 700".into()));
         assert_eq!(send(&admission, Body::empty()).await, (200, "0 0".into()));
         assert_eq!(send(&admission, pieces(7, 100)).await, (200, "700 700".into()), "the rest is given back");
+        assert_eq!(send(&admission, pieces(1, 5)).await, (200, "5 5".into()));
         assert_eq!(send(&admission, pieces(0, 0)).await, (200, "0 0".into()));
         assert_eq!(admission.shared().bytes.in_use(), 0);
     }
@@ -234,13 +300,15 @@ mod tests {
         assert_eq!(status, 408);
         assert!(text.contains("request_timeout"), "{text}");
         assert_eq!(admission.shared().bytes.in_use(), 0);
-        assert_eq!(Limits::default().body_timeout, Duration::from_secs(30));
     }
 
     #[tokio::test]
-    async fn a_route_outside_of_admission_reads_no_body() {
-        let router: Router = Router::new().route("/", post(|_: WholeBody| async {}));
-        let response = router.oneshot(Request::post("/").body(Body::from("x")).unwrap()).await.unwrap();
-        assert_eq!(response.status(), 500);
+    async fn a_caller_that_goes_away_while_it_sends_frees_its_bytes() {
+        let admission = admission();
+        let mut sending = Box::pin(send(&admission, Body::new(Pieces { left: 1, size: 10, ends: false })));
+        assert!(std::future::poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(admission.shared().bytes.in_use(), 1_000);
+        drop(sending);
+        assert_eq!(admission.shared().bytes.in_use(), 0);
     }
 }

@@ -10,6 +10,7 @@ use plimsoll::Invalid;
 use plimsoll::semaphore::{OwnedPermit, Semaphore};
 use tower::{Layer, Service};
 
+use super::body::BodiesLayer;
 use crate::answer::Answer;
 use crate::error::{ApiError, Whose};
 
@@ -76,6 +77,19 @@ impl Admission {
         AdmissionLayer { admission: self.clone() }
     }
 
+    /// The layer that reads bodies, within their bounds, before the handler is called; put it inside
+    /// of those that may refuse the request without its body.
+    ///
+    /// What is reserved is the declared length, or the cap where none is declared until the body is
+    /// there; it is given back when the request is answered.
+    ///
+    /// Small bodies share the connection's read buffer, which is larger than they are: what is kept
+    /// after the request must be copied.
+    #[must_use]
+    pub fn bodies(&self) -> BodiesLayer {
+        BodiesLayer { admission: self.clone() }
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -115,12 +129,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.admission.shared.requests.try_acquire_owned() {
-            Ok(permit) => {
-                request.extensions_mut().insert(self.admission.clone());
-                Answer::inner(self.inner.call(request), permit)
-            }
+            Ok(permit) => Answer::inner(self.inner.call(request), permit),
             Err(rejected) => Answer::refused(ApiError::rejected(&rejected, Whose::Ours)),
         }
     }

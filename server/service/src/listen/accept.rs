@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use plimsoll::Invalid;
-use plimsoll::semaphore::Semaphore;
+use plimsoll::group::{Group, Spawned};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use super::connection;
 use super::counts::Counts;
@@ -27,7 +26,7 @@ pub struct Options {
     /// The name of the bound on connections in the registry.
     pub name: &'static str,
     /// Connections at once.
-    pub connections: u64,
+    pub connections: usize,
     /// How long a connection may take from being ready for a request to the last byte of the
     /// request's head. It bounds clients that send slowly and connections that idle alike.
     pub head_timeout: Duration,
@@ -36,11 +35,10 @@ pub struct Options {
 }
 
 /// A bound socket that has not begun to serve.
-#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    connections: Semaphore,
+    connections: Group<()>,
     options: Options,
     counts: Counts,
 }
@@ -97,8 +95,9 @@ impl Listener {
     /// # Cancel safety
     /// The address is free again.
     pub async fn bind(address: SocketAddr, options: Options, counts: Counts) -> Result<Self, BindError> {
-        let connections = Semaphore::builder(options.name)
+        let connections = Group::builder(options.name)
             .limit(options.connections)
+            .collect_all()
             .build()
             .map_err(BindError::Options)?;
         if options.head_bytes_max < 8_192 {
@@ -124,40 +123,34 @@ impl Listener {
     /// # Cancel safety
     /// Dropping it closes the socket and cuts every connection.
     pub async fn serve(self, router: Router, drain: Drain) -> Served {
-        let Self { socket, connections, options, counts, .. } = self;
+        let Self { socket, mut connections, options, counts, .. } = self;
         let protocol = connection::protocol(options.head_timeout, options.head_bytes_max);
         let service = Guarded { router, counts: counts.clone() };
-        // At most as many tasks as places, and those that ended since the last was accepted.
-        let mut tasks = JoinSet::new();
         let mut draining = pin!(drain.started());
         let mut backoff = BACKOFF_MIN;
         loop {
-            let accepted = async {
-                if connections.available() == 0 {
-                    drop(connections.acquire_owned().await);
-                }
-                // Nobody else takes places, so that there is still one; held only now, since one that
-                // waits for a client would look like a connection.
-                let accepted = accept(&socket, &counts, &mut backoff).await;
-                (accepted, connections.acquire_owned().await)
+            let connected = async {
+                let stream = accept(&socket, &counts, &mut backoff).await;
+                connection::prepare(&stream);
+                let serve = connection::serve(protocol.clone(), stream, service.clone(), drain.clone());
+                // At the bound this waits, and nobody else is accepted meanwhile.
+                connections.spawn(serve).await
             };
-            let (socket, place) = tokio::select! {
+            tokio::select! {
                 biased;
                 () = draining.as_mut() => break,
-                accepted = accepted => accepted,
-            };
-            while tasks.try_join_next().is_some() {}
-            connection::prepare(&socket);
-            tasks.spawn(connection::serve(protocol.clone(), socket, service.clone(), drain.clone(), place));
+                spawned = connected => debug_assert_eq!(spawned, Spawned::Started),
+            }
         }
         // The system refuses clients from here on.
         drop(socket);
-        let deadline = drain.deadline().unwrap_or_else(tokio::time::Instant::now);
-        let ended = async { while tasks.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout_at(deadline, ended).await.is_ok();
-        let cut = if in_time { 0 } else { tasks.len() };
-        tasks.shutdown().await;
-        Served { cut }
+        Served { cut: connections.drain(drain.left()).await }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use plimsoll::semaphore::OwnedPermit;
 use tokio::net::TcpStream;
 
 use super::service::Guarded;
@@ -32,13 +31,7 @@ pub(super) fn protocol(head_timeout: Duration, head_bytes_max: usize) -> http1::
 }
 
 /// Serves the connection to its end; when the drain begins, to the end of the request in progress.
-pub(super) async fn serve(
-    protocol: http1::Builder,
-    socket: TcpStream,
-    service: Guarded,
-    drain: Drain,
-    _place: OwnedPermit,
-) {
+pub(super) async fn serve(protocol: http1::Builder, socket: TcpStream, service: Guarded, drain: Drain) {
     let counts = service.counts.clone();
     let connection = protocol.serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
