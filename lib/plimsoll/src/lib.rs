@@ -34,6 +34,7 @@ pub mod keyed;
 pub mod limiter;
 mod name;
 mod outcome;
+pub mod pool;
 pub mod rate;
 pub mod registry;
 mod rejected;

@@ -1,8 +1,9 @@
 //! Catching a panic, to be resumed by whoever waits for the work.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// What a panic carries.
@@ -22,4 +23,19 @@ pub(crate) fn poll_caught<F: Future>(
 /// Runs `action`, or says that it panicked.
 pub(crate) fn caught<T>(action: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(action))
+}
+
+/// Runs `future` to its end, or says that it panicked, in its body or while it was dropped.
+pub(crate) async fn catch<F: Future>(future: F) -> Result<F::Output, Payload> {
+    let mut future = pin!(Some(future));
+    let result = poll_fn(|cx| match future.as_mut().as_pin_mut().map(|future| poll_caught(future, cx)) {
+        Some(Ok(Poll::Ready(output))) => Poll::Ready(Ok(output)),
+        Some(Err(payload)) => Poll::Ready(Err(payload)),
+        Some(Ok(Poll::Pending)) | None => Poll::Pending,
+    })
+    .await;
+    match caught(|| future.set(None)) {
+        Ok(()) => result,
+        Err(payload) => result.and(Err(payload)),
+    }
 }

@@ -37,4 +37,4 @@ pub use labels::{LABEL_BYTES_MAX, LABELS_MAX};
 
 pub(crate) use handle::inherited;
 pub(crate) use inside::Inside;
-pub(crate) use within::{Stop, within};
+pub(crate) use within::{Stop, enter, within};

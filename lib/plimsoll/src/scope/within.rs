@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
+use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFuture;
 
@@ -19,6 +20,11 @@ pub(crate) enum Stop {
     Ended(Ended),
     /// Its own time limit passed.
     Limit,
+}
+
+/// Runs `future` in `scope`, without ending it when the scope ends.
+pub(crate) fn enter<F: Future>(scope: Scope, future: F) -> TaskLocalFuture<Scope, F> {
+    CURRENT.scope(scope, future)
 }
 
 /// Runs `future` in `scope` for `limit` at the longest.

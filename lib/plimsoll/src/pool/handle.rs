@@ -1,0 +1,222 @@
+//! The pool itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::core::{Core, Offer};
+use super::seat::{Factory, Seat, work};
+use super::submit::{submit, without_waiting};
+use super::{Builder, Calls, Refused, Ticket, Worker};
+use crate::Name;
+use crate::scope::{enter, inherited};
+
+/// How long a drain waits for cancelled jobs to be gone, which takes one that yields no time.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+/// Workers behind a bounded queue; a handle, cheap to clone. `J` is a job, `T` what it yields.
+///
+/// When the last handle is dropped the pool ends at once: running jobs are dropped at their next
+/// wake-up, queued ones right away, and their tickets say so. Use [`drain`](Pool::drain) to end it
+/// in order.
+pub struct Pool<J: Send + 'static, T: Send + 'static> {
+    owner: Arc<Owner<J, T>>,
+}
+
+struct Owner<J: Send + 'static, T: Send + 'static> {
+    core: Arc<Core<J, T>>,
+    workers: Vec<AbortHandle>,
+}
+
+/// What a [drain](Pool::drain) left.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "it holds the jobs that were not started"]
+pub struct Left<J> {
+    /// The jobs that were not started, in the order in which they would have been.
+    pub not_started: Vec<J>,
+    /// How many jobs were cut off while they ran.
+    pub abandoned: usize,
+    /// The lanes' keys of those, where the pool has lanes.
+    pub abandoned_keys: Vec<Arc<str>>,
+}
+
+impl<J> Left<J> {
+    /// Whether everything that was admitted was finished.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.not_started.is_empty() && self.abandoned == 0
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
+    /// Begins a pool whose workers all call `function`.
+    pub fn builder<F, Fut>(name: &str, function: F) -> Builder<J, Calls<F>>
+    where
+        F: Fn(J) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = T> + Send,
+    {
+        let function = Arc::new(function);
+        Builder::new(name, Arc::new(move || Calls::new(Arc::clone(&function))))
+    }
+
+    /// Begins a pool whose workers each have a state, made by `factory`: one per worker when it
+    /// takes its first job, and another after a job of it has panicked.
+    ///
+    /// ```
+    /// use plimsoll::pool::Pool;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let counting = || {
+    ///     let mut done = 0;
+    ///     move |add: u32| {
+    ///         done += add;
+    ///         std::future::ready(done)
+    ///     }
+    /// };
+    /// let pool = Pool::builder_with("counting", counting).workers(1).queue(8).build()?;
+    /// assert_eq!(pool.submit(2).await.unwrap().await.unwrap(), 2);
+    /// assert_eq!(pool.submit(3).await.unwrap().await.unwrap(), 5);
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub fn builder_with<W>(name: &str, factory: impl Fn() -> W + Send + Sync + 'static) -> Builder<J, W>
+    where
+        W: Worker<J, Output = T>,
+    {
+        Builder::new(name, Arc::new(factory))
+    }
+
+    pub(super) fn start<W>(core: Arc<Core<J, T>>, factory: &Factory<W>) -> Self
+    where
+        W: Worker<J, Output = T>,
+    {
+        let runtime = runtime::Handle::current();
+        let start = |number| {
+            let seat = Seat::new(Arc::clone(&core), number);
+            let work = work(seat, Arc::clone(factory));
+            runtime.spawn(enter(core.scope_of(None), work)).abort_handle()
+        };
+        let workers = (0..core.settings.workers).map(start).collect();
+        Self { owner: Arc::new(Owner { core, workers }) }
+    }
+
+    /// Submits a job, in the current [scope](crate::scope); where there is no room for it, what
+    /// happens is said by [`OnFull`](super::OnFull).
+    ///
+    /// From inside of a job of this pool it never waits for room: the job is run here instead.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason: [`QueueFull`](crate::Reason::QueueFull),
+    /// [`WaitTimedOut`](crate::Reason::WaitTimedOut) or [`Draining`](crate::Reason::Draining).
+    ///
+    /// # Cancel safety
+    /// When it is dropped the job was either admitted, or is dropped with it; never half. Use
+    /// [`try_submit`](Self::try_submit) to keep the job.
+    ///
+    /// # Fairness
+    /// In a lane, first come first served, those that wait included; lanes take turns.
+    pub async fn submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
+        submit(&self.owner.core, job).await
+    }
+
+    /// Submits a job without waiting: where [`submit`](Self::submit) would wait, or do the job
+    /// itself, the job is handed back.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason.
+    pub fn try_submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
+        let core = &self.owner.core;
+        match core.offer(job, inherited(), without_waiting(core.settings.on_full)) {
+            Offer::Queued(ticket) => Ok(ticket),
+            Offer::Refused(refused) => Err(refused),
+            Offer::Waiting { .. } => unreachable!("it was not to wait"),
+        }
+    }
+
+    /// Ends the pool in two phases: nothing more is admitted, and the queue is worked off for as
+    /// long as `within`; then what still runs is cut off. Returns what was left.
+    ///
+    /// Submitters that wait for room get their job back. The queued jobs that were not started are
+    /// in [`Left`]; their tickets, and those of the jobs that were cut off, end with
+    /// [`JobError::Cancelled`](super::JobError::Cancelled). A job that blocks its thread cannot be
+    /// cut off: the drain goes without it after another second. It should not be called from a job
+    /// of the pool itself, which it would wait for.
+    ///
+    /// # Cancel safety
+    /// The pool stays closed, and goes on with its queue; call it again for the rest.
+    pub async fn drain(&self, within: Duration) -> Left<J> {
+        let Owner { core, workers } = &*self.owner;
+        core.close();
+        let mut not_started = Vec::new();
+        if timeout(within, gone(core)).await.is_err() {
+            not_started.extend(core.take_queued().into_iter().map(|entry| entry.job));
+            workers.iter().for_each(AbortHandle::abort);
+            // A worker that does not yield is not waited for: it has been told.
+            let _ = timeout(CANCEL_GRACE, gone(core)).await;
+        }
+        let abandoned = core.take_abandoned();
+        Left {
+            not_started,
+            abandoned: abandoned.len() + core.alive(),
+            abandoned_keys: abandoned.into_iter().flatten().collect(),
+        }
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.owner.core.settings.name
+    }
+
+    /// How many jobs are queued.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.owner.core.queued()
+    }
+
+    /// Whether no job is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Waits until the last worker has gone.
+async fn gone<J: Send + 'static, T: Send + 'static>(core: &Core<J, T>) {
+    loop {
+        let quiet = core.quiet.notified();
+        if core.alive() == 0 {
+            return;
+        }
+        quiet.await;
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> Clone for Pool<J, T> {
+    fn clone(&self) -> Self {
+        Self { owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> Drop for Owner<J, T> {
+    fn drop(&mut self) {
+        drop(self.core.take_queued());
+        self.workers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> fmt::Debug for Pool<J, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.owner.core.settings;
+        f.debug_struct("Pool")
+            .field("name", &settings.name)
+            .field("workers", &settings.workers)
+            .field("queue", &settings.queue)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! Workers behind a bounded queue, fair between customers.
+//!
+//! A [`Pool`] has a fixed number of workers, which are tasks that live as long as it does, and a
+//! queue in front of them that never holds more than it was built for. What happens when it is full
+//! is said by [`OnFull`]; a job that is not admitted is handed back.
+//!
+//! ```
+//! use std::time::Duration;
+//! use plimsoll::pool::{OnFull, Pool};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+//! # runtime.block_on(async {
+//! struct Job { tenant: u32, pixels: u64 }
+//!
+//! let pool = Pool::builder("thumbnails", |job: Job| async move { job.pixels / 64 })
+//!     .workers(8)
+//!     .queue(1_024)
+//!     .on_full(OnFull::Reject)
+//!     .lanes(|job: &Job| job.tenant)
+//!     .job_timeout(Duration::from_secs(30))
+//!     .build()?;
+//! let ticket = pool.submit(Job { tenant: 7, pixels: 6_400 }).await.expect("there is room");
+//! assert_eq!(ticket.await.expect("it succeeds"), 100);
+//! let left = pool.drain(Duration::from_secs(20)).await;
+//! assert!(left.not_started.is_empty());
+//! # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+//! ```
+//!
+//! # Lanes
+//! With [`Builder::lanes`] the queue has a lane per key, and a worker that is free takes the next
+//! job of the next lane: a customer with a thousand jobs waits behind himself, and one with a
+//! single job waits for one round. A lane is bounded too ([`Builder::lane_depth`]). A key without a
+//! job in the pool takes no memory.
+//!
+//! # Inside of a job
+//! A job inherits the [scope](crate::scope) it was submitted in. One whose scope has ended is not
+//! started. A job may submit to its own pool, or wait for a ticket of it, and never deadlocks:
+//! - where it would have to wait for room, the new job is run in its place, by the submitter;
+//! - where it waits for a job that is still queued, it takes that job out of the queue and runs it.
+//!
+//! That holds also from tasks that a job started in a [`Group`](crate::group::Group), and through
+//! other pools. Beyond 32 jobs deep it is refused, or ends with [`JobError::TooDeep`].
+//!
+//! # What can go wrong in a job
+//! A job that panics, takes longer than its time, or is cancelled, tells it to its [`Ticket`]. The
+//! worker lives on, with a state made anew after a panic. A ticket may be dropped: the job is done
+//! nevertheless, and a panic is still counted in the [registry](crate::registry).
+//!
+//! # Cost
+//! One short mutex per submission, one per job taken, and one allocation per ticket. A worker that
+//! has no job parks; a submission wakes at most one, and none while two are on their way already:
+//! those wake the next when they find more to do. A busy pool wakes nobody.
+
+mod builder;
+mod core;
+mod directory;
+mod error;
+mod handle;
+mod inline;
+mod queue;
+mod seat;
+mod submit;
+mod ticket;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::{Builder, OnFull};
+pub use error::{JobError, Panic, Refused};
+pub use handle::{Left, Pool};
+pub use ticket::Ticket;
+pub use worker::{Calls, Worker};

@@ -1,0 +1,136 @@
+//! What a submitter holds of its job.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::JobError;
+use super::inline::{Inline, claim};
+
+pub(super) type Answer<T> = Result<T, JobError>;
+
+/// Where a job's output is put.
+pub(super) struct Promise<T> {
+    state: Mutex<State<T>>,
+}
+
+enum State<T> {
+    Pending(Option<Waker>),
+    Kept(Answer<T>),
+    Taken,
+}
+
+impl<T> Promise<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, answer: Answer<T>) {
+        let before = mem::replace(&mut *self.lock(), State::Kept(answer));
+        if let State::Pending(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Answer<T>> {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Pending(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
+            State::Pending(waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            State::Kept(_) => match mem::replace(&mut *state, State::Taken) {
+                State::Kept(answer) => Poll::Ready(answer),
+                State::Pending(_) | State::Taken => unreachable!("it was just seen to be kept"),
+            },
+            State::Taken => panic!("a ticket is polled no more once it was ready"),
+        }
+    }
+}
+
+/// The side of a promise that keeps it; a job that is dropped, wherever that happens, is answered
+/// with [`JobError::Cancelled`].
+pub(super) struct Answering<T> {
+    promise: Option<Arc<Promise<T>>>,
+}
+
+impl<T> Answering<T> {
+    /// A promise that is not kept yet, and the ticket for it.
+    pub(super) fn new(pool: usize, lane: usize) -> (Self, Ticket<T>) {
+        let promise = Arc::new(Promise { state: Mutex::new(State::Pending(None)) });
+        let ticket = Ticket { promise: Arc::clone(&promise), pool, lane, inline: None };
+        (Self { promise: Some(promise) }, ticket)
+    }
+
+    pub(super) fn answer(mut self, answer: Answer<T>) {
+        if let Some(promise) = self.promise.take() {
+            promise.keep(answer);
+        }
+    }
+
+    /// A ticket that is ready.
+    pub(super) fn answered(pool: usize, answer: Answer<T>) -> Ticket<T> {
+        let promise = Arc::new(Promise { state: Mutex::new(State::Kept(answer)) });
+        Ticket { promise, pool, lane: 0, inline: None }
+    }
+
+    pub(super) fn is_for(&self, promise: &Arc<Promise<T>>) -> bool {
+        self.promise.as_ref().is_some_and(|own| Arc::ptr_eq(own, promise))
+    }
+}
+
+impl<T> Drop for Answering<T> {
+    fn drop(&mut self) {
+        if let Some(promise) = self.promise.take() {
+            promise.keep(Err(JobError::Cancelled));
+        }
+    }
+}
+
+/// A job that was admitted; a future of its output.
+///
+/// Dropping it does not cancel the job. (One exception: a job that the holder runs in its own
+/// place, because it waits for it inside of the pool, ends with the ticket.)
+///
+/// # Errors
+/// [`JobError`] says why there is no output.
+///
+/// # Cancel safety
+/// Nothing is lost by not polling it for a while.
+///
+/// # Panics
+/// When it is polled after it was ready.
+pub struct Ticket<T> {
+    promise: Arc<Promise<T>>,
+    pool: usize,
+    lane: usize,
+    inline: Option<Inline<T>>,
+}
+
+impl<T: Send + 'static> Future for Ticket<T> {
+    type Output = Answer<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<T>> {
+        let this = &mut *self;
+        if this.inline.is_none() {
+            if let Poll::Ready(answer) = this.promise.poll(cx) {
+                return Poll::Ready(answer);
+            }
+            this.inline = claim(this.pool, this.lane, &this.promise);
+        }
+        match &mut this.inline {
+            Some(inline) => inline.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Ticket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_done = matches!(&*self.promise.lock(), State::Kept(_) | State::Taken);
+        f.debug_struct("Ticket").field("is_done", &is_done).finish_non_exhaustive()
+    }
+}

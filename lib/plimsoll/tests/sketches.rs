@@ -1,0 +1,132 @@
+//! What a user should be able to write, spawned on a runtime of many threads: every future here
+//! must be `Send`, those of borrowing `async ||` closures included.
+
+use std::time::Duration;
+
+use plimsoll::breaker::{self, Breaker};
+use plimsoll::group::Group;
+use plimsoll::pool::{OnFull, Pool};
+use plimsoll::retry::{self, Decision};
+use plimsoll::scope::{self, Scope};
+
+/// Runs a future as a task of its own, as a server does with a request.
+async fn spawned<F>(future: F) -> F::Output
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::task::JoinSet::from_iter([future]).join_next().await.expect("one task").expect("it ends")
+}
+
+struct Client {
+    stock: u32,
+}
+
+impl Client {
+    async fn get(&self, sku: &str) -> Result<u32, u16> {
+        tokio::task::yield_now().await;
+        if sku == "missing" { Err(404) } else { Ok(self.stock) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breaker_calls_a_closure_that_borrows() {
+    let stock = spawned(async {
+        let (client, sku) = (Client { stock: 7 }, String::from("anchor"));
+        let breaker = Breaker::builder("inventory")
+            .policy(breaker::Policy::ratio(0.5).calls_min(20).window(Duration::from_secs(10)))
+            .build()
+            .unwrap();
+        let first = breaker.call(|| client.get(&sku)).await.unwrap();
+        let second = breaker.call(async || client.get(&sku).await).await.unwrap();
+        first + second
+    })
+    .await;
+    assert_eq!(stock, 14);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_runs_a_closure_that_borrows() {
+    let stock = spawned(async {
+        let (client, sku) = (Client { stock: 7 }, String::from("anchor"));
+        let retries = retry::Budget::builder("inventory retries").build().unwrap();
+        let policy = retry::Policy::exponential(Duration::from_millis(50)).attempts(3).budget(&retries);
+        let policy =
+            policy.retry_if(|status: &u16| if *status >= 500 { Decision::Retry } else { Decision::GiveUp });
+        let missing = policy.run(async || client.get("missing").await).await.unwrap_err();
+        assert_eq!((missing.attempts(), missing.into_last()), (1, Some(404)));
+        policy.run(|| client.get(&sku)).await.unwrap()
+    })
+    .await;
+    assert_eq!(stock, 7);
+}
+
+async fn load_profile(id: u32) -> Result<u32, std::io::Error> {
+    tokio::task::yield_now().await;
+    Ok(id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_filled_by_hand() -> Result<(), Box<dyn std::error::Error>> {
+    let profiles = spawned(async {
+        let mut group = Group::builder("refresh").limit(16).build().unwrap();
+        for id in 0..100 {
+            group.spawn(load_profile(id)).await;
+        }
+        group.join().await
+    })
+    .await?;
+    assert_eq!(profiles, (0..100).collect::<Vec<_>>());
+    Ok(())
+}
+
+struct Job {
+    tenant: u32,
+    bytes: usize,
+}
+
+async fn make_thumbnail(job: Job) -> Result<usize, std::io::Error> {
+    tokio::task::yield_now().await;
+    Ok(job.bytes / 64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_takes_jobs_and_is_drained() -> Result<(), Box<dyn std::error::Error>> {
+    let pool = Pool::builder("thumbnails", make_thumbnail)
+        .workers(8)
+        .queue(1_024)
+        .on_full(OnFull::Reject)
+        .lanes(|job: &Job| job.tenant)
+        .job_timeout(Duration::from_secs(30))
+        .build()?;
+    let handle = pool.clone();
+    let made = spawned(async move {
+        let done = handle.submit(Job { tenant: 7, bytes: 6_400 }).await?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(done.await??)
+    })
+    .await;
+    assert_eq!(made.unwrap(), 100);
+    let left = spawned(async move { pool.drain(Duration::from_secs(20)).await }).await;
+    assert!(left.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scope_runs_a_request_and_its_children_inherit_it() {
+    let handle = async |path: &str| {
+        let mut group = Group::new(2).unwrap();
+        group.spawn(async { Ok::<_, ()>(scope::current().label_value("tenant").map(str::to_owned)) }).await;
+        (path.len(), group.join().await.unwrap())
+    };
+    let request = String::from("/stock");
+    let answer =
+        Scope::new().label("tenant", "acme").deadline_in(Duration::from_secs(60)).run(handle(&request)).await;
+    assert_eq!(answer, Ok((6, vec![Some("acme".to_owned())])));
+
+    let spawned = spawned(async {
+        let path = String::from("/stock");
+        let work = async || path.len();
+        Scope::new().run(work()).await
+    });
+    assert_eq!(spawned.await, Ok(6));
+}
