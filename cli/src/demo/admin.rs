@@ -9,11 +9,11 @@ use super::server::Server;
 use crate::client::Connection;
 
 /// It is looked at between two drawings.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// The counter of failed attempts that are to be tried again.
-const RETRIED: &str = "plimsoll_hooks_deliveries_retried_total";
+const RETRIED: &str = "hooks_attempts_retried_total";
 /// The gauge of endpoints whose breaker is open.
-const BREAKERS_OPEN: &str = "plimsoll_hooks_breakers_open";
+const BREAKERS_OPEN: &str = "hooks_breakers_open";
 
 /// Connections to the admin listener of one life of the server.
 pub(super) struct Admin {
@@ -54,7 +54,7 @@ impl Admin {
 /// The sum of all series of a metric; `None` where the page has none.
 fn sum_of(page: &str, metric: &str) -> Option<u64> {
     let value = |line: &str| {
-        let rest = line.strip_prefix(metric)?;
+        let rest = line.strip_prefix("plimsoll_").unwrap_or(line).strip_prefix(metric)?;
         if !rest.starts_with([' ', '{']) {
             return None;
         }

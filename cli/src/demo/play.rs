@@ -184,7 +184,7 @@ impl<'a> Play<'a> {
             ..Kill::default()
         };
         self.screen.announce(&format!(
-            "{:.1} s: kill -9 {id}: the server is gone, with {} events accepted and {} deliveries still to make",
+            "{:.1} s: kill -9 {id}: the server is gone; {} events accepted, {} deliveries to make",
             kill.at.as_secs_f64(),
             grouped(kill.accepted),
             grouped(kill.backlog),

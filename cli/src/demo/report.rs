@@ -146,58 +146,60 @@ impl Report {
         let shape = &self.shape;
         let count = |like: fn(Behaviour) -> bool| shape.count(like);
         writeln!(out, "What happened")?;
+        writeln!(out, "  {} tenants with {} endpoints:", shape.tenants, shape.behaviours.len())?;
+        writeln!(out, "    {:>5} healthy", count(|one| one == Behaviour::Healthy))?;
         writeln!(
             out,
-            "  {} tenants, {} endpoints: {} healthy, {} slow ({SLOW_MS} ms), {} dead (answer 500, refuse, never answer)",
-            shape.tenants,
-            shape.behaviours.len(),
-            count(|one| one == Behaviour::Healthy),
-            count(|one| matches!(one, Behaviour::Slow { .. })),
-            count(|one| !one.is_alive()),
+            "    {:>5} slow: each answer takes {SLOW_MS} ms",
+            count(|one| matches!(one, Behaviour::Slow { .. }))
         )?;
+        writeln!(out, "    {:>5} dead: answer 500, refuse, or never answer", count(|one| !one.is_alive()))?;
         writeln!(
             out,
-            "  {} events over HTTP in {:.1} s, each on disk before its 202: {:.0} accepted/s, {:.0} delivered/s",
+            "  {} events over HTTP in {:.1} s, each on disk before its 202:",
             grouped(self.sent.accepted),
             self.sending.as_secs_f64(),
-            self.accepted_per_second(),
-            self.delivered_per_second(),
         )?;
         writeln!(
             out,
-            "  kill -9 at {:.1} s, with {} events accepted and {} deliveries still to make; \
-             back on the same data {} later, {} of them starting",
+            "    {:.0} accepted and {:.0} delivered a second",
+            self.accepted_per_second(),
+            self.delivered_per_second()
+        )?;
+        writeln!(
+            out,
+            "  kill -9 at {:.1} s, with {} events accepted and {} deliveries still to make:",
             self.kill.at.as_secs_f64(),
             grouped(self.kill.accepted),
             grouped(self.kill.backlog),
+        )?;
+        writeln!(
+            out,
+            "    back on the same data {} later, {} after it was started",
             millis(self.kill.away.as_secs_f64() * 1_000.0),
             millis(self.kill.start.as_secs_f64() * 1_000.0),
         )?;
         writeln!(
             out,
-            "  the senders were refused {} times, left without an answer {} times and asked to wait {} times, \
-             and sent the same events with the same keys again",
+            "    {} tries to send were refused, {} left without an answer, {} asked to wait;",
             grouped(self.sent.refused),
             grouped(self.sent.unknown),
             grouped(self.sent.not_admitted),
-        )
+        )?;
+        writeln!(out, "    each was repeated with its idempotency key until its 202")
     }
 
     fn write_proof(&self, out: &mut String) -> std::fmt::Result {
         let proof = &self.proof;
         let rows = [
             ("events accepted (202)", self.sent.accepted, ""),
-            ("deliveries due", proof.due, "accepted events x endpoints of their tenant"),
-            ("delivered", proof.delivered, "in the receivers' books, signature verified"),
+            ("deliveries due", proof.due, "each event to each endpoint of its tenant"),
+            ("delivered", proof.delivered, "in the receivers' books, signatures verified"),
             ("dead", proof.dead, "given up after the last retry, kept, can be resent"),
-            ("pending", proof.pending, "on disk, waiting for another attempt at a dead endpoint"),
-            ("lost", proof.lost, "due, and neither delivered nor dead nor pending"),
-            (
-                "duplicates",
-                self.fleet.duplicates,
-                "delivered again because the kill cut the answer off; same webhook-id",
-            ),
-            ("retried", self.retried, "failed attempts that were tried again, or will be"),
+            ("pending", proof.pending, "on disk, waiting for another attempt"),
+            ("lost", proof.lost, "due, and neither delivered, dead nor pending"),
+            ("duplicates", self.fleet.duplicates, "the kill cut the answer off; same webhook-id"),
+            ("retried", self.retried, "attempts that failed and were not the last"),
             ("bad signatures", self.fleet.bad_signatures, ""),
         ];
         writeln!(out, "\nProof")?;

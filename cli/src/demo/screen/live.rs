@@ -35,9 +35,12 @@ impl Live {
     /// Writes a line above the drawing. A terminal that does not take it does not stop the demo.
     pub(super) fn say(&mut self, text: &str, loudly: bool) {
         let style = if loudly { Style::new().bold().white().on_red() } else { Style::new() };
-        let _ = self.terminal.insert_before(1, |buffer| {
-            Line::styled(text.to_owned(), style).render(buffer.area, buffer);
-        });
+        let width = self.terminal.size().map_or(80, |size| usize::from(size.width));
+        for line in wrapped(text, width) {
+            let _ = self.terminal.insert_before(1, |buffer| {
+                Line::styled(line, style).render(buffer.area, buffer);
+            });
+        }
     }
 
     /// Draws how it stands.
@@ -59,5 +62,34 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// The words of a text in lines of this width; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("there is a line from the start");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + 1 + word.chars().count() <= width {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one", 2), ["one"]);
+        assert_eq!(wrapped("", 2), [""]);
     }
 }
