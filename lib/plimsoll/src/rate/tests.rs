@@ -405,3 +405,50 @@ fn many_threads_take_the_burst_once_while_the_quota_changes() {
     });
     assert_eq!((taken, limiter.available()), (1_000, 0));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn waiters_are_served_in_order_at_the_rate_whoever_leaves(
+        per_second in 5..3_000u64,
+        burst in 1..6u64,
+        crowd in proptest::collection::vec((1..6u64, 0..400u64, prop::option::of(0..300u64)), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let limiter = limiter(Quota::per_second(per_second).burst(burst));
+            let served = RefCell::new(Vec::new());
+            let start = clock::now();
+            join_all(crowd.iter().map(|&(tokens, enters, leaves)| {
+                let (limiter, served, tokens) = (&limiter, &served, tokens.min(burst));
+                async move {
+                    sleep(millis(enters)).await;
+                    let entered = clock::now();
+                    let patience = millis(leaves.unwrap_or(1_000_000));
+                    if let Ok(acquired) = tokio::time::timeout(patience, limiter.acquire_many(tokens)).await {
+                        acquired.unwrap();
+                        served.borrow_mut().push((entered, clock::now() - start, tokens));
+                    }
+                }
+            }))
+            .await;
+            let served = served.into_inner();
+            assert_eq!(limiter.waiting(), 0);
+            assert_eq!(limiter.snapshot().admitted, served.len() as u64);
+            assert!(served.is_sorted_by_key(|(entered, ..)| *entered), "somebody was passed");
+            for (first, (_, from, _)) in served.iter().enumerate() {
+                let mut sum = 0;
+                for (_, until, tokens) in &served[first..] {
+                    sum += tokens;
+                    // Up to 2 ms late at either end, and the timer's one.
+                    let earned = (*until - *from + millis(3)).as_secs_f64() * per_second as f64;
+                    assert!(sum as f64 <= burst as f64 + earned + 1e-6, "{sum} in {:?}", *until - *from);
+                }
+            }
+            // Nobody is served later than if all before them had stayed.
+            let asked: u64 = crowd.iter().map(|(tokens, ..)| (*tokens).min(burst)).sum();
+            let longest = Duration::from_secs_f64(asked as f64 / per_second as f64) + millis(403);
+            assert!(served.iter().all(|(_, at, _)| *at <= longest));
+        });
+    }
+}

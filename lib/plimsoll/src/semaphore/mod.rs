@@ -47,6 +47,8 @@
 
 mod builder;
 mod handle;
+#[cfg(test)]
+mod model;
 mod permit;
 mod state;
 #[cfg(test)]
