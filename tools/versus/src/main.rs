@@ -7,6 +7,7 @@
 mod keyed;
 mod measure;
 mod pair;
+mod pool;
 mod rate;
 mod report;
 mod semaphore;

@@ -17,10 +17,38 @@ const SHORT: usize = 64;
 /// The usual idiom is gated; flume and async-channel can lose a message when a receiver is
 /// cancelled (their issues 104 and 87), which a pool must not.
 pub(crate) const PAIRS: &[Pair] = &[
-    Pair { op: "pool_queue_1024", peer: "tokio", goal: 1.0, gated: true, ours: || ours(LONG), theirs: || idiom(LONG) },
-    Pair { op: "pool_queue_64", peer: "tokio", goal: 1.0, gated: true, ours: || ours(SHORT), theirs: || idiom(SHORT) },
-    Pair { op: "pool_queue_1024", peer: "flume", goal: 1.0, gated: false, ours: || ours(LONG), theirs: || flume(LONG) },
-    Pair { op: "pool_queue_64", peer: "flume", goal: 1.0, gated: false, ours: || ours(SHORT), theirs: || flume(SHORT) },
+    Pair {
+        op: "pool_queue_1024",
+        peer: "tokio",
+        goal: 1.0,
+        gated: true,
+        ours: || ours(LONG),
+        theirs: || idiom(LONG),
+    },
+    Pair {
+        op: "pool_queue_64",
+        peer: "tokio",
+        goal: 1.0,
+        gated: true,
+        ours: || ours(SHORT),
+        theirs: || idiom(SHORT),
+    },
+    Pair {
+        op: "pool_queue_1024",
+        peer: "flume",
+        goal: 1.0,
+        gated: false,
+        ours: || ours(LONG),
+        theirs: || flume(LONG),
+    },
+    Pair {
+        op: "pool_queue_64",
+        peer: "flume",
+        goal: 1.0,
+        gated: false,
+        ours: || ours(SHORT),
+        theirs: || flume(SHORT),
+    },
     Pair {
         op: "pool_queue_1024",
         peer: "async-channel",
@@ -63,7 +91,8 @@ fn ours(queue: usize) -> Bench {
         counted.job();
         std::future::ready(())
     };
-    let pool = runtime.block_on(async { Pool::builder("versus", work).workers(WORKERS).queue(queue).build() });
+    let pool =
+        runtime.block_on(async { Pool::builder("versus", work).workers(WORKERS).queue(queue).build() });
     let pool = pool.expect("a pool of this size is valid");
     fed(runtime, tally, JoinSet::new(), move |jobs| {
         let pool = pool.clone();
