@@ -233,6 +233,8 @@ fn loom(context: &Context, log: &mut Log) -> io::Result<Outcome> {
     }
     // Its own folder: the flag changes every crate, and the next build would build all again.
     command.arg("--target-dir").arg(context.target("loom")).env("RUSTFLAGS", "--cfg plimsoll_loom");
+    // Models need optimised code, and nobody keeps these binaries: linking fast is worth more.
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     let good = log.run(&mut command)?;
     counted(good, log, Format::Cargo)
 }
