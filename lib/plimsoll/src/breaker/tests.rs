@@ -1,5 +1,6 @@
 use std::future::{pending, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -251,6 +252,32 @@ async fn a_key_can_be_forgotten_when_that_changes_no_decision() {
     assert!(!breaker.is_forgettable(clock::now()), "open");
     breaker.reset();
     assert!(breaker.is_forgettable(clock::now()));
+}
+
+#[test]
+fn half_open_holds_its_cap_against_many_threads() {
+    let policy = policy().open_for(Duration::from_millis(1)).probes_max(3);
+    let breaker = Breaker::new(policy).unwrap();
+    calls(&breaker, Outcome::Failure, 4);
+    while breaker.try_acquire().is_err() {
+        std::thread::yield_now();
+    }
+    let out = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..2_000 {
+                    let Ok(permit) = breaker.try_acquire() else { continue };
+                    assert!(out.fetch_add(1, Ordering::SeqCst) < 3);
+                    out.fetch_sub(1, Ordering::SeqCst);
+                    drop(permit);
+                }
+            });
+        }
+    });
+    assert_eq!(breaker.state(), State::HalfOpen);
+    calls(&breaker, Outcome::Success, 3);
+    assert_eq!(breaker.state(), State::Closed, "no probe was lost");
 }
 
 #[test]
