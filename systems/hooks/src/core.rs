@@ -11,8 +11,9 @@ use plimsoll_store::{Accepted, NewMessage, Store};
 use tokio::sync::oneshot;
 
 use crate::deliver::{self, AddressPolicy, Client, TlsError};
-use crate::dispatch::{Attempter, Dispatch, Limits, Metrics, View};
+use crate::dispatch::{Attempter, Dispatch, Limits};
 use crate::intake::Intake;
+use crate::observe::{self, Numbers, ScheduleBound};
 use crate::routing::Routing;
 use crate::settings::Settings;
 
@@ -86,6 +87,7 @@ pub(crate) struct Core {
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
+    _bounds: Vec<Arc<ScheduleBound>>,
 }
 
 impl Hooks {
@@ -101,9 +103,14 @@ impl Hooks {
         Ok(Self { core: Core::start(store, settings, host).await? })
     }
 
-    /// The public HTTP interface.
+    /// The public HTTP interface, for callers that are authenticated and admitted.
     pub fn router(&self) -> axum::Router {
         crate::api::router(Arc::clone(&self.core))
+    }
+
+    /// What of it answers without a token.
+    pub fn health(&self) -> axum::Router {
+        crate::api::health()
     }
 
     /// Starts nothing more, waits for what is under way until `deadline`, then cuts it short.
@@ -113,16 +120,14 @@ impl Hooks {
     /// Dropping the future leaves the drain under way; it can be called again.
     pub async fn drain(&self, deadline: Duration) -> usize {
         let cut = self.core.dispatch.drain(deadline).await;
-        self.core.background.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        self.core.stop();
         cut
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
-        self.core.dispatch.metrics()
-    }
-
-    pub(crate) fn view(&self) -> View {
-        self.core.dispatch.view()
+    /// Its numbers, for the metrics page.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        Numbers { dispatch: self.core.dispatch.clone(), store: self.core.store.clone() }
     }
 }
 
@@ -159,7 +164,9 @@ impl Core {
         let (intake, desk) = Intake::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
         background.spawn(desk.run()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
+        let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
+            _bounds: bounds,
             store,
             routing,
             dispatch,
@@ -167,6 +174,11 @@ impl Core {
             changes: tokio::sync::Mutex::new(changes),
             background: Mutex::new(background),
         }))
+    }
+
+    /// Ends what runs beside the deliveries; after a drain.
+    pub(crate) fn stop(&self) {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
 
     /// Accepts a message: durable when this returns `Stored`. The commit and the hand-over to the

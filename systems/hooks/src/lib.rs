@@ -14,9 +14,14 @@ mod core;
 mod deliver;
 mod dispatch;
 mod intake;
+mod observe;
 mod routing;
 pub mod settings;
 mod sign;
 
 pub use crate::core::{Hooks, Host, StartError};
 pub use crate::deliver::TlsError;
+pub use crate::observe::Numbers;
+
+#[cfg(test)]
+mod tests;

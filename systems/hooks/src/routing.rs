@@ -161,16 +161,6 @@ impl Routing {
         found.filter(|app| app.org == *org).cloned()
     }
 
-    /// How many applications there are.
-    pub(crate) fn len(&self) -> usize {
-        self.apps.read().unwrap_or_else(PoisonError::into_inner).by_id.len()
-    }
-
-    /// Every application.
-    pub(crate) fn all(&self) -> Vec<Arc<AppRoute>> {
-        self.apps.read().unwrap_or_else(PoisonError::into_inner).by_id.values().cloned().collect()
-    }
-
     /// Inserts the application, or replaces it and keeps its endpoints.
     pub(crate) fn put_app(&self, app: &App) -> Arc<AppRoute> {
         let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);

@@ -243,6 +243,7 @@ async fn replace(core: &Core, app: App) -> Result<Reply, ApiError> {
     let changed = core.store.change(core.store.claim_of(app.id), change).await.map_err(store_error)?;
     first_change(&changed)?;
     core.routing.put_app(&app);
+    core.dispatch.app_changed(app.id);
     Ok(reply(StatusCode::OK, &app))
 }
 
@@ -268,11 +269,8 @@ pub(super) async fn delete(
         let route = find::app(&core, &caller, &path)?;
         let change = vec![Change::DeleteApp { app: route.id, at: timestamp::now() }];
         let changed = core.store.change(core.store.claim_of(route.id), change).await.map_err(store_error)?;
-        let targets = route.targets();
         core.routing.remove_app(route.id);
-        for target in targets.iter() {
-            core.dispatch.endpoint_changed(route.id, target.endpoint.id);
-        }
+        core.dispatch.app_changed(route.id);
         first_change(&changed).map(|()| Reply::nothing())
     })
     .await

@@ -33,4 +33,7 @@ mod shape;
 mod timestamp;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use routes::{health, router};

@@ -125,13 +125,14 @@ impl Tenant {
             && (!self.ready.is_empty() || (self.window.is_expanding() && !self.stalled))
     }
 
-    /// How many deliveries one endpoint may have under way: all it is allowed while there is
-    /// room, an equal share once half of the tenant's places are taken.
+    /// How many deliveries one endpoint may have under way: all it is allowed while half of the
+    /// tenant's places are free, an equal share from then on. An endpoint that hangs can so take
+    /// half of them, never the last, and a tenant with one endpoint loses nothing.
     fn lane_limit(&self, limits: &Limits) -> usize {
         if self.in_flight * 2 < limits.tenant_concurrency {
             return limits.endpoint_concurrency;
         }
-        let share = limits.tenant_concurrency.div_ceil(self.ready.len().max(1) + 1);
+        let share = limits.tenant_concurrency / self.lanes.len().max(1);
         limits.endpoint_concurrency.min(share).max(1)
     }
 
