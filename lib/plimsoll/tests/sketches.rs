@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use plimsoll::breaker::{self, Breaker};
 use plimsoll::group::Group;
+use plimsoll::keyed::Keyed;
 use plimsoll::pool::{OnFull, Pool};
 use plimsoll::retry::{self, Decision};
 use plimsoll::scope::{self, Scope};
+use plimsoll::{Outcome, Reason};
 
 /// Runs a future as a task of its own, as a server does with a request.
 async fn spawned<F>(future: F) -> F::Output
@@ -43,6 +45,16 @@ async fn a_breaker_calls_a_closure_that_borrows() {
     })
     .await;
     assert_eq!(stock, 14);
+}
+
+#[test]
+fn a_breaker_stands_before_each_of_many_hosts() {
+    let policy = breaker::Policy::ratio(0.5).calls_min(1);
+    let hosts = Keyed::builder("hosts", move |_: &String| Breaker::new(policy)).keys_max(2).build().unwrap();
+    hosts.try_acquire("a.example").unwrap().finish(Outcome::Failure);
+    let rejected = hosts.try_acquire("a.example").unwrap_err();
+    assert_eq!((rejected.reason(), rejected.key()), (Reason::BreakerOpen, Some("a.example")));
+    hosts.try_acquire("b.example").unwrap().finish(Outcome::Success);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
