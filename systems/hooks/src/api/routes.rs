@@ -50,10 +50,6 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     ];
     both_with_and_without_slash(routes)
         .fallback(|| async { ApiError::not_found("There is nothing at this path") })
-        .method_not_allowed_fallback(|| async {
-            let detail = "This path does not take this method";
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        })
         // Admission bounds bodies, by configuration.
         .layer(DefaultBodyLimit::disable())
         .with_state(core)
@@ -63,7 +59,11 @@ fn both_with_and_without_slash<S>(routes: Vec<(&str, MethodRouter<S>)>) -> Route
 where
     S: Clone + Send + Sync + 'static,
 {
-    routes.into_iter().fold(Router::new(), |router, (path, methods)| {
+    let routes = routes.into_iter().fold(Router::new(), |router, (path, methods)| {
         router.route(&format!("{path}/"), methods.clone()).route(path, methods)
+    });
+    routes.method_not_allowed_fallback(|| async {
+        let detail = "This path does not take this method";
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     })
 }
