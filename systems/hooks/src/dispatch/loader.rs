@@ -127,7 +127,7 @@ pub(super) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
         let Some(last) = apps.last() else { break };
         after = Some(*last);
         let routes: Vec<_> = apps.iter().filter_map(|app| engine.routing.app(*app)).collect();
-        engine.act(|schedule, _| routes.iter().for_each(|route| schedule.on_disk(route)));
+        engine.act(|schedule, now| routes.iter().for_each(|route| schedule.on_disk(route, now)));
     }
     let mut after = None;
     loop {

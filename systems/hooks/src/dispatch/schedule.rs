@@ -162,7 +162,7 @@ impl Schedule {
             Disk::Empty | Disk::More => tenant.disk = Disk::More,
             Disk::Loading { .. } => tenant.disk = Disk::Loading { more: true },
         }
-        self.settle(app);
+        self.settle(app, now);
     }
 
     /// A message that was expected was not accepted.
@@ -173,13 +173,13 @@ impl Schedule {
     }
 
     /// The application has, or may have, messages on disk.
-    pub(crate) fn on_disk(&mut self, route: &Arc<AppRoute>) {
+    pub(crate) fn on_disk(&mut self, route: &Arc<AppRoute>, now: Now) {
         let tenant = self.tenant(route);
         tenant.disk = match tenant.disk {
             Disk::Loading { .. } => Disk::Loading { more: true },
             Disk::Empty | Disk::More => Disk::More,
         };
-        self.settle(route.id);
+        self.settle(route.id, now);
     }
 
     /// The endpoint has due work on disk, the earliest of it then.
@@ -237,7 +237,7 @@ impl Schedule {
                 }
             }
         }
-        self.settle(app);
+        self.settle(app, now);
     }
 
     /// The next delivery, if one may start now.
@@ -264,12 +264,15 @@ impl Schedule {
             match picked {
                 Picked::Job(job) => {
                     self.in_flight += 1;
-                    self.settle(app);
+                    self.settle(app, now);
                     self.arm_parked(app, now);
                     return Some(job);
                 }
-                Picked::Again => self.settle(app),
-                Picked::Nothing => self.arm_parked(app, now),
+                Picked::Again => self.settle(app, now),
+                Picked::Nothing => {
+                    self.arm_parked(app, now);
+                    self.refill(app, true);
+                }
             }
         }
         None
@@ -372,7 +375,7 @@ impl Schedule {
                 Release::Message { app, message } => {
                     let Some(tenant) = self.tenants.get_mut(&app) else { continue };
                     self.bytes -= tenant.window.remove(message);
-                    self.settle(app);
+                    self.settle(app, now);
                 }
             }
         }
@@ -402,7 +405,7 @@ impl Schedule {
         while let Some(app) = self.refills.pop_front() {
             let Some(tenant) = self.tenants.get_mut(&app) else { continue };
             tenant.refill_queued = false;
-            if !tenant.wants_refill(&self.limits) {
+            if tenant.disk != Disk::More || !tenant.has_room(&self.limits) {
                 continue;
             }
             tenant.disk = Disk::Loading { more: false };
@@ -437,7 +440,7 @@ impl Schedule {
             }
         }
         tenant.expand(now, &self.limits, &mut self.outbox);
-        self.settle(app);
+        self.settle(app, now);
     }
 
     /// Due work was read from disk.
@@ -457,7 +460,7 @@ impl Schedule {
                 if let Some(tenant) = self.tenants.get_mut(app) {
                     tenant.disk = Disk::More;
                 }
-                self.settle(*app);
+                self.settle(*app, now);
             }
             Load::Due { app, endpoint, .. } => {
                 let lane = self.tenants.get_mut(app).and_then(|tenant| tenant.lanes.get_mut(endpoint));
@@ -487,7 +490,7 @@ impl Schedule {
                 None => {
                     tenant.timer_at = tenant.timer_at.filter(|timer| *timer != at);
                     tenant.unpark(now);
-                    self.settle(app);
+                    self.settle(app, now);
                 }
                 Some(endpoint) => {
                     if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
@@ -516,13 +519,16 @@ impl Schedule {
             self.signals.load = true;
         }
         self.arm(app, Some(endpoint), now);
-        self.settle(app);
+        self.settle(app, now);
     }
 
     /// Puts the tenant where it belongs: into its ring if it can be served, into the queue of
     /// those to be read for if it has room.
-    fn settle(&mut self, app: AppId) {
+    fn settle(&mut self, app: AppId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        if tenant.is_stuck(&self.limits) {
+            tenant.squeeze(now, &self.limits, &mut self.outbox);
+        }
         if !tenant.in_ring && tenant.is_servable(&self.limits) {
             tenant.in_ring = true;
             let org = &tenant.route.org;
@@ -537,7 +543,13 @@ impl Schedule {
                 }
             }
         }
-        if !tenant.refill_queued && tenant.wants_refill(&self.limits) {
+        self.refill(app, false);
+    }
+
+    /// Puts the tenant into the queue of those to be read for, if it has room.
+    fn refill(&mut self, app: AppId, starving: bool) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        if !tenant.refill_queued && tenant.wants_refill(&self.limits, starving) {
             tenant.refill_queued = true;
             self.refills.push_back(app);
             self.signals.load = true;

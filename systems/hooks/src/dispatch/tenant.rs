@@ -111,11 +111,14 @@ impl Tenant {
         self.window.len() < limits.window_messages && self.bytes() < limits.window_bytes
     }
 
-    /// Whether it is worth reading more messages from disk.
-    pub(crate) fn wants_refill(&self, limits: &Limits) -> bool {
-        self.disk == Disk::More
-            && self.window.len() <= limits.window_messages / 2
+    /// Whether it is worth reading more messages from disk: half of the window at once, or whatever
+    /// there is room for when nothing that is here can be served.
+    pub(crate) fn wants_refill(&self, limits: &Limits, starving: bool) -> bool {
+        let half_empty = self.window.len() <= limits.window_messages / 2
             && self.bytes() <= limits.window_bytes / 2
+            && !self.stalled;
+        let starving = starving || (self.ready.is_empty() && !self.window.is_expanding());
+        self.disk == Disk::More && (half_empty || (starving && self.has_room(limits)))
     }
 
     /// Whether a pick can come to something.
@@ -228,6 +231,11 @@ impl Tenant {
         std::mem::take(&mut self.parked)
     }
 
+    /// Whether nothing can be served while messages wait on disk for room in the window.
+    pub(crate) fn is_stuck(&self, limits: &Limits) -> bool {
+        self.disk == Disk::More && self.ready.is_empty() && !self.has_room(limits)
+    }
+
     /// Hands messages out to the lanes of the endpoints that want them.
     pub(crate) fn expand(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
         let targets = self.route.targets();
@@ -295,9 +303,8 @@ impl Tenant {
 
     /// Where the window is full of messages that wait for endpoints which cannot take them, what
     /// waits goes to disk, so that the others are served.
-    fn squeeze(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
-        let stuck = self.ready.is_empty() && !self.has_room(limits);
-        if !stuck || self.route.targets().len() <= 1 {
+    pub(crate) fn squeeze(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
+        if self.first_tries == 0 || self.has_room(limits) || self.route.targets().len() <= 1 {
             return;
         }
         let app = self.id();
