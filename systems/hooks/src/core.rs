@@ -124,6 +124,15 @@ impl Hooks {
         cut
     }
 
+    /// Waits until another process has taken over what this one delivers: nothing can be recorded
+    /// here any more, and the process should end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; call it again.
+    pub async fn fenced(&self) {
+        self.core.dispatch.fenced().await;
+    }
+
     /// Its numbers, for the metrics page.
     #[must_use]
     pub fn numbers(&self) -> Numbers {

@@ -101,13 +101,15 @@ struct Apps {
 }
 
 impl Routing {
+    /// A table of nothing.
+    pub(crate) fn empty() -> Self {
+        Self { apps: RwLock::default(), write_locks: std::array::from_fn(|_| tokio::sync::Mutex::new(())) }
+    }
+
     /// Reads the whole table from the store.
     pub(crate) async fn load(store: &Store) -> Result<Self, plimsoll_store::Error> {
         use plimsoll_store::{Order, Page};
-        let routing = Self {
-            apps: RwLock::default(),
-            write_locks: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
-        };
+        let routing = Self::empty();
         let mut after = None;
         loop {
             let page = store.all_apps(Page { after, limit: LOAD_PAGE, order: Order::Ascending }).await?;

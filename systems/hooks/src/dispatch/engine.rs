@@ -41,6 +41,8 @@ pub(super) struct Engine {
     timer: Notify,
     /// Told when nothing is under way, and when nothing is unrecorded.
     pub(super) settled: Notify,
+    /// Told when another process holds the shard, so that nothing can be recorded any more.
+    pub(super) fenced: Notify,
     /// Ids up to this one are from before this process: their deliveries may be settled in part.
     pub(super) started: MessageId,
 }
@@ -68,6 +70,7 @@ impl Dispatch {
             load: Notify::new(),
             timer: Notify::new(),
             settled: Notify::new(),
+            fenced: Notify::new(),
             started: MessageId::fresh(),
         };
         Ok(Self { engine: Arc::new(engine) })
@@ -141,6 +144,11 @@ impl Dispatch {
         engine.record.notify_one();
         engine.wait_until(|schedule| schedule.unrecorded() == 0).await;
         cut
+    }
+
+    /// Until another process holds the shard.
+    pub(crate) async fn fenced(&self) {
+        self.engine.fenced.notified().await;
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

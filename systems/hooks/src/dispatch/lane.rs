@@ -177,10 +177,10 @@ impl Lane {
 
     /// Asks the breaker and then the rate; parks the lane when one refuses.
     pub(crate) fn admit(&mut self, now: Now) -> Option<breaker::OwnedPermit> {
-        let rejected = match self.breaker.try_acquire_owned() {
+        let rejected = match self.breaker.try_acquire_owned_at(now.at) {
             Err(rejected) => rejected,
             // A probe that the rate refuses is given back by the drop of its permit.
-            Ok(permit) => match self.rate.as_ref().map_or(Ok(()), RateLimiter::try_acquire) {
+            Ok(permit) => match self.rate.as_ref().map_or(Ok(()), |rate| rate.try_acquire_at(now.at)) {
                 Ok(()) => return Some(permit),
                 Err(rejected) => rejected,
             },

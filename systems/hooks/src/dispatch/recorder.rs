@@ -34,6 +34,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
                         in_force,
                         "another process holds this shard: nothing more is recorded here"
                     );
+                    engine.fenced.notify_one();
                     return;
                 }
                 Err(error) => {

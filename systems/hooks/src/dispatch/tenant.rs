@@ -195,7 +195,7 @@ impl Tenant {
                 continue;
             }
             if !self.token
-                && let Some(Err(rejected)) = self.rate.as_ref().map(RateLimiter::try_acquire)
+                && let Some(Err(rejected)) = self.rate.as_ref().map(|rate| rate.try_acquire_at(now.at))
             {
                 let after = rejected.retry_after().unwrap_or_default();
                 self.parked_until = Some(now.at + after.max(std::time::Duration::from_millis(1)));

@@ -1,1 +1,447 @@
-//! Tests of the schedule.
+//! The schedule against a model of the disk, under random work, failures and delays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::clock::Instant;
+use plimsoll::{Outcome, breaker};
+use plimsoll_store::{
+    App, AppId, AttemptState, DueWork, Endpoint, EndpointId, Fanout, Id, MessageId, Next, Progress, WorkId,
+};
+use proptest::prelude::*;
+use rustc_hash::FxHashSet;
+
+use super::envelope::Envelope;
+use super::job::{Job, Limits, Now, Report, Then, Work};
+use super::loads::{Load, LoadedDue};
+use super::outbox::Release;
+use super::schedule::Schedule;
+use crate::routing::{Routing, test_endpoint};
+
+fn limits() -> Limits {
+    Limits {
+        concurrency: 7,
+        tenant_concurrency: 4,
+        endpoint_concurrency: 2,
+        window_messages: 4,
+        window_bytes: 1 << 20,
+        window_bytes_total: 1 << 20,
+        lane_first_tries: 2,
+        tenant_first_tries: 6,
+        unrecorded: 64,
+        breaker: breaker::Policy::ratio(0.5).calls_min(4).open_for(Duration::from_secs(5)),
+    }
+}
+
+/// What a commit makes durable.
+#[derive(Default)]
+struct Disk {
+    fanouts: BTreeMap<(AppId, MessageId), Fanout>,
+    due: BTreeMap<WorkId, DueWork>,
+    attempted: BTreeSet<(MessageId, EndpointId)>,
+}
+
+struct World {
+    schedule: Schedule,
+    routing: Routing,
+    disk: Disk,
+    now: Now,
+    running: Vec<Box<Job>>,
+    loads: Vec<Load>,
+    commits: Vec<(Vec<Progress>, Vec<Release>)>,
+    apps: Vec<AppId>,
+    sent: u64,
+    /// Successes by message and endpoint: each must be one in the end.
+    delivered: BTreeMap<(MessageId, EndpointId), u32>,
+    wanted: BTreeSet<(MessageId, EndpointId)>,
+}
+
+impl World {
+    fn new(endpoints: &[usize]) -> Self {
+        let routing = Routing::empty();
+        let mut apps = Vec::new();
+        for (number, count) in endpoints.iter().enumerate() {
+            let app = App {
+                id: AppId(Id::from_bytes([number as u8 + 1; 20])),
+                org: format!("org_{}", number % 2).into(),
+                uid: None,
+                name: String::new(),
+                throttle_rate: None,
+                metadata: String::new(),
+                created_at: 0,
+                updated_at: 0,
+            };
+            routing.put_app(&app);
+            for sequence in 1..=*count as u64 {
+                let mut id = [number as u8 + 1; 20];
+                id[19] = sequence as u8;
+                let id = EndpointId(Id::from_bytes(id));
+                let throttle_rate = (sequence == 3).then_some(5);
+                routing.put_endpoint(Endpoint {
+                    id,
+                    app: app.id,
+                    sequence,
+                    throttle_rate,
+                    ..test_endpoint("http://a/")
+                });
+            }
+            apps.push(app.id);
+        }
+        Self {
+            schedule: Schedule::new(limits()),
+            routing,
+            disk: Disk::default(),
+            now: Now { at: plimsoll::clock::now(), unix: 1_000_000 },
+            running: Vec::new(),
+            loads: Vec::new(),
+            commits: Vec::new(),
+            apps,
+            sent: 0,
+            delivered: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+        }
+    }
+
+    fn send(&mut self, app: usize) {
+        let app = self.apps[app % self.apps.len()];
+        let route = self.routing.app(app).unwrap();
+        self.sent += 1;
+        let mut id = [0; 20];
+        id[..8].copy_from_slice(&self.sent.to_be_bytes());
+        let id = MessageId(Id::from_bytes(id));
+        self.schedule.expect(&route, id);
+        let fanout = Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0 };
+        self.disk.fanouts.insert((app, id), fanout);
+        for target in route.targets().iter() {
+            self.wanted.insert((id, target.endpoint.id));
+        }
+        self.schedule.offer(envelope(app, id), route.ceiling(), self.now);
+    }
+
+    fn start(&mut self) {
+        while let Some(job) = self.schedule.pick(self.now) {
+            self.running.push(job);
+        }
+        let limits = limits();
+        assert!(self.running.len() <= limits.concurrency);
+        for job in &self.running {
+            let same_app = self.running.iter().filter(|other| other.app == job.app).count();
+            assert!(same_app <= limits.tenant_concurrency);
+            let same = |other: &&Box<Job>| other.endpoint() == job.endpoint();
+            assert!(self.running.iter().filter(same).count() <= limits.endpoint_concurrency);
+            let twice =
+                |other: &&Box<Job>| other.endpoint() == job.endpoint() && other.message.id == job.message.id;
+            assert_eq!(self.running.iter().filter(twice).count(), 1, "one delivery is under way twice");
+        }
+    }
+
+    fn finish(&mut self, which: usize, succeeds: bool) {
+        if self.running.is_empty() {
+            return;
+        }
+        let job = self.running.swap_remove(which % self.running.len());
+        if succeeds {
+            *self.delivered.entry((job.message.id, job.endpoint())).or_default() += 1;
+        }
+        let report = Report {
+            began: self.now.unix,
+            took: Duration::ZERO,
+            status: if succeeds { 200 } else { 500 },
+            response: Vec::new(),
+            then: if succeeds {
+                Then::End(AttemptState::Succeeded)
+            } else {
+                Then::RetryIn(Duration::from_secs(3))
+            },
+            outcome: if succeeds { Outcome::Success } else { Outcome::Failure },
+        };
+        self.schedule.done(job, report, self.now);
+    }
+
+    fn take_commit(&mut self, at_most: usize) {
+        let steps = self.schedule.take_steps(at_most);
+        if !steps.0.is_empty() {
+            self.commits.push(steps);
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.commits.is_empty() {
+            return;
+        }
+        let (steps, releases) = self.commits.remove(0);
+        for step in steps {
+            self.apply(step);
+        }
+        self.schedule.recorded(releases, self.now);
+    }
+
+    fn apply(&mut self, step: Progress) {
+        match step {
+            Progress::Attempted(attempt) => {
+                self.disk.attempted.insert((attempt.message, attempt.endpoint));
+                let id = WorkId::delivery(attempt.message, attempt.endpoint, attempt.trigger);
+                match attempt.next {
+                    Next::End(_) => drop(self.disk.due.remove(&id)),
+                    Next::Retry { due_at } => {
+                        let (org, tenant) = (attempt.org, attempt.app);
+                        let work = DueWork { id, org, tenant, due_at, priority: 0, tries: attempt.number };
+                        self.disk.due.insert(id, work);
+                    }
+                }
+            }
+            Progress::Deferred(work) => {
+                self.disk.due.entry(work.id).or_insert(work);
+            }
+            Progress::Dropped(id) => drop(self.disk.due.remove(&id)),
+            Progress::Advanced { app, message, frontier } => {
+                if let Some(fanout) = self.disk.fanouts.get_mut(&(app, message)) {
+                    fanout.frontier = fanout.frontier.max(frontier);
+                }
+            }
+            Progress::Finished { app, message } => {
+                let gone = self.disk.fanouts.remove(&(app, message));
+                assert!(gone.is_some(), "finished twice");
+                for target in self.routing.app(app).unwrap().targets().iter() {
+                    assert!(
+                        self.is_settled(message, target.endpoint.id),
+                        "finished with an endpoint left out"
+                    );
+                }
+            }
+        }
+    }
+
+    fn is_settled(&self, message: MessageId, endpoint: EndpointId) -> bool {
+        let id = WorkId::delivery(message, endpoint, plimsoll_store::Trigger::Scheduled);
+        self.disk.attempted.contains(&(message, endpoint)) || self.disk.due.contains_key(&id)
+    }
+
+    fn begin_load(&mut self) {
+        if let Some(load) = self.schedule.next_load() {
+            self.loads.push(load);
+        }
+    }
+
+    fn end_load(&mut self, which: usize) {
+        if self.loads.is_empty() {
+            return;
+        }
+        let load = self.loads.swap_remove(which % self.loads.len());
+        match load {
+            Load::Fanouts { app, except, limit, .. } => {
+                let found: Vec<_> = self
+                    .disk
+                    .fanouts
+                    .values()
+                    .filter(|fanout| fanout.app == app && !except.contains(&fanout.message))
+                    .take(limit as usize)
+                    .copied()
+                    .collect();
+                let complete = found.is_empty();
+                let works = found
+                    .into_iter()
+                    .map(|fanout| {
+                        let targets = self.routing.app(app).unwrap().targets();
+                        let ids = targets.iter().map(|target| target.endpoint.id);
+                        let skip: FxHashSet<_> =
+                            ids.filter(|id| self.is_settled(fanout.message, *id)).collect();
+                        (fanout, envelope(app, fanout.message), skip)
+                    })
+                    .collect();
+                self.schedule.loaded_fanouts(app, works, complete, self.now);
+            }
+            Load::Due { app, endpoint, except, limit } => {
+                let mut all: Vec<_> = self
+                    .disk
+                    .due
+                    .values()
+                    .filter(|work| work.id.key == endpoint.0 && !except.contains(&work.id))
+                    .cloned()
+                    .collect();
+                all.sort_by_key(|work| work.due_at);
+                let is_due = |work: &&DueWork| work.due_at <= self.now.unix;
+                let works: Vec<_> = all.iter().filter(is_due).take(limit as usize).cloned().collect();
+                let next = all.get(works.len()).map(|work| work.due_at);
+                let works = works
+                    .into_iter()
+                    .map(|work| {
+                        let message = Arc::new(envelope(app, MessageId(work.id.subject)));
+                        (work, Some(message))
+                    })
+                    .collect();
+                self.schedule.loaded_due(LoadedDue { app, endpoint, works, next }, self.now);
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.at = self.now.at + time;
+        self.now.unix += time.as_millis() as i64;
+        self.schedule.tick(self.now);
+    }
+
+    /// Everything succeeds from now on: until nothing is left to do.
+    fn run_dry(&mut self) {
+        for _ in 0..20_000 {
+            let idle = self.running.is_empty() && self.disk.fanouts.is_empty() && self.disk.due.is_empty();
+            if idle && self.schedule.unrecorded() == 0 {
+                return;
+            }
+            self.begin_load();
+            self.end_load(0);
+            self.start();
+            self.finish(0, true);
+            self.take_commit(1_000);
+            self.commit();
+            if self.running.is_empty() && self.loads.is_empty() && self.commits.is_empty() {
+                let wait =
+                    self.schedule.next_timer().map_or(Duration::from_secs(1), |at: Instant| at - self.now.at);
+                self.pass(wait.max(Duration::from_millis(1)));
+            }
+        }
+        panic!(
+            "never dry: {} messages, {} due, {:?}",
+            self.disk.fanouts.len(),
+            self.disk.due.len(),
+            self.schedule.census()
+        );
+    }
+
+    fn check(&self) {
+        for pair in &self.wanted {
+            assert_eq!(self.delivered.get(pair), Some(&1), "{pair:?}");
+        }
+        assert_eq!(self.delivered.len(), self.wanted.len());
+        assert_eq!(self.schedule.bytes(), 0, "bytes are all given back");
+        assert_eq!(self.schedule.in_flight(), 0);
+    }
+}
+
+fn envelope(app: AppId, id: MessageId) -> Envelope {
+    Envelope {
+        id,
+        app,
+        event_type: "a".into(),
+        channels: None,
+        payload: bytes::Bytes::from_static(b"{}"),
+        accepted_at: 0,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send(usize),
+    Start,
+    Finish(usize, bool),
+    Take(usize),
+    Commit,
+    BeginLoad,
+    EndLoad(usize),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0usize..3).prop_map(Step::Send),
+        4 => Just(Step::Start),
+        4 => (0usize..8, prop::bool::weighted(0.6)).prop_map(|(which, ok)| Step::Finish(which, ok)),
+        2 => (1usize..20).prop_map(Step::Take),
+        2 => Just(Step::Commit),
+        2 => Just(Step::BeginLoad),
+        2 => (0usize..4).prop_map(Step::EndLoad),
+        1 => (1u64..4_000).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn every_message_reaches_every_endpoint_once_whatever_happens_in_between(
+        endpoints in prop::collection::vec(1usize..6, 1..4),
+        steps in prop::collection::vec(step(), 0..300),
+    ) {
+        let mut world = World::new(&endpoints);
+        for step in steps {
+            match step {
+                Step::Send(app) => world.send(app),
+                Step::Start => world.start(),
+                Step::Finish(which, ok) => world.finish(which, ok),
+                Step::Take(count) => world.take_commit(count),
+                Step::Commit => world.commit(),
+                Step::BeginLoad => world.begin_load(),
+                Step::EndLoad(which) => world.end_load(which),
+                Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
+            }
+        }
+        world.run_dry();
+        world.check();
+    }
+}
+
+/// Who is served when everybody wants to be, one delivery at a time.
+fn served(world: &mut World, deliveries: usize) -> BTreeMap<AppId, usize> {
+    let mut served = BTreeMap::new();
+    for _ in 0..deliveries {
+        let Some(job) = world.schedule.pick(world.now) else { break };
+        *served.entry(job.app).or_default() += 1;
+        world.running.push(job);
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+        world.begin_load();
+        world.end_load(0);
+    }
+    served
+}
+
+#[test]
+fn a_tenant_with_a_hundred_times_the_backlog_gets_its_share_and_no_more() {
+    let mut world = World::new(&[1, 1, 1]);
+    // The first and the third are of one organisation, the second has its own.
+    for _ in 0..400 {
+        world.send(0);
+    }
+    for app in [1, 2] {
+        for _ in 0..40 {
+            world.send(app);
+        }
+    }
+    let served = served(&mut world, 40);
+    let [one, two, three] = [0, 1, 2].map(|app| served[&world.apps[app]]);
+    assert!(two.abs_diff(20) <= 1, "half for each organisation: {served:?}");
+    assert!(
+        one.abs_diff(10) <= 1 && three.abs_diff(10) <= 1,
+        "then half for each of its tenants: {served:?}"
+    );
+}
+
+#[test]
+fn a_first_try_and_due_work_are_told_apart_by_their_number() {
+    let mut world = World::new(&[1]);
+    world.send(0);
+    world.start();
+    assert!(matches!(world.running[0].work, Work::First { sequence: 1 }) && world.running[0].number() == 1);
+    world.finish(0, false);
+    world.take_commit(10);
+    world.commit();
+    world.pass(Duration::from_secs(4));
+    world.begin_load();
+    world.end_load(0);
+    world.start();
+    assert!(
+        matches!(&world.running[0].work, Work::Due(work) if work.tries == 1)
+            && world.running[0].number() == 2
+    );
+}
+
+#[test]
+fn nothing_starts_in_a_drain() {
+    let mut world = World::new(&[2]);
+    world.schedule.drain();
+    world.send(0);
+    world.start();
+    assert!(world.running.is_empty() && world.schedule.is_drained());
+}
