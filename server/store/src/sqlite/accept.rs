@@ -42,7 +42,7 @@ impl Group<'_> {
             self.statements.insert_fanout.on(self.connection)?.execute(params![
                 message.app.as_bytes(),
                 message.id.as_bytes(),
-                new.ceiling.cast_signed()
+                encode::stored(new.ceiling)
             ])?;
         }
         Ok(Accepted::Stored)

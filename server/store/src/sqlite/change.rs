@@ -104,7 +104,7 @@ impl Group<'_> {
         }
         self.write_endpoint(endpoint)?;
         let sql = "UPDATE apps SET endpoint_sequence = ?2 WHERE id = ?1 AND endpoint_sequence < ?2";
-        let values = params![endpoint.app.as_bytes(), endpoint.sequence.cast_signed()];
+        let values = params![endpoint.app.as_bytes(), encode::stored(endpoint.sequence)];
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(Changed::Done)
     }
@@ -125,7 +125,7 @@ impl Group<'_> {
         statement.execute(params![
             endpoint.id.as_bytes(),
             endpoint.app.as_bytes(),
-            endpoint.sequence.cast_signed(),
+            encode::stored(endpoint.sequence),
             endpoint.uid,
             endpoint.url,
             endpoint.description,

@@ -164,9 +164,15 @@ pub(super) fn trigger(row: &Row<'_>, column: usize) -> Result<Trigger> {
     }
 }
 
-/// A number that was stored with [`u64::cast_signed`].
+/// A number that was stored with [`stored`].
 pub(super) fn count(row: &Row<'_>, column: usize) -> Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+/// The engine's numbers are signed. What is more than their largest is that: numbers are compared
+/// in the engine, and none counts so far.
+pub(super) const fn stored(count: u64) -> i64 {
+    if count > i64::MAX.cast_unsigned() { i64::MAX } else { count.cast_signed() }
 }
 
 pub(super) fn list_text(list: Option<&Vec<String>>) -> Result<Option<String>> {

@@ -5,6 +5,8 @@ mod call;
 mod change;
 mod committer;
 mod encode;
+#[cfg(test)]
+mod faults;
 mod filter;
 mod group;
 mod host;

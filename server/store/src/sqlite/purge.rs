@@ -87,10 +87,10 @@ fn endpoint(connection: &Connection) -> Result<usize> {
     let found: Option<([u8; 20], [u8; 20])> =
         connection.prepare_cached(sql)?.query_row([], read).optional()?;
     let Some((app, id)) = found else { return Ok(0) };
-    let rows = run(
+    let rows = due_work(
         connection,
-        "DELETE FROM due_work WHERE (kind, subject, key, trigger) IN (SELECT kind, subject, key, trigger \
-         FROM due_work WHERE kind = 1 AND tenant = ?1 AND key = ?2 LIMIT ?3)",
+        "SELECT subject, key, trigger FROM due_work INDEXED BY due_work_by_key \
+         WHERE kind = 1 AND tenant = ?1 AND key = ?2 LIMIT ?3",
         params![app, id, ROWS as i64],
     )?;
     if rows < ROWS {
@@ -105,9 +105,16 @@ fn app(connection: &Connection) -> Result<usize> {
     let found: Option<[u8; 20]> =
         connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
     let Some(id) = found else { return Ok(0) };
+    let rows = due_work(
+        connection,
+        "SELECT subject, key, trigger FROM due_work INDEXED BY due_work_by_key \
+         WHERE kind = 1 AND tenant = ?1 LIMIT ?2",
+        params![id, ROWS as i64],
+    )?;
+    if rows > 0 {
+        return Ok(rows);
+    }
     let belongings = [
-        "DELETE FROM due_work WHERE (kind, subject, key, trigger) IN (SELECT kind, subject, key, trigger \
-         FROM due_work WHERE kind = 1 AND tenant = ?1 LIMIT ?2)",
         "DELETE FROM fanout WHERE app = ?1 AND message IN \
          (SELECT message FROM fanout WHERE app = ?1 ORDER BY message LIMIT ?2)",
         "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints WHERE app = ?1 LIMIT ?2)",
@@ -123,6 +130,21 @@ fn app(connection: &Connection) -> Result<usize> {
         return Ok(rows);
     }
     run(connection, "UPDATE apps SET emptied = 1 WHERE id = ?1", params![id])
+}
+
+/// Takes away the due work that `sql` finds, unit by unit: in one statement the engine would walk
+/// all there is of the kind.
+fn due_work(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let found: Vec<([u8; 20], [u8; 20], u8)> =
+        connection.prepare_cached(sql)?.query_map(values, read)?.collect::<Result<_>>()?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM due_work WHERE kind = 1 AND subject = ?1 AND key = ?2 AND trigger = ?3",
+    )?;
+    for (subject, key, trigger) in &found {
+        delete.execute(params![subject, key, trigger])?;
+    }
+    Ok(found.len())
 }
 
 /// The messages of an application, each after its attempts.

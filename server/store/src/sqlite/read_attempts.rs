@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::encode::{self, ATTEMPT, Direction, start};
+use super::encode::{self, ATTEMPT, Direction};
 use super::read_config::{app_lives, endpoint_lives};
 use super::read_messages::{BYTES_MAX, ROWS_MAX, Range, is_of, message, precedes};
 use crate::{
@@ -99,16 +99,15 @@ pub(crate) fn attempts_of_endpoint(
     if !endpoint_lives(connection, app, endpoint)? {
         return Ok(Vec::new());
     }
-    let Direction { beyond, order } = Direction::of(page.order);
+    let Direction { order, .. } = Direction::of(page.order);
     let sql = format!(
-        "SELECT {SEEN} FROM attempts INDEXED BY attempts_by_endpoint WHERE endpoint = ?1 \
-         AND id {beyond} ?2 AND id BETWEEN ?3 AND ?4 ORDER BY id {order}"
+        "SELECT {SEEN} FROM attempts INDEXED BY attempts_by_endpoint \
+         WHERE endpoint = ?1 AND id > ?2 AND id < ?3 ORDER BY id {order}"
     );
-    let range = Range::of(filter.after, filter.before, SLACK_MS);
-    let from = start(page.after.map(|attempt| attempt.0), page.order);
+    let after = page.after.map(|attempt| attempt.0);
+    let (low, high) = Range::of(filter.after, filter.before, SLACK_MS).behind(after, page.order);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows =
-        statement.query(params![endpoint.as_bytes(), from, range.first.as_bytes(), range.last.as_bytes()])?;
+    let mut rows = statement.query(params![endpoint.as_bytes(), low, high])?;
     let mut content = Content::new(connection, filter.with_content)?;
     let by_message = filter.channel.is_some() || !filter.event_types.is_empty();
     let (mut found, mut rows_seen) = (Vec::new(), 0);

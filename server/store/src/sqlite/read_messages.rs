@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::encode::{self, Direction, MESSAGE, start};
+use super::encode::{self, Direction, MESSAGE};
 use super::read_config::app_lives;
 use crate::{AppId, Id, Message, MessageFilter, MessageId, MessageRef, Order, Page, UnixMillis};
 
@@ -51,17 +51,15 @@ pub(crate) fn messages(
     if !app_lives(connection, app)? {
         return Ok(Vec::new());
     }
-    let Direction { beyond, order } = Direction::of(page.order);
+    let Direction { order, .. } = Direction::of(page.order);
     let sql = format!(
-        "SELECT {MESSAGE}, number FROM messages WHERE app = ?1 AND id {beyond} ?2 \
-         AND id BETWEEN ?3 AND ?4 ORDER BY id {order}"
+        "SELECT {MESSAGE}, number FROM messages WHERE app = ?1 AND id > ?2 AND id < ?3 ORDER BY id {order}"
     );
-    let range = Range::of(filter.after, filter.before, SLACK_MS);
+    let after = page.after.map(|message| message.0);
+    let (low, high) = Range::of(filter.after, filter.before, SLACK_MS).behind(after, page.order);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut payload = connection.prepare_cached("SELECT payload FROM messages WHERE number = ?1")?;
-    let from = start(page.after.map(|message| message.0), page.order);
-    let mut rows =
-        statement.query(params![app.as_bytes(), from, range.first.as_bytes(), range.last.as_bytes()])?;
+    let mut rows = statement.query(params![app.as_bytes(), low, high])?;
     let (mut found, mut seen, mut bytes) = (Vec::new(), 0, 0);
     while found.len() < page.limit as usize && seen < ROWS_MAX && bytes < BYTES_MAX {
         let Some(row) = rows.next()? else { break };
@@ -107,6 +105,20 @@ impl Range {
         }
     }
 
+    /// The bounds, both exclusive, of a page in the range: one seek, whichever of the two is tighter.
+    pub(super) fn behind(&self, after: Option<Id>, order: Order) -> (Vec<u8>, Vec<u8>) {
+        // The range's first id ends with zeroes: without the last of them it sorts right before it.
+        let mut low = self.first.as_bytes()[..19].to_vec();
+        let mut high = self.last.as_bytes().to_vec();
+        high.push(0);
+        match (after, order) {
+            (Some(after), Order::Ascending) => low = low.max(after.as_bytes().to_vec()),
+            (Some(after), Order::Descending) => high = high.min(after.as_bytes().to_vec()),
+            (None, _) => {}
+        }
+        (low, high)
+    }
+
     pub(super) fn has(&self, id: Id) -> bool {
         self.first <= id && id <= self.last
     }
@@ -117,5 +129,41 @@ pub(super) fn precedes(one: Id, other: Id, order: Order) -> bool {
     match order {
         Order::Ascending => one < other,
         Order::Descending => one > other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id() -> impl Strategy<Value = Id> {
+        // Few bytes are not zero, so that ids meet the bounds.
+        (1_400_000_000_000..1_400_000_003_000_i64, 0..2_u8).prop_map(|(millis, last)| {
+            let mut bytes = *Id::at_millis(millis).as_bytes();
+            bytes[19] = last;
+            Id::from_bytes(bytes)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_of_a_range_is_what_is_in_both(
+            ids in prop::collection::vec(id(), 1..50),
+            after in prop::option::of(id()),
+            since in prop::option::of(1_400_000_000_000..1_400_000_003_000_i64),
+            until in prop::option::of(1_400_000_000_000..1_400_000_003_000_i64),
+            descending: bool,
+        ) {
+            let order = if descending { Order::Descending } else { Order::Ascending };
+            let range = Range::of(since, until, 0);
+            let (low, high) = range.behind(after, order);
+            for id in ids {
+                let inside = low < id.as_bytes().to_vec() && id.as_bytes().to_vec() < high;
+                let expected = range.has(id) && after.is_none_or(|after| precedes(after, id, order));
+                prop_assert_eq!(inside, expected, "{:?}", id);
+            }
+        }
     }
 }

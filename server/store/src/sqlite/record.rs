@@ -139,7 +139,7 @@ impl Group<'_> {
     }
 
     fn advanced(&mut self, app: AppId, message: MessageId, frontier: u64) -> Result<()> {
-        let values = params![app.as_bytes(), message.as_bytes(), frontier.cast_signed()];
+        let values = params![app.as_bytes(), message.as_bytes(), encode::stored(frontier)];
         self.statements.advance.on(self.connection)?.execute(values)?;
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! Values to put in.
+#![expect(clippy::unwrap_used, reason = "these serve tests only, where a failure ends the test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
