@@ -166,7 +166,7 @@ impl Core {
         let attempter =
             Attempter { client, retries, svix_headers: settings.svix_headers, metrics: Arc::default() };
         let dispatch =
-            Dispatch::new(limits(settings), store.clone(), claim, Arc::clone(&routing), attempter)?;
+            Dispatch::new(limits(settings, &host), store.clone(), claim, Arc::clone(&routing), attempter)?;
         let mut background = Group::builder("hooks.background").limit(BACKGROUND).collect_all().build()?;
         dispatch.start(&mut background).await;
         dispatch.resume().await?;
@@ -216,9 +216,10 @@ impl Core {
     }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, host: &Host) -> Limits {
     Limits {
-        concurrency: size(settings.concurrency),
+        // A delivery that waited for a socket would fail by its deadline, through no fault of its endpoint.
+        concurrency: size(settings.concurrency.min(host.sockets_max)),
         tenant_concurrency: size(settings.tenant_concurrency),
         endpoint_concurrency: size(settings.endpoint_concurrency),
         window_messages: settings.window_messages,

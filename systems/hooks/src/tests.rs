@@ -286,7 +286,7 @@ async fn a_failed_delivery_is_tried_again_by_the_schedule_and_dies_at_its_end() 
     settled(&core, app).await;
     let attempts =
         core.store.attempts_of_message(app, message, AttemptFilter::default(), all()).await.unwrap();
-    let last = attempts.iter().filter(|attempt| attempt.endpoint == never).next_back().unwrap();
+    let last = attempts.iter().rfind(|attempt| attempt.endpoint == never).unwrap();
     assert_eq!((last.number, last.state), (4, AttemptState::Failed));
     stop(core).await;
 }

@@ -16,6 +16,7 @@ mod app;
 mod attempt;
 mod body;
 mod endpoint;
+mod endpoint_in;
 mod endpoint_out;
 mod event_type;
 mod find;

@@ -22,11 +22,11 @@ const LIMIT_MAX: u32 = 250;
 pub(super) struct Listing<K> {
     limit: u32,
     order: Order,
-    from: From<K>,
+    start: Start<K>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum From<K> {
+enum Start<K> {
     Beginning,
     Behind(K),
     Before(K),
@@ -50,24 +50,24 @@ impl<K: FromStr + Clone> Listing<K> {
             Ok(_) => Err(Problem::value(format!("must not exceed {LIMIT_MAX}"))),
             Err(_) => Err(Problem::type_is_not("expected a whole number")),
         });
-        let from = query.read(problems, "iterator", |text| {
+        let start = query.read(problems, "iterator", |text| {
             let key = |text: &str| {
                 text.parse().map_err(|_| Problem::value("not an iterator that this list has returned"))
             };
             match text.strip_prefix('-') {
-                Some(text) => key(text).map(From::Before),
-                None => key(text).map(From::Behind),
+                Some(text) => key(text).map(Start::Before),
+                None => key(text).map(Start::Behind),
             }
         });
-        Self { limit: limit.unwrap_or(LIMIT_DEFAULT), order, from: from.unwrap_or(From::Beginning) }
+        Self { limit: limit.unwrap_or(LIMIT_DEFAULT), order, start: start.unwrap_or(Start::Beginning) }
     }
 
     /// What to ask the store for: one more than the page has, to know whether more follows.
     pub(super) fn page(&self) -> Page<K> {
-        let (after, order) = match &self.from {
-            From::Beginning => (None, self.order),
-            From::Behind(key) => (Some(key.clone()), self.order),
-            From::Before(key) => (Some(key.clone()), reverse(self.order)),
+        let (after, order) = match &self.start {
+            Start::Beginning => (None, self.order),
+            Start::Behind(key) => (Some(key.clone()), self.order),
+            Start::Before(key) => (Some(key.clone()), reverse(self.order)),
         };
         Page { after, limit: self.limit + 1, order }
     }
@@ -78,7 +78,7 @@ impl<K: FromStr + Clone> Listing<K> {
         // A page of no items ends a client's loop, or it would go on for ever.
         let done = items.len() <= limit || limit == 0;
         items.truncate(limit);
-        if matches!(self.from, From::Before(_)) {
+        if matches!(self.start, Start::Before(_)) {
             items.reverse();
         }
         (items, done)

@@ -49,7 +49,7 @@ const fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 224)
 }
 
-/// Only global unicast (2000::/3), without what is special in it, and with the IPv4 address that
+/// Only global unicast (`2000::/3`), without what is special in it, and with the IPv4 address that
 /// a translation or tunnel would end at judged as such.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();

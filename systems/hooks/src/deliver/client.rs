@@ -24,6 +24,8 @@ use super::target::{Destination, Prepared};
 
 /// At most this many names are resolved at once: each takes a thread of the runtime.
 const RESOLVING_MAX: u64 = 32;
+/// How often who waits for a socket looks for an idle connection to close.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The bounds of a client.
 #[derive(Clone, Debug)]
@@ -147,7 +149,7 @@ impl Client {
         let limit = self.settings.response_bytes_max;
         let ended = connection.read(&mut body, limit, &mut answer.body).await;
         drop(body);
-        if ended && connection.is_ready().await {
+        if ended && self.sockets.waiting() == 0 && connection.is_ready().await {
             let now = clock::now();
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.put(destination.clone(), connection, now);
@@ -198,9 +200,15 @@ impl Client {
         if let Ok(permit) = self.sockets.try_acquire_owned() {
             return permit;
         }
-        let evicted = self.idle.lock().unwrap_or_else(PoisonError::into_inner).evict();
-        drop(evicted);
-        self.sockets.acquire_owned().await
+        loop {
+            let evicted = self.idle.lock().unwrap_or_else(PoisonError::into_inner).evict();
+            drop(evicted);
+            // Looks again now and then: a connection may have become idle after nothing was found,
+            // and before we were seen to wait.
+            if let Ok(permit) = self.sockets.acquire_within_owned(1, LOOK_AGAIN).await {
+                return permit;
+            }
+        }
     }
 
     async fn open(&self, destination: &Destination, socket: OwnedPermit) -> Result<Connection, Failure> {

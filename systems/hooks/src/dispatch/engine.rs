@@ -58,7 +58,7 @@ impl Dispatch {
     ) -> Result<Self, plimsoll::Invalid> {
         // Twice: a task that has ended its last delivery leaves a little after its place is free.
         let tasks = limits.concurrency * 2;
-        plimsoll::breaker::Breaker::new(limits.breaker.clone())?;
+        plimsoll::breaker::Breaker::new(limits.breaker)?;
         let engine = Engine {
             schedule: Mutex::new(Schedule::new(limits)),
             store,
@@ -137,7 +137,7 @@ impl Dispatch {
     pub(crate) async fn drain(&self, deadline: Duration) -> usize {
         let engine = &self.engine;
         engine.act(|schedule, _| schedule.drain());
-        let quiet = engine.wait_until(|schedule| schedule.is_drained());
+        let quiet = engine.wait_until(Schedule::is_drained);
         let _ = tokio::time::timeout(deadline, quiet).await;
         let cut = engine.lock().in_flight();
         engine.slots.lock().unwrap_or_else(PoisonError::into_inner).cancel();
@@ -198,7 +198,7 @@ impl Engine {
         result
     }
 
-    fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Box<Job>>) {
+    fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Job>) {
         let now = Now::read();
         let mut schedule = self.lock();
         let result = change(&mut schedule, now);
@@ -223,7 +223,7 @@ impl Engine {
         (result, jobs)
     }
 
-    fn start(self: &Arc<Self>, mut jobs: Vec<Box<Job>>) {
+    fn start(self: &Arc<Self>, mut jobs: Vec<Job>) {
         loop {
             let filled = jobs.len() == STARTS_AT_ONCE;
             for job in jobs {
@@ -280,7 +280,7 @@ async fn sleep_or_never(wait: Option<Duration>) {
 /// A place among the deliveries at once: makes one delivery after the other while there is one.
 struct Slot {
     engine: Arc<Engine>,
-    job: Option<Box<Job>>,
+    job: Option<Job>,
 }
 
 impl Slot {

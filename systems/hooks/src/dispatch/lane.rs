@@ -218,7 +218,7 @@ impl Lane {
 }
 
 fn breaker(policy: &breaker::Policy) -> Breaker {
-    Breaker::new(policy.clone()).expect("the policy was checked when the dispatcher was made")
+    Breaker::new(*policy).expect("the policy was checked when the dispatcher was made")
 }
 
 fn rate_of(target: &Target) -> Option<RateLimiter> {

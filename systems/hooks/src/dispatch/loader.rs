@@ -1,5 +1,6 @@
 //! Reads what waits on disk when there is room for it in memory.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,14 +107,17 @@ async fn with_messages(
             continue;
         }
         let subject = work.id.subject;
-        if !known.contains_key(&subject) {
-            let by_id = MessageRef::Id(MessageId(subject));
-            let message = engine.store.message(app, by_id, true).await?;
-            let envelope = message.map(|message| Arc::new(Envelope::from(message)));
-            bytes += envelope.as_ref().map_or(0, |envelope| envelope.weight());
-            known.insert(subject, envelope);
-        }
-        loaded.push((work, known.get(&subject).cloned().flatten()));
+        let envelope = match known.entry(subject) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let by_id = MessageRef::Id(MessageId(subject));
+                let message = engine.store.message(app, by_id, true).await?;
+                let envelope = message.map(|message| Arc::new(Envelope::from(message)));
+                bytes += envelope.as_ref().map_or(0, |envelope| envelope.weight());
+                place.insert(envelope).clone()
+            }
+        };
+        loaded.push((work, envelope));
     }
     Ok((loaded, next))
 }

@@ -17,24 +17,14 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use plimsoll::clock::Instant;
-use plimsoll_store::{
-    AppId, AttemptId, EndpointId, Fanout, MessageId, NewAttempt, Next, Org, Progress, UnixMillis, WorkId,
-};
+use plimsoll_store::{AppId, AttemptId, EndpointId, MessageId, NewAttempt, Next, Org, Progress, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::envelope::Envelope;
 use super::job::{Job, Limits, Now, Report, Then, Work};
-use super::loads::{Load, LoadedDue};
 use super::outbox::{Outbox, Release};
 use super::tenant::{Disk, Picked, Tenant, earliest};
 use crate::routing::{AppRoute, Target};
-
-/// How many starved loads are looked at before giving up for now.
-const STARVED_LOOK: usize = 64;
-/// Due work read at once for one endpoint.
-const DUE_BATCH: u32 = 32;
-/// Due work of a disabled endpoint is only dropped, so more of it at once.
-const DUE_BATCH_CLOSED: u32 = 1_024;
 
 /// What changed that somebody waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -56,17 +46,17 @@ struct OrgRing {
 }
 
 pub(crate) struct Schedule {
-    limits: Limits,
-    tenants: FxHashMap<AppId, Tenant>,
+    pub(super) limits: Limits,
+    pub(super) tenants: FxHashMap<AppId, Tenant>,
     orgs: FxHashMap<Org, OrgRing>,
     ring: VecDeque<Org>,
     timers: BinaryHeap<Reverse<(Instant, AppId, Option<EndpointId>)>>,
     pub(super) outbox: Outbox,
-    due_loads: VecDeque<(AppId, EndpointId)>,
-    refills: VecDeque<AppId>,
+    pub(super) due_loads: VecDeque<(AppId, EndpointId)>,
+    pub(super) refills: VecDeque<AppId>,
     in_flight: usize,
-    bytes: usize,
-    draining: bool,
+    pub(super) bytes: usize,
+    pub(super) draining: bool,
     signals: Signals,
 }
 
@@ -231,8 +221,9 @@ impl Schedule {
             }
             Some(_) => {}
             None => {
-                let lanes = self.tenants.get(&app).map(|tenant| tenant.lanes.keys().copied().collect());
-                for endpoint in lanes.unwrap_or_else(Vec::new) {
+                let lanes: Option<Vec<_>> =
+                    self.tenants.get(&app).map(|tenant| tenant.lanes.keys().copied().collect());
+                for endpoint in lanes.unwrap_or_default() {
                     self.endpoint_changed(app, endpoint, None, now);
                 }
             }
@@ -241,7 +232,7 @@ impl Schedule {
     }
 
     /// The next delivery, if one may start now.
-    pub(crate) fn pick(&mut self, now: Now) -> Option<Box<Job>> {
+    pub(crate) fn pick(&mut self, now: Now) -> Option<Job> {
         let full = self.in_flight >= self.limits.concurrency;
         if self.draining || full || self.outbox.unrecorded() >= self.limits.unrecorded {
             return None;
@@ -279,7 +270,7 @@ impl Schedule {
     }
 
     /// A delivery ended.
-    pub(crate) fn done(&mut self, mut job: Box<Job>, report: Report, now: Now) {
+    pub(crate) fn done(&mut self, mut job: Job, report: Report, now: Now) {
         if let Some(permit) = job.permit.take() {
             permit.finish(report.outcome);
         }
@@ -344,7 +335,13 @@ impl Schedule {
         if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
             lane.ended();
         }
+        self.wake_loaders();
         self.refresh(app, endpoint, now);
+    }
+
+    /// Bytes were given back: what waited for room may be read.
+    fn wake_loaders(&mut self) {
+        self.signals.load |= !self.due_loads.is_empty() || !self.refills.is_empty();
     }
 
     /// Steps for one commit, and what they let go of when it is durable.
@@ -379,98 +376,7 @@ impl Schedule {
                 }
             }
         }
-        self.signals.load |= !self.due_loads.is_empty() || !self.refills.is_empty();
-    }
-
-    /// What to read from disk next.
-    pub(crate) fn next_load(&mut self) -> Option<Load> {
-        if self.draining || self.bytes >= self.limits.window_bytes_total {
-            return None;
-        }
-        for _ in 0..self.due_loads.len().min(STARVED_LOOK) {
-            let (app, endpoint) = self.due_loads.pop_front()?;
-            let Some(tenant) = self.tenants.get(&app) else { continue };
-            let Some(lane) = tenant.lanes.get(&endpoint) else { continue };
-            if tenant.bytes() >= self.limits.window_bytes {
-                self.due_loads.push_back((app, endpoint));
-                continue;
-            }
-            let limit = if lane.is_open() { DUE_BATCH } else { DUE_BATCH_CLOSED };
-            let except: Vec<WorkId> = lane.held.iter().copied().collect();
-            // What commits while it is read is found by its release, which comes after.
-            let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint))?;
-            lane.on_disk = None;
-            return Some(Load::Due { app, endpoint, except, limit });
-        }
-        while let Some(app) = self.refills.pop_front() {
-            let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-            tenant.refill_queued = false;
-            if tenant.disk != Disk::More || !tenant.has_room(&self.limits) {
-                continue;
-            }
-            tenant.disk = Disk::Loading { more: false };
-            let except = tenant.window.ids().chain(tenant.arriving.iter().copied()).collect();
-            let limit = self.limits.window_messages - tenant.window.len();
-            let bytes = self.limits.window_bytes - tenant.bytes();
-            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-            return Some(Load::Fanouts { app, except, limit, bytes });
-        }
-        None
-    }
-
-    /// Messages were read from disk; `complete` says that there were no more.
-    pub(crate) fn loaded_fanouts(
-        &mut self,
-        app: AppId,
-        works: Vec<(Fanout, Envelope, FxHashSet<EndpointId>)>,
-        complete: bool,
-        now: Now,
-    ) {
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        let more = matches!(tenant.disk, Disk::Loading { more: true });
-        tenant.disk = if complete && !more { Disk::Empty } else { Disk::More };
-        for (fanout, message, skip) in works {
-            if tenant.arriving.contains(&message.id) || tenant.window.contains(message.id) {
-                tenant.disk = Disk::More;
-                continue;
-            }
-            let bytes = message.weight();
-            if tenant.window.insert(Arc::new(message), fanout.ceiling, fanout.frontier, skip) {
-                self.bytes += bytes;
-            }
-        }
-        tenant.expand(now, &self.limits, &mut self.outbox);
-        self.settle(app, now);
-    }
-
-    /// Due work was read from disk.
-    pub(crate) fn loaded_due(&mut self, loaded: LoadedDue, now: Now) {
-        let LoadedDue { app, endpoint, works, next } = loaded;
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        let before = tenant.due_bytes;
-        tenant.loaded_due(endpoint, works, next, &mut self.outbox);
-        self.bytes += tenant.due_bytes - before;
-        self.refresh(app, endpoint, now);
-    }
-
-    /// A read failed: what it was for is looked at again after a while.
-    pub(crate) fn load_failed(&mut self, load: &Load, now: Now) {
-        match load {
-            Load::Fanouts { app, .. } => {
-                if let Some(tenant) = self.tenants.get_mut(app) {
-                    tenant.disk = Disk::More;
-                }
-                self.settle(*app, now);
-            }
-            Load::Due { app, endpoint, .. } => {
-                let lane = self.tenants.get_mut(app).and_then(|tenant| tenant.lanes.get_mut(endpoint));
-                if let Some(lane) = lane {
-                    lane.loading = false;
-                    lane.on_disk = earliest(lane.on_disk, Some(now.unix));
-                }
-                self.refresh(*app, *endpoint, now);
-            }
-        }
+        self.wake_loaders();
     }
 
     /// When something happens by itself next.
@@ -512,7 +418,7 @@ impl Schedule {
     }
 
     /// Looks at a lane again after something about it changed.
-    fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
+    pub(super) fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         if tenant.refresh(endpoint, now, &self.limits) {
             self.due_loads.push_back((app, endpoint));
@@ -524,7 +430,7 @@ impl Schedule {
 
     /// Puts the tenant where it belongs: into its ring if it can be served, into the queue of
     /// those to be read for if it has room.
-    fn settle(&mut self, app: AppId, now: Now) {
+    pub(super) fn settle(&mut self, app: AppId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         if tenant.is_stuck(&self.limits) {
             tenant.squeeze(now, &self.limits, &mut self.outbox);

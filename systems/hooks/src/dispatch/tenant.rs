@@ -32,7 +32,7 @@ pub(crate) enum Disk {
 
 /// What a pick came to.
 pub(crate) enum Picked {
-    Job(Box<Job>),
+    Job(Job),
     /// Nothing now, but looking again would get further.
     Again,
     Nothing,
@@ -220,7 +220,7 @@ impl Tenant {
             }
             self.stalled = false;
             let (app, org) = (self.id(), Arc::clone(&self.route.org));
-            return Picked::Job(Box::new(Job { app, org, target, message, work, permit: Some(permit) }));
+            return Picked::Job(Job { app, org, target, message, work, permit: Some(permit) });
         }
         self.squeeze(now, limits, outbox);
         if self.window.is_expanding() && !self.stalled { Picked::Again } else { Picked::Nothing }

@@ -47,7 +47,7 @@ struct World {
     routing: Routing,
     disk: Disk,
     now: Now,
-    running: Vec<Box<Job>>,
+    running: Vec<Job>,
     loads: Vec<Load>,
     commits: Vec<(Vec<Progress>, Vec<Release>)>,
     apps: Vec<AppId>,
@@ -128,10 +128,10 @@ impl World {
         for job in &self.running {
             let same_app = self.running.iter().filter(|other| other.app == job.app).count();
             assert!(same_app <= limits.tenant_concurrency);
-            let same = |other: &&Box<Job>| other.endpoint() == job.endpoint();
+            let same = |other: &&Job| other.endpoint() == job.endpoint();
             assert!(self.running.iter().filter(same).count() <= limits.endpoint_concurrency);
             let twice =
-                |other: &&Box<Job>| other.endpoint() == job.endpoint() && other.message.id == job.message.id;
+                |other: &&Job| other.endpoint() == job.endpoint() && other.message.id == job.message.id;
             assert_eq!(self.running.iter().filter(twice).count(), 1, "one delivery is under way twice");
         }
     }
