@@ -1,6 +1,8 @@
 //! The rate limiter's word, under every interleaving that loom finds.
 //!
 //! `RUSTFLAGS="--cfg plimsoll_loom" cargo test -p plimsoll --release --test loom_rate`
+//!
+//! The clock stands still: what loom replays must be the same every time.
 #![cfg(plimsoll_loom)]
 
 use loom::thread;
@@ -38,7 +40,7 @@ fn a_change_of_quota_in_the_middle_loses_and_invents_nothing() {
         let limiter = RateLimiter::new(Quota::per_hour(1).burst(2)).unwrap();
         let taking = takes(&limiter, 2);
         // The price of a token triples, and its units with it; what is spent stays spent.
-        limiter.set_quota(Quota::per_hour(3).burst(2)).unwrap();
+        limiter.set_quota_at(Quota::per_hour(3).burst(2), NOW).unwrap();
         let mut taken = taking.join().unwrap();
         taken += (0..3).filter(|_| limiter.try_acquire_at(NOW).is_ok()).count();
         assert_eq!(taken, 2);

@@ -15,7 +15,7 @@ use crate::{Invalid, Name, Rejected};
 
 /// A limiter for each key, with a maximum of keys; a cheap handle, whose clones share one state.
 ///
-/// See the [module](self) for what is forgotten and when.
+/// See the [module](crate::keyed) for what is forgotten and when.
 pub struct Keyed<K, L, S = RandomState>(pub(super) Arc<Table<K, L, S>>);
 
 impl<K, L, S> Clone for Keyed<K, L, S> {

@@ -27,7 +27,7 @@
 //! being forgotten.
 //!
 //! - **Idle keys leave by themselves**, some time after [`idle_after`](Builder::idle_after): every
-//!   32nd operation, and every new key, looks at 16 keys. There is no background task; where there is
+//!   64th operation, and every new key, looks at 8 keys. There is no background task; where there is
 //!   no traffic nothing leaves until [`sweep`](Keyed::sweep) is called.
 //! - **At the maximum** a new key takes the place of one that can be forgotten, one that was not used
 //!   lately if possible. At most 128 keys are looked at, from where the last search ended, so that

@@ -16,9 +16,11 @@ use crate::limiter::Limiter;
 
 /// Memory is given back when less than a quarter is used of more than this.
 const SLOTS_KEPT: usize = 64;
+/// No next entry. A table holds fewer (2^24 keys at the most).
+const NONE: u32 = u32::MAX;
 
 pub(super) struct Shard<K, L> {
-    first: HashMap<u64, usize, BuildHasherDefault<AsIs>>,
+    first: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     entries: Vec<Entry<K, L>>,
     hand: usize,
     operations: u32,
@@ -30,7 +32,7 @@ pub(super) struct Entry<K, L> {
     pub(super) label: Arc<str>,
     key: K,
     hash: u64,
-    next: Option<usize>,
+    next: u32,
     used_at: Instant,
     /// Used since the hand last came by while a place was looked for.
     used: bool,
@@ -44,7 +46,7 @@ pub(super) struct Counts {
 
 impl<K, L> Entry<K, L> {
     pub(super) const fn new(key: K, label: Arc<str>, limiter: L, hash: u64, now: Instant) -> Self {
-        Self { limiter, label, key, hash, next: None, used_at: now, used: true }
+        Self { limiter, label, key, hash, next: NONE, used_at: now, used: true }
     }
 }
 
@@ -70,23 +72,23 @@ impl<K, L: Limiter> Shard<K, L> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let mut place = Some(*self.first.get(&hash)?);
-        while let Some(at) = place {
-            if self.entries[at].key.borrow() == key {
-                let entry = &mut self.entries[at];
-                entry.used_at = now;
-                entry.used = true;
-                return Some((entry, &mut self.counts));
+        let mut place = *self.first.get(&hash)?;
+        while self.entries[place as usize].key.borrow() != key {
+            place = self.entries[place as usize].next;
+            if place == NONE {
+                return None;
             }
-            place = self.entries[at].next;
         }
-        None
+        let entry = &mut self.entries[place as usize];
+        entry.used_at = now;
+        entry.used = true;
+        Some((entry, &mut self.counts))
     }
 
     /// Adds an entry whose key is not there.
     pub(super) fn insert(&mut self, mut entry: Entry<K, L>) -> (&Entry<K, L>, &mut Counts) {
         let place = self.entries.len();
-        entry.next = self.first.insert(entry.hash, place);
+        entry.next = self.first.insert(entry.hash, place as u32).unwrap_or(NONE);
         self.entries.push(entry);
         (&self.entries[place], &mut self.counts)
     }
@@ -144,31 +146,28 @@ impl<K, L: Limiter> Shard<K, L> {
 
     fn remove(&mut self, at: usize) -> Entry<K, L> {
         let (hash, next) = (self.entries[at].hash, self.entries[at].next);
-        self.relink(hash, at, next);
+        self.relink(hash, at as u32, next);
         let last = self.entries.len() - 1;
         if at != last {
-            let moved = self.entries[last].hash;
-            self.relink(moved, last, Some(at));
+            self.relink(self.entries[last].hash, last as u32, at as u32);
         }
         self.entries.swap_remove(at)
     }
 
     /// Makes whatever leads to place `from` lead to `to`.
-    fn relink(&mut self, hash: u64, from: usize, to: Option<usize>) {
+    fn relink(&mut self, hash: u64, from: u32, to: u32) {
         let Some(first) = self.first.get_mut(&hash) else { unreachable!("an entry without its hash") };
         if *first == from {
-            match to {
-                Some(to) => *first = to,
-                None => {
-                    self.first.remove(&hash);
-                }
+            if to == NONE {
+                self.first.remove(&hash);
+            } else {
+                *first = to;
             }
             return;
         }
-        let mut place = *first;
-        while self.entries[place].next != Some(from) {
-            let Some(next) = self.entries[place].next else { unreachable!("an entry not in its chain") };
-            place = next;
+        let mut place = *first as usize;
+        while self.entries[place].next != from {
+            place = self.entries[place].next as usize;
         }
         self.entries[place].next = to;
     }

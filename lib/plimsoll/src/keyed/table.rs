@@ -27,9 +27,9 @@ use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::{Invalid, Name, Reason, Rejected};
 
 /// One in so many operations on a shard sweeps.
-const SWEEP_EVERY: u32 = 32;
+const SWEEP_EVERY: u32 = 64;
 /// How many keys are looked at then.
-const SWEEP_LOOKS: usize = 16;
+const SWEEP_LOOKS: usize = 8;
 /// How many keys are looked at, at the most, to find a place for a new one.
 const EVICT_LOOKS: usize = 128;
 /// More shards than this spread no further.
@@ -40,6 +40,7 @@ const KEYS_PER_SHARD_MIN: usize = 64;
 pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> Result<L, Invalid> + Send + Sync>;
 
 pub(super) struct Table<K, L, S> {
+    /// A power of two of them.
     shards: Box<[Locked<K, L>]>,
     hasher: S,
     factory: Factory<K, L>,
@@ -272,7 +273,7 @@ impl<K, L: Limiter, S> Table<K, L, S> {
 
     fn home(&self, hash: u64) -> usize {
         // Not the bits that the shard's own table goes by: the lowest and the highest.
-        (hash >> 32) as usize % self.shards.len()
+        (hash >> 32) as usize & (self.shards.len() - 1)
     }
 
     fn lock(&self, shard: usize) -> MutexGuard<'_, Shard<K, L>> {

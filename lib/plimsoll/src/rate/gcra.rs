@@ -78,6 +78,9 @@ impl Gcra {
     /// The first instant whose [`units`](Self::units) are at least `units`.
     pub(super) fn instant(&self, units: u64) -> Instant {
         let at_least = |nanos: u64| nanos - share(nanos, self.skew) >= units;
+        if self.skew == 0 {
+            return Instant::from_nanos(units);
+        }
         // Off by a few at the most: two roundings of less than one each way.
         let mut nanos = units + share(units, self.stretch);
         while nanos > 0 && at_least(nanos - 1) {

@@ -18,7 +18,7 @@ use crate::{Invalid, Name, Rejected};
 
 /// At most so many in a time; a cheap handle, whose clones share one state.
 ///
-/// See the [module](self) for which call to use, for exactness and fairness.
+/// See the [module](crate::rate) for which call to use, for exactness and fairness.
 #[derive(Clone)]
 pub struct RateLimiter(pub(super) Arc<State>);
 
@@ -102,8 +102,16 @@ impl RateLimiter {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_quota(&self, quota: Quota) -> Result<(), Invalid> {
+        self.set_quota_at(quota, clock::now())
+    }
+
+    /// As [`set_quota`](Self::set_quota), for a caller that has read the clock already.
+    ///
+    /// # Errors
+    /// As [`set_quota`](Self::set_quota).
+    pub fn set_quota_at(&self, quota: Quota, now: Instant) -> Result<(), Invalid> {
         let mut turn = Turn::begin(&self.0);
-        let changed = turn.set_quota(quota, clock::now());
+        let changed = turn.set_quota(quota, now);
         turn.end();
         changed
     }

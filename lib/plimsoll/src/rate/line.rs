@@ -149,7 +149,7 @@ impl<'a> Turn<'a> {
         }
         match self.gcra.take(self.word.arrival(), units, units, tokens) {
             Ok(end) => Ok(self.charge(end, units, tokens)),
-            Err(ready) => Err(exceeded(&self.gcra, self.word, ready, now)),
+            Err(ready) => Err(exceeded(&self.gcra, self.word, tokens, ready, now)),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{Invalid, Name, Reason, Rejected, clock};
 
 /// At most so many permits at once; a cheap handle, whose clones share one state.
 ///
-/// See the [module](self) for which call to use, for fairness and for its one trap.
+/// See the [module](crate::semaphore) for which call to use, for fairness and for its one trap.
 #[derive(Clone)]
 pub struct Semaphore(pub(super) Arc<State>);
 

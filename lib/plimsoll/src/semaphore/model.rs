@@ -121,7 +121,7 @@ proptest! {
                     if let Some(got) = got {
                         admitted += u64::from(got.is_ok());
                         permits.extend(got);
-                        waiters.swap_remove(which);
+                        drop(waiters.swap_remove(which));
                     }
                 }
                 Step::Leave(which) if !waiters.is_empty() => {

@@ -21,6 +21,8 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::waiters::{Ticket, Waiters, Wakes};
 use crate::{Invalid, Name, Reason, Rejected};
 
+/// What every admission touches comes first.
+#[repr(C)]
 pub(super) struct State {
     word: AtomicU64,
     limit: AtomicU64,
