@@ -162,7 +162,10 @@ pub(super) async fn resend(
     Body(body): Body,
 ) -> Result<Reply, ApiError> {
     let app = find::app(&core, &caller, &app)?;
-    let message = find::message(&core, app.id, &message, false).await?.id;
+    // With its payload: what is kept no more cannot be sent again, and that must be known before the
+    // answer is remembered.
+    let message = find::message(&core, app.id, &message, true).await?;
+    let message = message.payload.map(|_| message.id).ok_or_else(not_found)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {
