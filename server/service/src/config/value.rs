@@ -55,10 +55,13 @@ impl Raw {
             // An empty variable is one that is not set.
             (Self::Loose(text), false) => read_one(kind, &Self::Loose(text.trim().into())),
             (Self::Loose(text), true) => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                // As in the file, with brackets and quotes, or without.
+                let text = text.trim();
+                let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+                let unquoted = |item: &'_ str| item.trim().trim_matches('"').to_owned();
+                let items = text.split(',').map(unquoted).filter(|item| !item.is_empty());
                 // One more than allowed is enough to refuse it.
-                let items: Vec<Raw> =
-                    items.take(ITEMS_MAX + 1).map(|item| Self::Loose(item.into())).collect();
+                let items: Vec<Raw> = items.take(ITEMS_MAX + 1).map(Self::Loose).collect();
                 read_list(kind, &items)
             }
             (Self::List(items), true) => read_list(kind, items),

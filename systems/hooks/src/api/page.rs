@@ -46,8 +46,9 @@ impl<K: FromStr + Clone> Listing<K> {
     /// Reads `limit` and `iterator` of a list that has one order.
     pub(super) fn fixed(query: &Query, problems: &mut Problems, order: Order) -> Self {
         let limit = query.read(problems, "limit", |text| match text.parse::<u64>() {
-            Ok(limit) if limit <= LIMIT_MAX.into() => Ok(u32::try_from(limit).unwrap_or(LIMIT_MAX)),
-            Ok(_) => Err(Problem::value(format!("must not exceed {LIMIT_MAX}"))),
+            // The interface names no maximum: who asks for more than a page holds gets a full page,
+            // and goes on from its iterator.
+            Ok(limit) => Ok(u32::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
             Err(_) => Err(Problem::type_is_not("expected a whole number")),
         });
         let start = query.read(problems, "iterator", |text| {
@@ -196,7 +197,8 @@ mod tests {
     fn the_default_is_fifty_and_the_maximum_two_hundred_and_fifty() {
         assert_eq!(listing("", Order::Ascending).page().limit, 51);
         assert_eq!(listing("limit=250", Order::Ascending).page().limit, 251);
-        for bad in ["limit=251", "limit=-1", "limit=x", "limit=99999999999999999999"] {
+        assert_eq!(listing("limit=1000", Order::Ascending).page().limit, 251);
+        for bad in ["limit=-1", "limit=x", "limit=99999999999999999999"] {
             let mut problems = Problems::default();
             let _: Listing<String> = Listing::ordered(&query(bad), &mut problems);
             assert!(problems.finish().is_err(), "{bad}");

@@ -197,7 +197,7 @@ async fn lists_are_walked_there_and_back() {
     assert_eq!((back.list("id"), &back.body["done"]), (made[3..6].to_vec(), &json!(false)));
     made.reverse();
     assert_eq!(api.get("app?order=descending").await.list("id"), made);
-    api.get("app?limit=251").await.is(422);
+    api.get("app?limit=-1").await.is(422);
     api.get("app?iterator=ep_x").await.is(422);
 }
 
