@@ -232,6 +232,7 @@ mod tests {
     fn lists_are_written_with_commas_and_bounded() {
         let kind = Kind::SecondsList { min: 1, max: 10, items_max: 3 };
         assert_eq!(loose(kind, "1, 2,3"), Some(Value::Integers(vec![1, 2, 3])));
+        assert_eq!(loose(kind, "[1, \"2\", 3]"), Some(Value::Integers(vec![1, 2, 3])), "as in a file");
         assert_eq!(loose(kind, ""), Some(Value::Integers(vec![])));
         assert_eq!(loose(kind, "1,2,3,4"), None);
         assert_eq!(loose(kind, "1,11"), None);
