@@ -1,2 +1,78 @@
-//! Placeholder.
-fn main() {}
+//! The one binary: composes the systems, owns no logic.
+
+mod client;
+mod config_command;
+mod demo;
+mod flags;
+mod receiver;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code of a command that was called or configured wrongly, as clap's own.
+const MISUSED: u8 = 2;
+
+/// Durable webhooks that one slow, dead or enormous customer cannot sink.
+///
+/// One binary, one data directory, no other service needed.
+#[derive(Parser)]
+#[command(name = "plimsoll", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  plimsoll demo                  watch a real server lose nothing to kill -9, in half a minute
+  plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
+  plimsoll token                 print a token for the API
+  plimsoll config                show every setting, its value, and where that came from
+
+Settings come from defaults, a TOML file, the environment and flags; the later wins. The setting
+hooks.attempt_timeout_ms is PLIMSOLL_HOOKS_ATTEMPT_TIMEOUT_MS in the environment, attempt_timeout_ms
+under [hooks] in the file, and --set hooks.attempt_timeout_ms=5000 as a flag.
+
+Exit codes: 0 all went well, 1 it failed, 2 it was called or configured wrongly.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and deliver what it accepts
+    Serve(serve::Args),
+    /// Print a token for the API, beside a running server or before the first start
+    Token(token::Args),
+    /// Print every setting that is in force, and where it came from
+    Config(config_command::Args),
+    /// Watch a real server deliver to real endpoints, some slow, some dead, through a kill -9
+    Demo(demo::Args),
+    /// Run the receivers of the demo
+    #[command(hide = true)]
+    Receiver(receiver::Args),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Config(args) => config_command::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Receiver(args) => receiver::run(args),
+    }
+}
+
+/// Tells what was wrong with the call or the configuration, a line each.
+fn misused(command: &str, problem: &dyn std::fmt::Display) -> ExitCode {
+    for line in problem.to_string().lines() {
+        eprintln!("plimsoll {command}: {line}");
+    }
+    ExitCode::from(MISUSED)
+}
+
+/// Tells why it failed.
+fn failed(command: &str, problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("plimsoll {command}: {problem}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,13 @@
+//! `plimsoll serve`: the server, from its settings to its last commit.
+//!
+//! # Invariants
+//! - It says that it is ready when clients can connect and deliveries run, not before.
+//! - SIGTERM: no request is accepted any more, those in progress are answered, deliveries in
+//!   progress finish, the store is closed; all within the drain's time. The admin listener stays
+//!   until the deliveries have ended, so that the drain can be watched.
+
+mod compose;
+mod ready;
+mod run;
+
+pub(crate) use run::{Args, run};
