@@ -1,5 +1,6 @@
 //! The command.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +11,7 @@ use super::report::Report;
 use super::screen::Screen;
 use super::shape::Shape;
 use super::stage::Stage;
+use crate::{failed, misused};
 
 /// What a shell expects of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -25,32 +27,24 @@ enum End {
 pub(crate) fn run(args: Args) -> ExitCode {
     let shape = match Shape::new(&args) {
         Ok(shape) => shape,
-        Err(why) => {
-            eprintln!("plimsoll demo: {why}");
-            return ExitCode::from(2);
-        }
+        Err(why) => return misused("demo", &why),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("plimsoll demo: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed("demo", &error),
     };
     match runtime.block_on(play_or_interrupted(&shape, args.json)) {
         End::Played(report) => {
-            if args.json {
-                eprint!("{}", report.text());
-                println!("{}", report.json());
+            // Where nobody reads any more the exit code still counts.
+            let _ = if args.json {
+                let _ = write!(io::stderr(), "{}", report.text());
+                writeln!(io::stdout(), "{}", report.json())
             } else {
-                print!("{}", report.text());
-            }
+                write!(io::stdout(), "{}", report.text())
+            };
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        End::Failed(why) => {
-            eprintln!("plimsoll demo: {why}");
-            ExitCode::FAILURE
-        }
+        End::Failed(why) => failed("demo", &why),
         End::Interrupted => {
             eprintln!("plimsoll demo: interrupted; its processes are ended and its data is removed");
             ExitCode::from(INTERRUPTED)

@@ -38,10 +38,7 @@ pub(crate) struct Ready {
 pub(crate) fn run(args: Args) -> ExitCode {
     match serve_until_closed(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("plimsoll receiver: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => crate::failed("receiver", &error),
     }
 }
 
