@@ -76,3 +76,23 @@ fn failed(command: &str, problem: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("plimsoll {command}: {problem}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_a_server_may_be_given_with_any_setting_beside_it() {
+        let given = "plimsoll serve --data d --listen 127.0.0.1:0 --admin 127.0.0.1:0 --allow-private 10.0.0.0/8 \
+                     --allow-private ::1 --set hooks.svix_headers=false --set log=warn";
+        assert!(Arguments::try_parse_from(given.split_whitespace()).is_ok());
+        assert!(Arguments::try_parse_from(["plimsoll", "serve", "--set", "log"]).is_err());
+    }
+}

@@ -47,7 +47,7 @@ Examples:
   PLIMSOLL_DATA=/data PLIMSOLL_LOG=debug plimsoll serve
 
 When it is ready it says so on standard output. Where that is not a terminal, the first line is for
-programs: {\"listen\":\"127.0.0.1:8071\",\"admin\":\"127.0.0.1:8072\",\"data\":\"./plimsoll-data\"}, with the
+programs: {\"admin\":\"127.0.0.1:8072\",\"data\":\"./plimsoll-data\",\"listen\":\"127.0.0.1:8071\"}, with the
 real ports where 0 was asked for. Logs go to standard error.
 
 SIGTERM or Ctrl-C: no more requests, what runs finishes within drain_seconds, the rest stays in the
@@ -166,8 +166,8 @@ async fn serve_from(
     // that is stuck leaves the deliveries the other half.
     let requests = Drain::new(resolved.duration("drain_seconds") / 2);
     let operators = Drain::new(ADMIN_DRAIN);
-    let mut api = listen("api", api, router, &requests).await?;
-    let mut admin = listen("admin", admin, pages, &operators).await?;
+    let mut api = listen(api, router, &requests).await?;
+    let mut admin = listen(admin, pages, &operators).await?;
     ready.say();
     tokio::select! {
         () = drain.started() => {}
@@ -185,9 +185,10 @@ async fn serve_from(
     Ok(())
 }
 
-/// Serves `router` as a task, which the group owns.
-async fn listen(name: &str, listener: Listener, router: Router, drain: &Drain) -> Result<Group<()>, Fault> {
-    let mut group = Group::builder(name).limit(1).build().map_err(Fault::failed)?;
+/// Serves `router` as a task, which the group owns. The bound that counts is the listener's own, so
+/// that this one has no name.
+async fn listen(listener: Listener, router: Router, drain: &Drain) -> Result<Group<()>, Fault> {
+    let mut group = Group::new(1).map_err(Fault::failed)?;
     let drain = drain.clone();
     let serving = async move {
         let served = listener.serve(router, drain).await;
