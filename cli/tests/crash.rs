@@ -1,7 +1,7 @@
 //! What was accepted is delivered, whatever happens to the process: `kill -9` at random moments,
 //! SIGTERM, a second server on the same data.
 //!
-//! `PLIMSOLL_CRASH_SEED=n` repeats the moments of an earlier run; it prints its seed.
+//! `CRASH_SEED=n` repeats the moments of an earlier run; it prints its seed.
 
 mod harness;
 
@@ -132,14 +132,14 @@ async fn settle(world: &World, receivers: &Receivers, endpoints: u64) -> Vec<(u6
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("PLIMSOLL_CRASH_SEED").ok();
-    given.map_or_else(|| fastrand::u64(..), |text| text.parse().expect("PLIMSOLL_CRASH_SEED is a number"))
+    let given = std::env::var("CRASH_SEED").ok();
+    given.map_or_else(|| fastrand::u64(..), |text| text.parse().expect("CRASH_SEED is a number"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_survives_kill_nine_at_any_moment() {
     let seed = seed();
-    println!("crash test: PLIMSOLL_CRASH_SEED={seed}");
+    println!("crash test: CRASH_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let directory = tempfile::tempdir().unwrap();
     // Every 16th delivery fails at first and becomes due work, one endpoint is slow: kills find

@@ -28,7 +28,7 @@ impl Server {
     pub(crate) fn start(directory: &Path, listen: SocketAddr, settings: &[&str]) -> Self {
         let log = directory.join("log");
         let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        let mut command = plimsoll();
         command.arg("serve").arg("--data").arg(directory.join("data"));
         command.args(["--listen", &listen.to_string(), "--admin", "127.0.0.1:0"]);
         command.args(["--allow-private", "127.0.0.0/8"]);
@@ -96,10 +96,20 @@ impl Server {
     }
 }
 
+/// The binary, without what the environment would set.
+fn plimsoll() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("PLIMSOLL_") {
+            command.env_remove(key);
+        }
+    }
+    command
+}
+
 /// A token for the API of the server on this data.
 pub(crate) async fn token(directory: &Path) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
-    let output = command.arg("token").arg("--data").arg(directory.join("data")).output().await;
+    let output = plimsoll().arg("token").arg("--data").arg(directory.join("data")).output().await;
     let output = output.expect("the binary can be started");
     assert!(output.status.success(), "plimsoll token: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("a token is text");
