@@ -171,6 +171,9 @@ async fn serve_from(
     ready.say();
     tokio::select! {
         () = drain.started() => {}
+        () = hooks.fenced() => {
+            return Err(Fault::failed("another plimsoll has taken over this data: what was accepted is safe with it"));
+        }
         _ = api.join() => return Err(Fault::failed("the API listener ended by itself")),
         _ = admin.join() => return Err(Fault::failed("the admin listener ended by itself")),
     }
