@@ -31,7 +31,7 @@ pub struct Stats {
     pub commit_buckets: [u64; COMMIT_SECONDS.len() + 1],
     /// Times the log was written back into the table file.
     pub checkpoints: u64,
-    /// Seconds spent on that; no commit is made meanwhile.
+    /// Seconds that commits waited for that.
     pub checkpoint_seconds: f64,
     /// Pages of the log after the last commit.
     pub log_pages: u64,

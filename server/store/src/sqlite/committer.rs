@@ -19,14 +19,13 @@ use super::group::Group;
 use super::idempotency::{Buckets, Published};
 use super::purge::Purge;
 use super::schema;
+use super::write_back::{WriteBack, write_back};
 use crate::UnixMillis;
 use crate::queue::{Queue, Queued, Size};
 use crate::stats::{Committed, Counters};
 
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
-/// Pages of the log (8 MiB) from which on it is written back.
-const LOG_PAGES_MAX: u64 = 2_048;
 const COMMITS_A_PURGE: u32 = 64;
 /// How often is looked whether something has come to be purged with time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -38,6 +37,7 @@ pub(super) struct Committer {
     buckets: Buckets,
     queue: Arc<Queue<Call>>,
     counters: Arc<Counters>,
+    write_back: WriteBack,
     purge: Purge,
     commits_since_purge: u32,
 }
@@ -45,11 +45,20 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn new(
         connection: Connection,
+        write_back: WriteBack,
         buckets: Buckets,
         queue: Arc<Queue<Call>>,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { connection, buckets, queue, counters, purge: Purge::default(), commits_since_purge: 0 }
+        Self {
+            connection,
+            write_back,
+            buckets,
+            queue,
+            counters,
+            purge: Purge::default(),
+            commits_since_purge: 0,
+        }
     }
 
     /// The idempotency entries, for the readers.
@@ -164,11 +173,11 @@ impl Committer {
     /// Writes the log back into the table file when it has grown, so that it is used from its
     /// beginning again. Readers are short: none holds a part of it for long.
     fn write_back(&mut self) {
-        if self.counters.log_pages() < LOG_PAGES_MAX {
+        let began = clock::now();
+        if !self.write_back.rest_is_due(self.counters.log_pages()) {
             return;
         }
-        let began = clock::now();
-        match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        match write_back(&self.connection) {
             Ok(()) => self.counters.checkpointed(clock::now() - began),
             Err(error) => tracing::warn!(%error, "the log could not be written back; it grows until it can"),
         }

@@ -18,6 +18,7 @@ use super::committer::Committer;
 use super::idempotency::Published;
 use super::open;
 use super::reader::{self, Lane, Lanes};
+use super::write_back::WriteBack;
 use crate::queue::{Limits, Queue};
 use crate::stats::Counters;
 use crate::{Error, OpenError};
@@ -124,7 +125,15 @@ fn serve(
             return;
         }
     };
-    let committer = Committer::new(files.writer, files.buckets, Arc::clone(commits), Arc::clone(counters));
+    let write_back = match WriteBack::start(files.helper) {
+        Ok(write_back) => write_back,
+        Err(source) => {
+            let _gone = opened.send(Err(OpenError::Directory { path: directory, source }));
+            return;
+        }
+    };
+    let committer =
+        Committer::new(files.writer, write_back, files.buckets, Arc::clone(commits), Arc::clone(counters));
     let answer = Opened { reads: reads.lanes.clone(), buckets: committer.buckets(), epoch: files.epoch };
     // Who waited for the opening may have gone: then nobody closes the store but we.
     if opened.send(Ok(answer)).is_ok() {

@@ -21,6 +21,7 @@ mod read_work;
 mod reader;
 mod record;
 mod schema;
+mod write_back;
 
 pub(crate) use call::{Call, Weigh, Write};
 pub(crate) use committer::wall_clock;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, params};
 
 use super::encode::{self, Direction, MESSAGE, start};
 use super::read_config::{app_lives, endpoint_lives};
@@ -52,7 +52,7 @@ pub(crate) fn fanouts(
         }
         let fanout =
             Fanout { app, message: id, ceiling: encode::count(row, 1)?, frontier: encode::count(row, 2)? };
-        let read = |row: &rusqlite::Row<'_>| encode::message(row, Some(6));
+        let read = |row: &Row<'_>| encode::message(row, Some(6));
         let message = content.query_row([app.as_bytes(), id.as_bytes()], read)?;
         taken += message.payload.as_ref().map_or(0, Vec::len);
         if taken > bytes && !found.is_empty() {
@@ -102,24 +102,10 @@ pub(crate) fn due_keys(
     kind: WorkKind,
     page: Page<(AppId, Id)>,
 ) -> Result<Vec<DueKey>> {
-    let Direction { beyond, order } = Direction::of(page.order);
-    let sql = format!(
-        "SELECT tenant, key FROM due_work INDEXED BY due_work_by_key \
-         WHERE kind = ?1 AND (tenant, key) {beyond} (?2, ?3) ORDER BY tenant {order}, key {order} LIMIT 1"
-    );
-    let mut next = connection.prepare_cached(&sql)?;
-    let mut from = (
-        start(page.after.map(|(tenant, _)| tenant.0), page.order),
-        start(page.after.map(|(_, key)| key), page.order),
-    );
+    let mut next = NextKey::new(connection, kind, page)?;
     let mut found = Vec::new();
     while found.len() < page.limit as usize {
-        let read = |row: &rusqlite::Row<'_>| Ok((encode::id(row, 0)?, encode::id(row, 1)?));
-        let Some((tenant, key)) = next.query_row(params![kind as u8, from.0, from.1], read).optional()?
-        else {
-            break;
-        };
-        from = (tenant.as_bytes().to_vec(), key.as_bytes().to_vec());
+        let Some((tenant, key)) = next.next()? else { break };
         let tenant = AppId(tenant);
         if let Some(due_at) = earliest(connection, kind, tenant, key)?
             && lives(connection, kind, tenant, key)?
@@ -128,6 +114,51 @@ pub(crate) fn due_keys(
         }
     }
     Ok(found)
+}
+
+/// Walks from key to key. In one comparison of both columns the engine would walk through all of a
+/// key's rows to the next: it seeks to what is equal, too.
+struct NextKey<'c> {
+    kind: WorkKind,
+    of_tenant: CachedStatement<'c>,
+    of_next_tenant: CachedStatement<'c>,
+    tenant: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl<'c> NextKey<'c> {
+    fn new(connection: &'c Connection, kind: WorkKind, page: Page<(AppId, Id)>) -> Result<Self> {
+        let Direction { beyond, order } = Direction::of(page.order);
+        let of_tenant = format!(
+            "SELECT tenant, key FROM due_work INDEXED BY due_work_by_key \
+             WHERE kind = ?1 AND tenant = ?2 AND key {beyond} ?3 ORDER BY key {order} LIMIT 1"
+        );
+        let of_next_tenant = format!(
+            "SELECT tenant, key FROM due_work INDEXED BY due_work_by_key \
+             WHERE kind = ?1 AND tenant {beyond} ?2 ORDER BY tenant {order}, key {order} LIMIT 1"
+        );
+        Ok(Self {
+            kind,
+            of_tenant: connection.prepare_cached(&of_tenant)?,
+            of_next_tenant: connection.prepare_cached(&of_next_tenant)?,
+            tenant: start(page.after.map(|(tenant, _)| tenant.0), page.order),
+            key: start(page.after.map(|(_, key)| key), page.order),
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<(Id, Id)>> {
+        let read = |row: &Row<'_>| Ok((encode::id(row, 0)?, encode::id(row, 1)?));
+        let kind = self.kind as u8;
+        let mut next = self.of_tenant.query_row(params![kind, self.tenant, self.key], read).optional()?;
+        if next.is_none() {
+            next = self.of_next_tenant.query_row(params![kind, self.tenant], read).optional()?;
+        }
+        if let Some((tenant, key)) = &next {
+            self.tenant = tenant.as_bytes().to_vec();
+            self.key = key.as_bytes().to_vec();
+        }
+        Ok(next)
+    }
 }
 
 /// When the earliest work of a key is due: a seek for each priority it has.
