@@ -1,7 +1,7 @@
 //! Who gets what: applications and endpoints in memory, exactly as the store has them.
 //!
 //! # Invariants
-//! - A change is made durable first, then here; both under the application's write lock
+//! - A change is made durable first, then here; both under the application's or organisation's write lock
 //!   ([`Routing::write_lock`]), so that memory and store agree on the order of changes.
 //! - Endpoints of an application are in the order of their sequence.
 
