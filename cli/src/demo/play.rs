@@ -228,6 +228,8 @@ impl<'a> Play<'a> {
 
     /// Compares the books until they agree and nothing is pending, for a while.
     async fn compare(&mut self) -> Result<Proof, String> {
+        self.screen
+            .say("what can be delivered is; the dead endpoints get a few seconds to run out of retries");
         let began = clock::now();
         loop {
             let proof = self.proof().await?;

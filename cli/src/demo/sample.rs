@@ -49,6 +49,8 @@ pub(super) struct ServerView {
 pub(super) struct BoundView {
     /// Its name.
     pub(super) name: String,
+    /// What kind of bound it is.
+    pub(super) kind: String,
     /// The limit in force.
     pub(super) limit: u64,
     /// How much of it is in use.

@@ -9,9 +9,11 @@ use plimsoll::clock;
 use super::child::Running;
 
 /// What the demo sets differently from the defaults: an outage must run its course in seconds
-/// instead of in a day, everything else is as it ships.
+/// instead of in a day, and some deliveries must die before the breakers keep the rest from being
+/// tried. Everything else is as it ships.
 const SETTINGS: &[&str] = &[
     "hooks.retry_schedule_seconds=1",
+    "hooks.breaker_calls_min=100",
     "hooks.breaker_open_seconds=1",
     "hooks.breaker_open_seconds_max=2",
     "hooks.attempt_timeout_ms=2000",

@@ -13,6 +13,7 @@ mod bits;
 mod book;
 mod control;
 mod latencies;
+mod micros;
 mod plan;
 mod run;
 mod serve;
@@ -22,12 +23,6 @@ pub(crate) use bits::Bits;
 pub(crate) use book::Stats;
 pub(crate) use control::Latency;
 pub(crate) use latencies::Summary;
+pub(crate) use micros::machine_micros;
 pub(crate) use plan::{Behaviour, EndpointPlan, Plan};
 pub(crate) use run::{Args, Ready, run};
-
-/// Microseconds on the machine's monotonic clock, which all of its processes share: what `sent_at`
-/// is in, so that a latency between two processes survives a step of the wall clock.
-pub(crate) fn machine_micros() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    (now.tv_sec as u64).saturating_mul(1_000_000) + now.tv_nsec as u64 / 1_000
-}

@@ -89,7 +89,9 @@ fn draw_flow(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
 
 /// The load lines: how deep each bound is in use.
 fn draw_bounds(frame: &mut Frame<'_>, area: Rect, bounds: &[BoundView]) {
-    let mut fullest: Vec<&BoundView> = bounds.iter().filter(|bound| bound.limit > 0).collect();
+    // A group owns tasks, most of them there for as long as the server: how full it is says little.
+    let mut fullest: Vec<_> =
+        bounds.iter().filter(|bound| bound.limit > 0 && bound.kind != "group").collect();
     fullest.sort_by(|a, b| fill(b).total_cmp(&fill(a)));
     for (row, bound) in area.rows().zip(fullest.into_iter().take(BOUNDS)) {
         let [name, line, numbers] =
@@ -153,9 +155,15 @@ mod tests {
 
     #[test]
     fn the_numbers_and_the_fullest_bounds_are_shown() {
-        let bound =
-            |name: &str, in_use, limit, waiting| BoundView { name: name.into(), limit, in_use, waiting };
-        let mut bounds = vec![bound("fullest", 99, 100, 7), bound("unlimited", 5, 0, 0)];
+        let bound = |name: &str, in_use, limit, waiting| BoundView {
+            name: name.into(),
+            kind: if name == "tasks" { "group" } else { "semaphore" }.into(),
+            limit,
+            in_use,
+            waiting,
+        };
+        let mut bounds =
+            vec![bound("fullest", 99, 100, 7), bound("unlimited", 5, 0, 0), bound("tasks", 9, 10, 0)];
         bounds.extend((0..8).map(|number| bound(&format!("bound-{number}"), number, 100, 0)));
         let sample = Sample {
             at: Duration::from_secs(3),
@@ -170,7 +178,13 @@ mod tests {
         {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
-        assert!(!text.contains("unlimited") && !text.contains("bound-1") && !text.contains("DOWN"), "{text}");
+        assert!(
+            !text.contains("unlimited")
+                && !text.contains("tasks")
+                && !text.contains("bound-1")
+                && !text.contains("DOWN"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -52,7 +52,10 @@ impl Live {
     pub(super) fn finish(&mut self) {
         if !self.finished {
             self.finished = true;
+            let place = self.terminal.get_frame().area().as_position();
             let _ = self.terminal.clear();
+            // What is written next begins where the drawing was.
+            let _ = self.terminal.set_cursor_position(place);
             let _ = self.terminal.show_cursor();
             let _ = io::stdout().flush();
         }
