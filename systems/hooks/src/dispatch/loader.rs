@@ -82,11 +82,10 @@ async fn settled(engine: &Engine, message: MessageId) -> Result<FxHashSet<Endpoi
     loop {
         let page = Page { after, limit: PAGE, order: Order::Ascending };
         let found = engine.store.settled(message, page).await?;
-        after = found.last().copied();
+        // A page may end early: only an empty one is surely the last.
+        let Some(last) = found.last() else { return Ok(all) };
+        after = Some(*last);
         all.extend(found.iter().copied());
-        if found.len() < PAGE as usize {
-            return Ok(all);
-        }
     }
 }
 

@@ -49,9 +49,16 @@ impl Outbox {
         self.steps.is_empty()
     }
 
-    /// The oldest steps, for one commit.
-    pub(crate) fn take(&mut self, at_most: usize) -> (Vec<Progress>, Vec<Release>) {
-        let count = self.steps.len().min(at_most);
+    /// The oldest steps, for one commit: so many at the most, and so many bytes of content, but
+    /// one at the least.
+    pub(crate) fn take(&mut self, steps_max: usize, bytes_max: usize) -> (Vec<Progress>, Vec<Release>) {
+        let mut bytes = 0;
+        let fits = |step: &&Progress| {
+            bytes += content(step);
+            bytes <= bytes_max
+        };
+        let count = self.steps.iter().take(steps_max).take_while(fits).count();
+        let count = count.max(1).min(self.steps.len());
         self.recording += count;
         if count == self.steps.len() {
             return (std::mem::take(&mut self.steps), std::mem::take(&mut self.releases));
@@ -62,5 +69,12 @@ impl Outbox {
     /// A commit of `count` steps is durable.
     pub(crate) fn recorded(&mut self, count: usize) {
         self.recording -= count;
+    }
+}
+
+fn content(step: &Progress) -> usize {
+    match step {
+        Progress::Attempted(attempt) => attempt.response.len() + attempt.url.len(),
+        _ => 0,
     }
 }

@@ -26,6 +26,9 @@ use super::outbox::{Outbox, Release};
 use super::tenant::{Disk, Picked, Tenant, earliest};
 use crate::routing::{AppRoute, Target};
 
+/// Responses and URLs in one commit: a quarter of what the store takes.
+const COMMIT_BYTES: usize = 16 << 20;
+
 /// What changed that somebody waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Signals {
@@ -345,8 +348,8 @@ impl Schedule {
     }
 
     /// Steps for one commit, and what they let go of when it is durable.
-    pub(crate) fn take_steps(&mut self, at_most: usize) -> (Vec<Progress>, Vec<Release>) {
-        self.outbox.take(at_most)
+    pub(crate) fn take_steps(&mut self, steps_max: usize) -> (Vec<Progress>, Vec<Release>) {
+        self.outbox.take(steps_max, COMMIT_BYTES)
     }
 
     /// A commit is durable.
