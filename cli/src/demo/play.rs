@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_millis(250);
 const AWAY: Duration = Duration::from_millis(500);
 /// Recent latencies are those of events sent within this.
 const RECENT_MICROS: u64 = 3_000_000;
+/// After the restart: the longest that the senders' catching up counts as part of the kill.
+const CATCH_UP_MICROS: u64 = 3_000_000;
 /// After sending: how long deliveries to healthy and slow endpoints may go without any arriving.
 const STALL: Duration = Duration::from_secs(15);
 /// After sending: how long they may take in all.
@@ -45,9 +47,11 @@ pub(super) struct Play<'a> {
     alive: Vec<u64>,
     sample: Sample,
     retries_of_former_lives: u64,
-    // When the senders were where the schedule wants them again after the kill.
-    caught_up_at: Option<u64>,
+    // The kill, the moment it listened again, and that when the senders were where the schedule
+    // wants them: what is sent in between is looked at apart.
     killed_at: u64,
+    back_at: Option<u64>,
+    caught_up_at: Option<u64>,
 }
 
 /// Plays it to its end.
@@ -67,7 +71,8 @@ pub(super) async fn play(shape: &Shape, stage: &mut Stage, screen: &mut Screen) 
     play.settle().await?;
     let delivering = play.load.elapsed();
     let proof = play.compare().await?;
-    let latency = play.stage.fleet.latency(play.killed_at, play.caught_up_at.unwrap_or(u64::MAX)).await?;
+    let latency =
+        play.stage.fleet.latency(play.killed_at, play.caught_up_at.unwrap_or_else(machine_micros)).await?;
     play.look().await?;
     let stop_failure = play.stage.server.stop().await.err();
     Ok(Report {
@@ -121,8 +126,9 @@ impl<'a> Play<'a> {
             alive,
             sample: Sample::default(),
             retries_of_former_lives: 0,
-            caught_up_at: None,
             killed_at: 0,
+            back_at: None,
+            caught_up_at: None,
         })
     }
 
@@ -157,7 +163,9 @@ impl<'a> Play<'a> {
         let accepted = self.load.accepted_by_tenant();
         let due: u64 = accepted.iter().zip(&self.alive).map(|(accepted, alive)| accepted * alive).sum();
         sample.backlog = due.saturating_sub(fleet.healthy + fleet.slow);
-        if sample.up && self.killed_at > 0 && self.caught_up_at.is_none() && self.is_on_schedule() {
+        let waits = self.back_at.is_some() && self.caught_up_at.is_none();
+        let long = self.back_at.is_some_and(|back_at| now > back_at + CATCH_UP_MICROS);
+        if waits && (long || self.is_on_schedule()) {
             self.caught_up_at = Some(now);
         }
         self.screen.draw(&self.sample);
@@ -195,6 +203,7 @@ impl<'a> Play<'a> {
         }
         kill.start = self.stage.server.start_again().await?;
         kill.away = clock::now() - killed;
+        self.back_at = Some(machine_micros());
         self.admin = Some(Admin::new(&self.stage.server));
         self.screen.announce(&format!(
             "{:.1} s: it is back on the same data, {} after it was started",

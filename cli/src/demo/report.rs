@@ -135,7 +135,7 @@ impl Report {
         self.write_verdict(out)?;
         writeln!(out, "\nTry next")?;
         writeln!(out, "  plimsoll demo --slow-ratio 0.4 --dead-ratio 0.4   # do the healthy ones notice?")?;
-        writeln!(out, "  plimsoll demo --events 20000                      # where is its load line?")?;
+        writeln!(out, "  plimsoll demo --events 20000 --slow-ratio 0       # where is its load line?")?;
         writeln!(
             out,
             "  plimsoll serve --allow-private 127.0.0.0/8        # your own: it prints a curl that works"
