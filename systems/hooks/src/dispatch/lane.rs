@@ -148,12 +148,19 @@ impl Lane {
         self.parked.is_some()
     }
 
-    /// Where one more first try goes. `alone` says that the tenant has no other endpoint, so that
-    /// nobody is held up by waiting for this one; `others_wait` that the tenant's queues are full
-    /// and some lane can be served first.
-    pub(crate) fn place(&self, now: Now, limits: &Limits, alone: bool, others_wait: bool) -> Place {
+    /// Where one more first try goes. `limit` is how many deliveries it may have under way now;
+    /// `alone` says that the tenant has no other endpoint, so that nobody is held up by waiting for
+    /// this one; `others_wait` that the tenant's queues are full and some lane can be served first.
+    pub(crate) fn place(
+        &self,
+        now: Now,
+        limits: &Limits,
+        limit: usize,
+        alone: bool,
+        others_wait: bool,
+    ) -> Place {
         let full = self.first.len() >= limits.lane_first_tries;
-        let saturated = self.in_flight >= limits.endpoint_concurrency;
+        let saturated = self.in_flight >= limit;
         let long = match self.parked {
             Some(Parked::Until(until)) => (until - now.at > PARK_LONG).then_some(until),
             _ => None,

@@ -242,6 +242,7 @@ impl Tenant {
         let alone = targets.len() == 1;
         let mut budget = EXPAND_BUDGET;
         let app = self.id();
+        let limit = self.lane_limit(limits);
         self.stalled = false;
         while let Some(active) = self.window.expanding() {
             let from = targets.partition_point(|target| target.endpoint.sequence <= active.cursor);
@@ -269,7 +270,7 @@ impl Tenant {
                     .entry(endpoint)
                     .or_insert_with(|| Lane::new(Arc::clone(target), &limits.breaker));
                 let others_wait = self.first_tries >= limits.tenant_first_tries && !self.ready.is_empty();
-                match lane.place(now, limits, alone, others_wait) {
+                match lane.place(now, limits, limit, alone, others_wait) {
                     Place::Stall => {
                         self.stalled = true;
                         return;

@@ -438,6 +438,27 @@ fn a_first_try_and_due_work_are_told_apart_by_their_number() {
 }
 
 #[test]
+fn endpoints_that_hang_at_their_share_do_not_stop_the_fan_out_to_the_others() {
+    let mut world = World::new(&[4]);
+    let hangs = |job: &Job| job.target.endpoint.sequence >= 3;
+    for _ in 0..40 {
+        world.send(0);
+    }
+    for _ in 0..2_000 {
+        world.start();
+        if let Some(well) = world.running.iter().position(|job| !hangs(job)) {
+            world.finish(well, true);
+        }
+        world.take_commit(100);
+        world.commit();
+        world.begin_load();
+        world.end_load(0);
+    }
+    assert_eq!(world.delivered.len(), 80, "all of those that do not hang");
+    assert!(!world.running.is_empty() && world.running.iter().all(hangs));
+}
+
+#[test]
 fn nothing_starts_in_a_drain() {
     let mut world = World::new(&[2]);
     world.schedule.drain();
