@@ -59,6 +59,8 @@ pub(crate) struct Tenant {
     first_tries: usize,
     /// Handing out waits for a lane that will be served.
     stalled: bool,
+    /// Every lane in the ring is held at its share: none will be served before something ends.
+    held_back: bool,
     /// Payload bytes of due work in memory.
     pub(crate) due_bytes: usize,
 }
@@ -83,6 +85,7 @@ impl Tenant {
             parked_until: None,
             first_tries: 0,
             stalled: false,
+            held_back: false,
             due_bytes: 0,
         }
     }
@@ -152,6 +155,7 @@ impl Tenant {
             lane.in_ready = true;
             self.ready.push_back(endpoint);
         }
+        self.held_back = false;
         self.stalled = false;
         let wants = lane.wants_load(now, limits.endpoint_concurrency);
         lane.loading |= wants;
@@ -173,7 +177,7 @@ impl Tenant {
         if self.in_flight >= limits.tenant_concurrency || self.parked_until.is_some() {
             return Picked::Nothing;
         }
-        if self.window.is_expanding() && self.ready.len() < limits.tenant_concurrency {
+        if self.window.is_expanding() && (self.held_back || self.ready.len() < limits.tenant_concurrency) {
             self.expand(now, limits, outbox);
         }
         let limit = self.lane_limit(limits);
@@ -222,6 +226,10 @@ impl Tenant {
             let (app, org) = (self.id(), Arc::clone(&self.route.org));
             return Picked::Job(Job { app, org, target, message, work, permit: Some(permit) });
         }
+        if !self.ready.is_empty() && !self.held_back {
+            self.held_back = true;
+            self.stalled = false;
+        }
         self.squeeze(now, limits, outbox);
         if self.window.is_expanding() && !self.stalled { Picked::Again } else { Picked::Nothing }
     }
@@ -269,7 +277,9 @@ impl Tenant {
                     .lanes
                     .entry(endpoint)
                     .or_insert_with(|| Lane::new(Arc::clone(target), &limits.breaker));
-                let others_wait = self.first_tries >= limits.tenant_first_tries && !self.ready.is_empty();
+                let others_wait = self.first_tries >= limits.tenant_first_tries
+                    && !self.ready.is_empty()
+                    && !self.held_back;
                 match lane.place(now, limits, limit, alone, others_wait) {
                     Place::Stall => {
                         self.stalled = true;
