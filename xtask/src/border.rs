@@ -4,8 +4,17 @@ use crate::licences;
 use crate::workspace::{Crate, Dependency, UsedIn, Workspace};
 
 /// All that `lib/plimsoll` may name: tokio and a few small crates.
-const GROUND: &[&str] =
-    &["fastrand", "loom", "pin-project-lite", "quanta", "rustc-hash", "tokio", "tokio-util"];
+const GROUND: &[&str] = &[
+    "fastrand",
+    "futures-core",
+    "loom",
+    "pin-project-lite",
+    "quanta",
+    "rayon",
+    "rustc-hash",
+    "tokio",
+    "tokio-util",
+];
 
 /// Storage engines: only `server/store` names them.
 const ENGINES: &[&str] = &["libsqlite3-sys", "rusqlite"];

@@ -26,14 +26,24 @@
 //! not admitted and why. Nothing here needs closing: a limiter's `acquire` never fails because
 //! somebody closed it. Handles are cheap to clone and all clones share one state.
 
+pub mod adaptive;
 pub mod breaker;
+pub mod budget;
 pub mod clock;
+mod counters;
+pub mod downstream;
+pub mod fair;
 pub mod group;
+pub mod hedge;
 mod invalid;
 pub mod keyed;
 pub mod limiter;
+pub mod map;
+pub mod merge;
 mod name;
+mod observe;
 mod outcome;
+pub mod pipeline;
 pub mod pool;
 pub mod rate;
 pub mod registry;
@@ -41,7 +51,12 @@ mod rejected;
 pub mod retry;
 pub mod scope;
 pub mod semaphore;
+pub mod shed;
+pub mod singleflight;
+pub mod sizing;
 mod sync;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 mod unwind;
 mod waiters;
 mod window;

@@ -68,6 +68,43 @@ pub trait Waiting: Limiter {
     fn acquire_owned(&self) -> impl Future<Output = Result<Self::Permit, Rejected>> + Send;
 }
 
+/// A rate or concurrency limiter that can be rolled out: set to count what it *would* reject and to
+/// admit everything, then to reject a share, then all; switched at runtime, for all clones.
+///
+/// It is not for what protects memory: keys, queues and bytes are always enforced.
+///
+/// ```
+/// use plimsoll::limiter::Observable;
+/// use plimsoll::semaphore::Semaphore;
+///
+/// let semaphore = Semaphore::new(1)?;
+/// semaphore.observe();
+/// let (first, second) = (semaphore.try_acquire()?, semaphore.try_acquire()?);
+/// assert_eq!((semaphore.in_use(), semaphore.snapshot().would_reject), (2, 1));
+///
+/// semaphore.set_enforced_ratio(1.0)?; // what is out stays out; nothing more is admitted
+/// assert!(semaphore.try_acquire().is_err());
+/// # drop((first, second));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Observable: Limiter {
+    /// Which share of its rejections it carries out: 0 observes only, 1 (as it is built) rejects
+    /// whatever is over the limit. Which ones fall into the share is left to chance.
+    ///
+    /// # Errors
+    /// When `ratio` is not 0 to 1; nothing has changed then.
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid>;
+
+    /// The share of its rejections that it carries out.
+    fn enforced_ratio(&self) -> f64;
+
+    /// From now on counts what it would reject, and admits everything.
+    fn observe(&self) {
+        let set = self.set_enforced_ratio(0.0);
+        debug_assert!(set.is_ok(), "zero is a share");
+    }
+}
+
 /// A limiter, or the attempt to make one: what the factory of a [keyed](crate::keyed) limiter may
 /// return.
 pub trait IntoLimiter {

@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, Weak};
 
-use crate::Name;
+pub use crate::counters::WaitTimes;
+use crate::{Name, Reason};
 
 static BOUNDS: Mutex<Bounds> = Mutex::new(Bounds { next: 0, entries: BTreeMap::new() });
 
@@ -44,6 +45,30 @@ pub enum Kind {
     Group,
     /// A [`Pool`](crate::pool::Pool).
     Pool,
+    /// A [`Leaky`](crate::rate::Leaky) bucket.
+    Leaky,
+    /// A [`Sliding`](crate::rate::Sliding) window.
+    Sliding,
+    /// An [`Adaptive`](crate::adaptive::Adaptive) limiter.
+    Adaptive,
+    /// A [`Shed`](crate::shed::Shed) queue.
+    Shed,
+    /// A [`Budget`](crate::budget::Budget) of shares.
+    Budget,
+    /// A [`map`](mod@crate::map).
+    Map,
+    /// A [`Fair`](crate::fair::Fair) queue.
+    Fair,
+    /// A [`Merge`](crate::merge::Merge).
+    Merge,
+    /// A [`Pipeline`](crate::pipeline::Pipeline).
+    Pipeline,
+    /// A [`Hedge`](crate::hedge::Hedge).
+    Hedge,
+    /// A [`Singleflight`](crate::singleflight::Singleflight).
+    Singleflight,
+    /// A [`Downstream`](crate::downstream::Downstream).
+    Downstream,
     /// A bound of the program's own making.
     Custom,
 }
@@ -60,6 +85,18 @@ impl Kind {
             Self::RetryBudget => "retry_budget",
             Self::Group => "group",
             Self::Pool => "pool",
+            Self::Leaky => "leaky",
+            Self::Sliding => "sliding",
+            Self::Adaptive => "adaptive",
+            Self::Shed => "shed",
+            Self::Budget => "budget",
+            Self::Map => "map",
+            Self::Fair => "fair",
+            Self::Merge => "merge",
+            Self::Pipeline => "pipeline",
+            Self::Hedge => "hedge",
+            Self::Singleflight => "singleflight",
+            Self::Downstream => "downstream",
             Self::Custom => "custom",
         }
     }
@@ -86,6 +123,13 @@ pub struct Snapshot {
     pub admitted: u64,
     /// How many were rejected since it was built.
     pub rejected: u64,
+    /// Of those, how many for each reason; only reasons that came up.
+    pub rejected_by: Vec<(Reason, u64)>,
+    /// How many it let through that it would have rejected, or made to wait, while it
+    /// [observes](crate::limiter::Observable).
+    pub would_reject: u64,
+    /// How long those waited that had to, and were admitted.
+    pub waits: WaitTimes,
     /// What only this kind of bound has, by name: `("open", 1)`, `("dead_letters", 3)`.
     pub details: Vec<(&'static str, u64)>,
 }
@@ -103,6 +147,9 @@ impl Snapshot {
             waiting: 0,
             admitted: 0,
             rejected: 0,
+            rejected_by: Vec::new(),
+            would_reject: 0,
+            waits: WaitTimes::NONE,
             details: Vec::new(),
         }
     }

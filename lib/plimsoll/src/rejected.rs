@@ -31,9 +31,29 @@ pub enum Reason {
     Draining,
     /// No limiter could be made for the key: its settings are invalid.
     Misconfigured,
+    /// Shed: the queue stands, and this was the least important of what waits.
+    Shed,
+    /// It could not begin, or not end, before its deadline: it was not begun.
+    DeadlineTooNear,
 }
 
 impl Reason {
+    /// Every reason, in the order in which they are declared.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Full,
+        Self::TooLarge,
+        Self::RateExceeded,
+        Self::BreakerOpen,
+        Self::KeysFull,
+        Self::QueueFull,
+        Self::WaitTimedOut,
+        Self::BudgetSpent,
+        Self::Draining,
+        Self::Misconfigured,
+        Self::Shed,
+        Self::DeadlineTooNear,
+    ];
+
     /// A short, stable word for metrics and logs.
     ///
     /// ```
@@ -52,6 +72,8 @@ impl Reason {
             Self::BudgetSpent => "budget_spent",
             Self::Draining => "draining",
             Self::Misconfigured => "misconfigured",
+            Self::Shed => "shed",
+            Self::DeadlineTooNear => "deadline_too_near",
         }
     }
 }
@@ -176,6 +198,10 @@ impl fmt::Display for Rejected {
             Reason::BudgetSpent => write!(f, ": retry budget of {limit} spent")?,
             Reason::Draining => write!(f, ": draining, nothing new is admitted")?,
             Reason::Misconfigured => write!(f, ": its settings are invalid, nothing is admitted")?,
+            Reason::Shed => write!(f, ": shed, {in_use} of {limit} in use, {waiting} waiting")?,
+            Reason::DeadlineTooNear => {
+                write!(f, ": its deadline is too near, {in_use} of {limit} in use, {waiting} waiting")?;
+            }
         }
         match self.retry_after() {
             Some(after) => write!(f, ", retry after {after:.1?}"),
@@ -193,6 +219,15 @@ mod tests {
     #[test]
     fn a_rejection_is_small_enough_to_return_by_value() {
         assert!(size_of::<Rejected>() <= 72, "{}", size_of::<Rejected>());
+    }
+
+    #[test]
+    fn every_reason_is_counted_in_a_place_of_its_own() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+        }
+        let last = Reason::DeadlineTooNear;
+        assert_eq!(Reason::ALL.len(), last as usize + 1, "a reason was added behind the last");
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! One dependency with all its bounds, in the one right order.

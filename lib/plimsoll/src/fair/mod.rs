@@ -1,0 +1,1 @@
+//! A queue in which every key gets its share: weighted deficit round robin.

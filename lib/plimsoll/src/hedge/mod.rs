@@ -1,0 +1,1 @@
+//! A second try when the first is late, capped, the loser cancelled.

@@ -1,0 +1,1 @@
+//! N at once over an iterator or a stream.

@@ -1,0 +1,1 @@
+//! Many streams into one: bounded, fair, cancellable.

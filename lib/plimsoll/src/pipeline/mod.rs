@@ -1,0 +1,1 @@
+//! Stages with their own workers, bounded between.

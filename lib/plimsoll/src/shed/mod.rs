@@ -1,0 +1,1 @@
+//! Drops what is least important when a queue stands.

@@ -1,0 +1,1 @@
+//! One call per key, whose result all callers share.

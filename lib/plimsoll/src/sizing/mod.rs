@@ -1,0 +1,1 @@
+//! How large a bound should be: formulas, with units and sources.
