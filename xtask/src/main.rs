@@ -9,6 +9,7 @@ mod modules;
 mod python;
 mod report;
 mod steps;
+mod surface;
 mod table;
 mod workspace;
 
@@ -42,6 +43,8 @@ enum Chore {
     Test(Test),
     /// List the steps of `test`
     List,
+    /// Write the public surface of lib/* into lib/NAME/surface.txt, for a change that is meant
+    Surface,
 }
 
 #[derive(Args)]
@@ -63,6 +66,13 @@ fn main() -> ExitCode {
             steps::list();
             ExitCode::SUCCESS
         }
+        Chore::Surface => match steps::write_surface() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("xtask: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Chore::Test(Test { only, keep_going, no_skip }) => {
             let ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
             let plan = steps::Plan { only, keep_going: keep_going || ci, no_skip: no_skip || ci };

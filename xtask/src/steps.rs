@@ -16,7 +16,7 @@ use crate::counts::{Counts, Format};
 use crate::python::Python;
 use crate::report::{self, Line, Outcome};
 use crate::workspace::Workspace;
-use crate::{border, modules};
+use crate::{border, modules, surface};
 
 /// What to run, and how strictly.
 pub(crate) struct Plan {
@@ -40,6 +40,12 @@ const STEPS: &[Step] = &[
         checks: "crate borders, licences, bans, and the tables of ARCHITECTURE.md against the tree",
         needs: &[],
         run: borders,
+    },
+    Step {
+        name: "surface",
+        checks: "the public surface of lib/* against lib/*/surface.txt",
+        needs: &[],
+        run: surfaces,
     },
     Step {
         name: "clippy",
@@ -120,6 +126,15 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
     Ok(lines.iter().all(|line| matches!(line.outcome, Outcome::Passed(_) | Outcome::Skipped(_))))
 }
 
+/// Writes the listings of the public surface, and says which have changed.
+pub(crate) fn write_surface() -> io::Result<()> {
+    let root = Workspace::read().map_err(io::Error::other)?.root;
+    for file in surface::write(&root)? {
+        println!("written: {}", file.strip_prefix(&root).unwrap_or(&file).display());
+    }
+    Ok(())
+}
+
 fn is_wanted(step: &Step, only: &[String]) -> bool {
     let named = |name: &str| only.iter().any(|wanted| wanted == name);
     let needed = STEPS.iter().any(|other| named(other.name) && other.needs.contains(&step.name));
@@ -185,6 +200,14 @@ fn fmt(context: &Context, log: &mut Log) -> io::Result<Outcome> {
 fn borders(context: &Context, log: &mut Log) -> io::Result<Outcome> {
     let mut told = border::crossed(&context.workspace);
     told.extend(modules::disagreements(&context.workspace)?);
+    for line in &told {
+        log.line(line)?;
+    }
+    Ok(passed(told.is_empty()))
+}
+
+fn surfaces(context: &Context, log: &mut Log) -> io::Result<Outcome> {
+    let told = surface::differences(&context.workspace.root)?;
     for line in &told {
         log.line(line)?;
     }
