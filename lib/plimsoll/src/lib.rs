@@ -17,6 +17,7 @@
 //! | a few tasks that live and end together | [`group::Group`] |
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
 //! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
+//! | to know how large a bound should be | [`sizing`] |
 //! | to see all of it | [`registry::snapshot`] |
 //!
 //! # Words
