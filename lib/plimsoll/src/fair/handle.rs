@@ -1,0 +1,334 @@
+//! The fair queue as its users hold it.
+
+use std::fmt::{self, Display};
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::task::coop;
+
+use super::queue::{Place, Queue};
+use super::shared::{Pushed, Shared};
+use super::{Builder, Refused};
+use crate::Name;
+use crate::registry::{Bound, Snapshot};
+use crate::waiters::Ticket;
+
+/// A queue in which every key gets its share; a cheap handle, whose clones share one state.
+///
+/// See the [module](crate::fair) for what a share is and for when to use something else.
+pub struct Fair<K, T>(pub(super) Arc<Shared<K, T>>);
+
+/// Making and seeing.
+impl<K, T> Fair<K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    /// Begins a queue that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::<u64, &str>::builder("fair-doc-builder").depth(1_000).depth_per_key(50).build()?;
+    /// queue.try_push(7, "seven")?;
+    /// assert_eq!((queue.len(), queue.key_len(&7), queue.key_len(&8)), (1, 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(name: &str) -> Builder<K, T> {
+        Builder::new(name)
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name
+    }
+
+    /// How many items are queued.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.with(Queue::len)
+    }
+
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many items of this key are queued.
+    #[must_use]
+    pub fn key_len(&self, key: &K) -> usize {
+        self.0.with(|queue| queue.key_len(key))
+    }
+
+    /// How many keys have an item queued or a push waiting.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.0.with(Queue::keys)
+    }
+
+    /// How many pushes wait for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.with(Queue::waiting)
+    }
+
+    /// Whether it was [closed](Self::close).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.with(Queue::is_closed)
+    }
+
+    /// The numbers as they are now. The waiting times are those of the items served, from the push
+    /// (its wait for room included) to the pop.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+}
+
+/// Pushing.
+impl<K, T> Fair<K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    /// Queues an item of cost 1 if there is room.
+    ///
+    /// # Errors
+    /// Hands the item back: [`QueueFull`](crate::Reason::QueueFull) when the queue is full or the
+    /// key's part of it is (the limit in [`Refused::rejected`] tells which),
+    /// [`KeysFull`](crate::Reason::KeysFull) when the key is new and as many as there may be are busy,
+    /// [`Misconfigured`](crate::Reason::Misconfigured) when the key's weight is not 1 to 65,536, and
+    /// [`Draining`](crate::Reason::Draining) once the queue is closed.
+    pub fn try_push(&self, key: K, item: T) -> Result<(), Refused<T>> {
+        self.try_push_cost(key, item, 1)
+    }
+
+    /// Queues an item of this cost (bytes, rows, cents), 1 to 2^40, if there is room; 0 counts as 1.
+    ///
+    /// # Errors
+    /// As [`try_push`](Self::try_push); [`TooLarge`](crate::Reason::TooLarge) when the cost is above
+    /// 2^40.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-doc-cost").depth(100).quantum(1_000).build()?;
+    /// queue.try_push_cost("video", "a megabyte", 1_000_000)?;
+    /// queue.try_push_cost("mail", "a kilobyte", 1_000)?;
+    /// queue.try_push_cost("mail", "another", 1_000)?;
+    /// // The megabyte has to save up for a thousand turns; it is served when it has.
+    /// assert_eq!([queue.try_pop(), queue.try_pop()], [Some("a kilobyte"), Some("another")]);
+    /// assert_eq!(queue.try_pop(), Some("a megabyte"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "as a map takes a key: it is kept when it is new")]
+    pub fn try_push_cost(&self, key: K, item: T, cost: u64) -> Result<(), Refused<T>> {
+        self.0.try_push(&key, item, cost)
+    }
+
+    /// Queues an item of cost 1, and waits for room if there is none.
+    ///
+    /// # Errors
+    /// As [`try_push`](Self::try_push), but for a full queue: that is waited for.
+    ///
+    /// # Cancel safety
+    /// Dropping it while it waits drops the item, and frees its place in the line. If it was let in
+    /// already, but not polled since, the item is queued and stays so: never lost, never twice.
+    ///
+    /// # Fairness
+    /// Pushes of one key are let in in the order in which they came; where several keys wait for the
+    /// same room, they take turns, whatever their numbers.
+    pub async fn push(&self, key: K, item: T) -> Result<(), Refused<T>> {
+        self.push_cost(key, item, 1).await
+    }
+
+    /// Queues an item of this cost, as [`try_push_cost`](Self::try_push_cost), and waits for room if
+    /// there is none.
+    ///
+    /// # Errors
+    /// As [`try_push_cost`](Self::try_push_cost), but for a full queue: that is waited for.
+    ///
+    /// # Cancel safety
+    /// As [`push`](Self::push).
+    ///
+    /// # Fairness
+    /// As [`push`](Self::push).
+    pub async fn push_cost(&self, key: K, item: T, cost: u64) -> Result<(), Refused<T>> {
+        Push { shared: &self.0, wanted: Some((key, item, cost)), place: None }.await
+    }
+}
+
+/// Popping and closing.
+impl<K, T> Fair<K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    /// Takes the item that is next, if there is one.
+    #[must_use = "it is taken out of the queue"]
+    pub fn try_pop(&self) -> Option<T> {
+        self.0.try_pop()
+    }
+
+    /// Takes the item that is next, waits for one if there is none, and is `None` once the queue is
+    /// [closed](Self::close) and empty.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: an item is taken only as this returns.
+    ///
+    /// # Fairness
+    /// Those who wait are woken in the order in which they came; whoever asks in the meantime may be
+    /// faster.
+    pub async fn pop(&self) -> Option<T> {
+        Pop { shared: &self.0, ticket: None }.await
+    }
+
+    /// Lets nothing in any more: pushes, those that wait too, are refused as
+    /// [`Draining`](crate::Reason::Draining); what is queued is still to be popped.
+    ///
+    /// For the one who owns the queue and its consumers; every handle can.
+    ///
+    /// ```
+    /// use plimsoll::Reason;
+    /// use plimsoll::fair::Fair;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let queue = Fair::builder("fair-doc-close").depth(10).build()?;
+    /// queue.push("acme", 1).await?;
+    /// queue.close();
+    /// assert_eq!(queue.push("acme", 2).await.unwrap_err().rejected.reason(), Reason::Draining);
+    /// assert_eq!((queue.pop().await, queue.pop().await), (Some(1), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// [Closes](Self::close) the queue and takes everything that is left, in the order in which it
+    /// would have been served.
+    pub fn drain(&self) -> Vec<T> {
+        self.0.drain()
+    }
+}
+
+impl<K, T> Clone for Fair<K, T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, T> fmt::Debug for Fair<K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fair")
+            .field("name", &self.name())
+            .field("len", &self.len())
+            .field("keys", &self.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A push, and its place in the line while it waits.
+struct Push<'a, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    shared: &'a Shared<K, T>,
+    wanted: Option<(K, T, u64)>,
+    place: Option<Place>,
+}
+
+// Nothing in it is pinned: key and item are moved on.
+impl<K, T> Unpin for Push<'_, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+}
+
+impl<K, T> Future for Push<'_, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = Result<(), Refused<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let proceed = ready!(coop::poll_proceed(cx));
+        let this = self.get_mut();
+        let Some((key, item, cost)) = this.wanted.take() else {
+            let polled = this.shared.poll_push(&mut this.place, cx.waker());
+            if polled.is_ready() {
+                proceed.made_progress();
+            }
+            return polled;
+        };
+        proceed.made_progress();
+        match this.shared.push(&key, item, cost, Some(cx.waker())) {
+            Pushed::Done(done) => Poll::Ready(done),
+            Pushed::Waiting(place) => {
+                this.place = Some(place);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<K, T> Drop for Push<'_, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.shared.withdraw(place);
+        }
+    }
+}
+
+/// A pop, and its place in the line while it waits.
+struct Pop<'a, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    shared: &'a Shared<K, T>,
+    ticket: Option<Ticket>,
+}
+
+impl<K, T> Future for Pop<'_, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let proceed = ready!(coop::poll_proceed(cx));
+        let this = &mut *self;
+        let polled = this.shared.poll_pop(&mut this.ticket, cx);
+        if polled.is_ready() {
+            proceed.made_progress();
+        }
+        polled
+    }
+}
+
+impl<K, T> Drop for Pop<'_, K, T>
+where
+    K: Hash + Eq + Clone + Display + Send + 'static,
+    T: Send + 'static,
+{
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.leave(ticket);
+        }
+    }
+}
