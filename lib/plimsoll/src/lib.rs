@@ -14,6 +14,7 @@
 //! | either, per tenant or address, with a cap on how many are remembered | [`keyed::Keyed`] |
 //! | to stop calling what is down | [`breaker::Breaker`] |
 //! | to try again without making an outage worse | [`retry::Policy`] |
+//! | to be rid of a slow tail, by a second try when the first is late | [`hedge::Hedge`] |
 //! | a few tasks that live and end together | [`group::Group`] |
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
 //! | a queue in which every key gets its share | [`fair::Fair`] |

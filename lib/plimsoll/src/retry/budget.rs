@@ -82,7 +82,12 @@ impl Budget {
 
     /// Counts a call (not a retry), which earns its share of one.
     pub fn record_call(&self) {
-        self.0.window.add(clock::now(), [1, 0]);
+        self.record_call_at(clock::now());
+    }
+
+    /// As [`record_call`](Self::record_call), for a caller that has read the clock already.
+    pub(crate) fn record_call_at(&self, now: Instant) {
+        self.0.window.add(now, [1, 0]);
     }
 
     /// Takes one retry from the budget, without waiting.

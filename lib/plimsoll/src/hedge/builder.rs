@@ -1,0 +1,45 @@
+//! Making a hedge that can be seen.
+
+use std::sync::{Arc, Weak};
+
+use super::handle::{Hedge, Inner, OWN_PER_SECOND, OWN_RATIO};
+use super::policy::Policy;
+use crate::retry::Budget;
+use crate::{Invalid, Name, registry};
+
+/// Builds a [`Hedge`] with a name; made by [`Hedge::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    policy: Policy,
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), policy: Policy::percentile(0.95) }
+    }
+
+    /// When a second try is begun, and what pays for it. Default: `Policy::percentile(0.95)`.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Makes the hedge and puts it into the [registry](crate::registry); so is the budget that it
+    /// has of its own when the policy names none, under the same name.
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, or a field of the policy is out of its
+    /// range.
+    pub fn build(self) -> Result<Hedge, Invalid> {
+        let name = Name::new(&self.name)?;
+        let terms = self.policy.terms(name)?;
+        let extra_max = self.policy.extra();
+        let own = || Budget::builder(&self.name).ratio(OWN_RATIO).min_per_second(OWN_PER_SECOND).build();
+        let payer = self.policy.into_payer(own)?;
+        Ok(Hedge(Arc::new_cyclic(|inner: &Weak<Inner>| {
+            Inner::new(name, terms, extra_max, payer, Some(registry::register(inner.clone())))
+        })))
+    }
+}
