@@ -1,0 +1,54 @@
+//! Why a call has no value.
+
+use std::error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Rejected;
+
+/// Why a call, one's own or the one that was shared, has no value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error<E> {
+    /// It failed; or it failed a short while ago, and that is remembered.
+    Inner(E),
+    /// So many keys are being called for already that this one was not begun
+    /// ([`Reason::KeysFull`](crate::Reason::KeysFull)).
+    Rejected(Rejected),
+    /// The call that was shared panicked. The panic itself goes on where the call ran.
+    #[non_exhaustive]
+    Panicked {
+        /// What the panic said, where it was text.
+        message: Arc<str>,
+    },
+}
+
+impl<E> Error<E> {
+    /// The call's own error, if that is what it is.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Rejected(_) | Self::Panicked { .. } => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(error) => error.fmt(f),
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Panicked { message } => write!(f, "the call that was shared panicked: {message}"),
+        }
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Inner(error) => error.source(),
+            Self::Rejected(_) | Self::Panicked { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One call, who leads it and who follows it.
+//!
+//! # Invariants
+//! - At most one leader at a time: `led` is true while a [`Leader`] of this flight exists, or once
+//!   its outcome is set.
+//! - `followers` is the number of [`Follower`]s that have neither taken the lead nor left.
+//! - A flight without outcome has a leader or followers, or is in the act of being dissolved.
+//! - When the leader gives up, or the outcome is set, every waker that was left is woken.
+//!
+//! # Lock order
+//! The table's shard, then the flight's line.
+
+use std::hash::Hash;
+use std::mem;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::builder::Errors;
+use super::error::Error;
+use super::table::{Hashed, Settings, Table};
+use crate::clock::Instant;
+use crate::unwind::{Payload, catch};
+use crate::waiters::{Ticket, Waiters};
+
+pub(super) struct Flight<K, T, E> {
+    pub(super) key: Hashed<K>,
+    line: Mutex<Line>,
+    outcome: OnceLock<Outcome<T, E>>,
+}
+
+pub(super) enum Outcome<T, E> {
+    Done(T),
+    /// Remembered until then, if at all.
+    Failed(E, Option<Instant>),
+    Panicked(Arc<str>),
+}
+
+struct Line {
+    led: bool,
+    followers: usize,
+    /// Counts the times that all were woken; a place in the line is of one round only.
+    round: u64,
+    waiting: Waiters<Waker>,
+}
+
+impl<K, T, E> Flight<K, T, E> {
+    /// A flight with a leader.
+    pub(super) const fn new(key: Hashed<K>) -> Self {
+        let line = Line { led: true, followers: 0, round: 0, waiting: Waiters::new() };
+        Self { key, line: Mutex::new(line), outcome: OnceLock::new() }
+    }
+
+    pub(super) fn has_landed(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
+    /// Whether it failed, a short enough while ago.
+    pub(super) fn is_remembered(&self, now: Instant) -> bool {
+        matches!(self.outcome.get(), Some(Outcome::Failed(_, Some(until))) if now < *until)
+    }
+
+    /// Joins as leader if there is none, or else as a follower; true for a leader. Asked under the
+    /// lock of the table's shard.
+    pub(super) fn join(&self) -> bool {
+        let mut line = self.line();
+        if line.led {
+            line.followers += 1;
+            return false;
+        }
+        line.led = true;
+        true
+    }
+
+    /// The leader goes. True when nobody is left, so that the flight is to be dissolved. Asked under
+    /// the lock of the table's shard.
+    pub(super) fn give_up(&self) -> (bool, Waiters<Waker>) {
+        let mut line = self.line();
+        line.led = false;
+        (line.followers == 0, line.take_waiting())
+    }
+
+    pub(super) fn has_followers(&self) -> bool {
+        self.line().followers > 0
+    }
+
+    /// Sets the outcome; how many followers get it, and whom to wake.
+    pub(super) fn settle(&self, outcome: Outcome<T, E>) -> (usize, Waiters<Waker>) {
+        let set = self.outcome.set(outcome);
+        debug_assert!(set.is_ok(), "a flight has one outcome");
+        let mut line = self.line();
+        (line.followers, line.take_waiting())
+    }
+
+    /// A follower goes. True when nobody is left, so that the flight is to be dissolved. Asked under
+    /// the lock of the table's shard.
+    pub(super) fn leave(&self, place: &mut Option<Place>) -> (bool, Option<Waker>) {
+        let mut line = self.line();
+        line.followers -= 1;
+        let waker = line.give_back(place);
+        (line.followers == 0 && !line.led, waker)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K, T: Clone, E: Clone> Flight<K, T, E> {
+    /// A clone of the outcome, which is set.
+    pub(super) fn result(&self) -> Result<T, Error<E>> {
+        match self.outcome.get() {
+            Some(Outcome::Done(value)) => Ok(value.clone()),
+            Some(Outcome::Failed(error, _)) => Err(Error::Inner(error.clone())),
+            Some(Outcome::Panicked(message)) => Err(Error::Panicked { message: Arc::clone(message) }),
+            None => unreachable!("a flight ended without an outcome"),
+        }
+    }
+}
+
+impl Line {
+    /// All who wait, to be woken once the locks are released.
+    fn take_waiting(&mut self) -> Waiters<Waker> {
+        self.round += 1;
+        mem::replace(&mut self.waiting, Waiters::new())
+    }
+
+    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) {
+        match place {
+            Some(place) if place.round == self.round => {
+                let known = self.waiting.get_mut(&place.ticket);
+                if !known.will_wake(waker) {
+                    known.clone_from(waker);
+                }
+            }
+            _ => {
+                let ticket = self.waiting.push(waker.clone());
+                *place = Some(Place { round: self.round, ticket });
+            }
+        }
+    }
+
+    /// The waker of that place, to be dropped once the locks are released.
+    fn give_back(&mut self, place: &mut Option<Place>) -> Option<Waker> {
+        let place = place.take().filter(|place| place.round == self.round)?;
+        Some(self.waiting.remove(place.ticket).0)
+    }
+}
+
+/// A waker's place in the line.
+pub(super) struct Place {
+    round: u64,
+    ticket: Ticket,
+}
+
+/// The right, and the duty, to run the call; dropping it hands over.
+pub(super) struct Leader<'a, K: Hash + Eq, T, E> {
+    table: &'a Table<K, T, E>,
+    flight: Arc<Flight<K, T, E>>,
+    landed: bool,
+}
+
+impl<'a, K: Hash + Eq, T, E> Leader<'a, K, T, E> {
+    /// Leads `flight`, by whoever set `led`.
+    pub(super) const fn new(table: &'a Table<K, T, E>, flight: Arc<Flight<K, T, E>>) -> Self {
+        Self { table, flight, landed: false }
+    }
+
+    fn settle(mut self, outcome: Outcome<T, E>) {
+        self.table.settle(&self.flight, outcome);
+        self.landed = true;
+    }
+}
+
+impl<K: Hash + Eq, T: Clone, E: Clone> Leader<'_, K, T, E> {
+    pub(super) async fn lead<F, Fut>(self, work: F) -> Result<T, Error<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        // The closure's own panic is the call's too.
+        match catch(async { work().await }).await {
+            Ok(result) => self.end(result).map_err(Error::Inner),
+            Err(payload) => {
+                if self.table.settings().errors == Errors::Share {
+                    self.settle(Outcome::Panicked(message_of(&payload)));
+                }
+                resume_unwind(payload)
+            }
+        }
+    }
+
+    fn end(mut self, result: Result<T, E>) -> Result<T, E> {
+        let Settings { errors, negative_for, .. } = *self.table.settings();
+        // Clones are made outside of the locks; one that panics hands over, as does an early return.
+        let outcome = match &result {
+            Err(_) if errors == Errors::Each => return result,
+            Err(error) if negative_for.is_some() => Outcome::Failed(error.clone(), None),
+            _ if self.table.land_alone(&self.flight) => {
+                self.landed = true;
+                return result;
+            }
+            Ok(value) => Outcome::Done(value.clone()),
+            Err(error) => Outcome::Failed(error.clone(), None),
+        };
+        self.settle(outcome);
+        result
+    }
+}
+
+impl<K: Hash + Eq, T, E> Drop for Leader<'_, K, T, E> {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.table.give_up(&self.flight);
+        }
+    }
+}
+
+fn message_of(payload: &Payload) -> Arc<str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").into()
+}
+
+/// Waits for the call's outcome, or for the lead; dropping it leaves the line.
+pub(super) struct Follower<'a, K: Hash + Eq, T, E> {
+    table: &'a Table<K, T, E>,
+    flight: Arc<Flight<K, T, E>>,
+    place: Option<Place>,
+    gone: bool,
+}
+
+/// How a follower's wait ends.
+pub(super) enum Turn<'a, K: Hash + Eq, T, E> {
+    Lead(Leader<'a, K, T, E>),
+    Ended(Arc<Flight<K, T, E>>),
+}
+
+impl<'a, K: Hash + Eq, T, E> Follower<'a, K, T, E> {
+    /// Follows `flight`, by whoever counted it in.
+    pub(super) const fn new(table: &'a Table<K, T, E>, flight: Arc<Flight<K, T, E>>) -> Self {
+        Self { table, flight, place: None, gone: false }
+    }
+}
+
+impl<'a, K: Hash + Eq, T, E> Future for Follower<'a, K, T, E> {
+    type Output = Turn<'a, K, T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let flight = Arc::clone(&this.flight);
+        let mut line = this.flight.line();
+        let ended = this.flight.outcome.get().is_some();
+        if !ended && line.led {
+            line.wait(&mut this.place, cx.waker());
+            return Poll::Pending;
+        }
+        line.followers -= 1;
+        line.led = true;
+        let waker = line.give_back(&mut this.place);
+        drop(line);
+        drop(waker);
+        this.gone = true;
+        this.table.followed(ended);
+        Poll::Ready(if ended { Turn::Ended(flight) } else { Turn::Lead(Leader::new(this.table, flight)) })
+    }
+}
+
+impl<K: Hash + Eq, T, E> Drop for Follower<'_, K, T, E> {
+    fn drop(&mut self) {
+        if !self.gone {
+            self.table.leave(&self.flight, &mut self.place);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The single flight as its users hold it.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::error::Error;
+use super::flight::Turn;
+use super::table::{Role, Table};
+use crate::Name;
+use crate::registry::{Bound, Snapshot};
+
+/// One call per key, shared by all who ask while it runs; a cheap handle, whose clones share one
+/// state.
+///
+/// `T` and `E` are cloned for each follower: put what is large, or no `Clone`, into an
+/// [`Arc`]. See the [module](crate::singleflight) for who runs the call and what its followers get.
+pub struct Singleflight<K, T, E>(pub(super) Arc<Table<K, T, E>>);
+
+impl<K, T, E> Singleflight<K, T, E> {
+    /// Begins one that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::singleflight::Singleflight;
+    /// let loads: Singleflight<String, u64, ()> = Singleflight::builder("singleflight-doc").build()?;
+    /// assert_eq!(loads.name().as_str(), "singleflight-doc");
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn builder(name: &str) -> Builder<K, T, E> {
+        Builder::new(name)
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+}
+
+impl<K, T, E> Singleflight<K, T, E>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// The result of `work` for `key`: of one's own if nobody runs one for it, or else of theirs.
+    ///
+    /// It begins, or joins, when the future is first polled. A call for the same key from inside of
+    /// `work` waits for itself, as locking a lock twice does.
+    ///
+    /// # Errors
+    /// [`Error::Inner`] when the call failed, or a short while ago did and that is
+    /// [remembered](Builder::negative_for); [`Error::Rejected`] when there is no room for another
+    /// key; [`Error::Panicked`] when the call that was shared panicked.
+    ///
+    /// # Panics
+    /// When `work`, run here, panics.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends `work` if it ran here; a follower, if there is one, takes over with its own.
+    /// Dropping a follower changes nothing for the others.
+    ///
+    /// # Fairness
+    /// Keys do not wait for each other; who follows gets its result in no particular order.
+    pub async fn run<F, Fut>(&self, key: K, work: F) -> Result<T, Error<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let leader = match self.0.join(key) {
+            Role::Lead(leader) => leader,
+            Role::Recall(flight) => return flight.result(),
+            Role::Reject(rejected) => return Err(Error::Rejected(rejected)),
+            Role::Follow(follower) => match follower.await {
+                Turn::Lead(leader) => leader,
+                Turn::Ended(flight) => return flight.result(),
+            },
+        };
+        leader.lead(work).await
+    }
+
+    /// Forgets what runs or is remembered for `key`: who asks from now on begins anew. Those who
+    /// wait for it already still get its result.
+    ///
+    /// For when what is being read has just been changed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::singleflight::{Error, Singleflight};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let loads = Singleflight::builder("forget-doc").negative_for(Duration::from_secs(5)).build()?;
+    /// let missing = async || Err::<u64, _>("no such user");
+    /// assert_eq!(loads.run(7, missing).await, Err(Error::Inner("no such user")));
+    /// assert_eq!(loads.run(7, async || Ok(1)).await, Err(Error::Inner("no such user")));
+    /// loads.forget(7); // user 7 has just signed up
+    /// assert_eq!(loads.run(7, async || Ok(1)).await, Ok(1));
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub fn forget(&self, key: K) {
+        self.0.forget(key);
+    }
+
+    /// The numbers as they are now: `admitted` counts the calls that ran, the details `shared` those
+    /// that got the result of another, `taken_over` the calls that a follower ran because the one
+    /// before gave up, `negative_hits` the answers out of memory.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+}
+
+impl<K, T, E> Clone for Singleflight<K, T, E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, T, E> fmt::Debug for Singleflight<K, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Singleflight").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
