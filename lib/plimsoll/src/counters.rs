@@ -59,6 +59,11 @@ impl Counters {
         self.0.get().map_or(0, |cold| cold.rejected.iter().map(load).sum())
     }
 
+    /// How many were let through that would have been rejected, or made to wait.
+    pub(crate) fn waived(&self) -> u64 {
+        self.0.get().map_or(0, |cold| load(&cold.would_reject))
+    }
+
     /// Writes what is kept here into the snapshot: the total of rejections too.
     pub(crate) fn show(&self, snapshot: &mut Snapshot) {
         let Some(cold) = self.0.get() else { return };

@@ -98,6 +98,22 @@ pub trait Observable: Limiter {
     /// The share of its rejections that it carries out.
     fn enforced_ratio(&self) -> f64;
 
+    /// Sets the share as the one that it was built with, so that being set so does not keep it from
+    /// [being forgotten](Limiter::is_forgettable): what a [keyed](crate::keyed) limiter does to all
+    /// of its keys, and what a factory that makes limiters which only observe should call.
+    ///
+    /// # Errors
+    /// As [`set_enforced_ratio`](Self::set_enforced_ratio).
+    fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.set_enforced_ratio(ratio)
+    }
+
+    /// How many it let through that it would have rejected, or made to wait. A keyed limiter sums
+    /// them up.
+    fn would_reject(&self) -> u64 {
+        0
+    }
+
     /// From now on counts what it would reject, and admits everything.
     fn observe(&self) {
         let set = self.set_enforced_ratio(0.0);

@@ -11,35 +11,55 @@ const PARTS: u32 = 1_000_000;
 ///
 /// It is asked only once a refusal was decided, so that it costs admission nothing.
 #[derive(Debug)]
-pub(crate) struct Enforcement(AtomicU32);
+pub(crate) struct Enforcement {
+    parts: AtomicU32,
+    /// What it counts as built with.
+    built: AtomicU32,
+}
 
 impl Enforcement {
     pub(crate) const fn new() -> Self {
-        Self(AtomicU32::new(PARTS))
+        Self { parts: AtomicU32::new(PARTS), built: AtomicU32::new(PARTS) }
     }
 
     /// Sets the share, 0 to 1, for the limiter `name`.
+    pub(crate) fn set_ratio(&self, name: Name, ratio: f64) -> Result<(), Invalid> {
+        self.parts.store(Self::parts(name, ratio)?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sets the share, as the one that it counts as built with.
+    pub(crate) fn rebase(&self, name: Name, ratio: f64) -> Result<(), Invalid> {
+        let parts = Self::parts(name, ratio)?;
+        self.parts.store(parts, Ordering::Relaxed);
+        self.built.store(parts, Ordering::Relaxed);
+        Ok(())
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a share of a million, checked to be in 0 to 1"
     )]
-    pub(crate) fn set_ratio(&self, name: Name, ratio: f64) -> Result<(), Invalid> {
+    fn parts(name: Name, ratio: f64) -> Result<u32, Invalid> {
         if !(0.0..=1.0).contains(&ratio) {
             let allowed = "0 (observe only) to 1 (refuse all that is over the limit)";
             return Err(Invalid::new(name, "enforced_ratio", ratio, allowed));
         }
-        self.0.store((ratio * f64::from(PARTS)).round() as u32, Ordering::Relaxed);
-        Ok(())
+        Ok((ratio * f64::from(PARTS)).round() as u32)
     }
 
     pub(crate) fn ratio(&self) -> f64 {
-        f64::from(self.0.load(Ordering::Relaxed)) / f64::from(PARTS)
+        f64::from(self.parts.load(Ordering::Relaxed)) / f64::from(PARTS)
+    }
+
+    pub(crate) fn is_as_built(&self) -> bool {
+        self.parts.load(Ordering::Relaxed) == self.built.load(Ordering::Relaxed)
     }
 
     /// Whether this one refusal is not carried out.
     pub(crate) fn waives(&self) -> bool {
-        match self.0.load(Ordering::Relaxed) {
+        match self.parts.load(Ordering::Relaxed) {
             PARTS => false,
             0 => true,
             parts => fastrand::u32(0..PARTS) >= parts,

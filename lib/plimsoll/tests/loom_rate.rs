@@ -5,13 +5,48 @@
 //! The clock stands still: what loom replays must be the same every time.
 #![cfg(plimsoll_loom)]
 
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::sync::Notify;
 use loom::thread;
 use plimsoll::clock::Instant;
 use plimsoll::rate::{Quota, RateLimiter};
 
 const NOW: Instant = Instant::from_nanos(1_000_000_000);
 
+/// Whoever waits sets a timer. This runtime's are never driven, so that none fires: what wakes is what
+/// the limiter wakes.
+static TIMERS: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+});
+
+/// Wakes a thread that loom schedules.
+struct Unpark(Notify);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let unpark = Arc::new(Unpark(Notify::new()));
+    let waker = Waker::from(unpark.clone());
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => unpark.0.wait(),
+        }
+    }
+}
+
 fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    // Loom's threads are coroutines of this one.
+    let _timers = TIMERS.enter();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(body);
@@ -44,5 +79,45 @@ fn a_change_of_quota_in_the_middle_loses_and_invents_nothing() {
         let mut taken = taking.join().unwrap();
         taken += (0..3).filter(|_| limiter.try_acquire_at(NOW).is_ok()).count();
         assert_eq!(taken, 2);
+    });
+}
+
+#[test]
+fn observing_beside_those_who_come_and_wait_strands_nobody() {
+    model(2, || {
+        let limiter = RateLimiter::new(Quota::per_hour(1).burst(1)).unwrap();
+        limiter.try_acquire().unwrap();
+        let threads = [1, 1].map(|tokens| {
+            let limiter = limiter.clone();
+            thread::spawn(move || block_on(limiter.acquire_many(tokens)).unwrap())
+        });
+        // Nothing comes back within the hour: only observing lets them through.
+        limiter.observe();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!((limiter.waiting(), limiter.snapshot().would_reject), (0, 2));
+        limiter.set_enforced_ratio(1.0).unwrap();
+        assert!(limiter.try_acquire().is_err(), "what was waived was taken from nobody, and given to nobody");
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_beside_a_change_of_share_leaves_no_line() {
+    model(2, || {
+        let limiter = RateLimiter::new(Quota::per_hour(1).burst(2)).unwrap();
+        limiter.try_acquire().unwrap();
+        let leaves = {
+            let limiter = limiter.clone();
+            thread::spawn(move || {
+                let mut waiting = Box::pin(limiter.acquire_many(2));
+                let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            })
+        };
+        limiter.observe();
+        limiter.set_enforced_ratio(1.0).unwrap();
+        leaves.join().unwrap();
+        assert_eq!((limiter.waiting(), limiter.available()), (0, 1));
+        assert!(limiter.try_acquire().is_ok() && limiter.try_acquire().is_err());
     });
 }

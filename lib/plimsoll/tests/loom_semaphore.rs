@@ -190,3 +190,70 @@ fn a_growth_beside_a_waiter_that_comes_is_not_missed() {
         whole(&semaphore, 2);
     });
 }
+
+#[test]
+fn observing_beside_those_who_come_and_wait_strands_nobody() {
+    model(3, || {
+        let semaphore = Semaphore::new(1).unwrap();
+        let held = semaphore.try_acquire_owned().unwrap();
+        let waits = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || drop(block_on(semaphore.acquire_many(2)).ok()))
+        };
+        let other = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || drop(block_on(semaphore.acquire())))
+        };
+        semaphore.observe();
+        // Nothing was released: only observing lets them through.
+        waits.join().unwrap();
+        other.join().unwrap();
+        semaphore.set_enforced_ratio(1.0).unwrap();
+        drop(held);
+        whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn observing_for_a_moment_beside_a_release_leaks_no_permit() {
+    model(3, || {
+        let semaphore = Semaphore::new(1).unwrap();
+        let held = semaphore.try_acquire_owned().unwrap();
+        let waits = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || drop(block_on(semaphore.acquire())))
+        };
+        let switches = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || {
+                semaphore.observe();
+                drop(semaphore.try_acquire());
+                semaphore.set_enforced_ratio(1.0).unwrap();
+            })
+        };
+        drop(held);
+        waits.join().unwrap();
+        switches.join().unwrap();
+        whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn a_waiter_that_is_dropped_while_it_is_let_through_loses_no_permit() {
+    model(3, || {
+        let semaphore = Semaphore::new(1).unwrap();
+        let held = semaphore.try_acquire_owned().unwrap();
+        let leaves = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || {
+                let mut waiting = Box::pin(semaphore.acquire());
+                let _ = poll_once(&mut waiting);
+            })
+        };
+        semaphore.observe();
+        leaves.join().unwrap();
+        semaphore.set_enforced_ratio(1.0).unwrap();
+        drop(held);
+        whole(&semaphore, 1);
+    });
+}

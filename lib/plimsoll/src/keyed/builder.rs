@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::handle::Keyed;
-use super::table::{Factory, Settings, Table};
-use crate::limiter::Limiter;
+use super::table::{Factory, Rollout, Settings, Table};
+use crate::limiter::{Limiter, Observable};
+use crate::observe::Enforcement;
 use crate::{Invalid, Name, registry};
 
 /// The most keys that can be asked for: 2^24, gigabytes of them.
@@ -21,6 +22,7 @@ pub struct Builder<K, L, S = RandomState> {
     keys_max: usize,
     idle_after: Duration,
     hasher: S,
+    rollout: Option<(f64, Rollout<L>)>,
 }
 
 impl<K, L> Builder<K, L> {
@@ -31,6 +33,7 @@ impl<K, L> Builder<K, L> {
             keys_max: 10_000,
             idle_after: Duration::from_secs(600),
             hasher: RandomState::new(),
+            rollout: None,
         }
     }
 }
@@ -52,8 +55,21 @@ impl<K, L, S> Builder<K, L, S> {
 
     /// How keys are hashed, where they are not chosen by strangers and speed counts.
     pub fn hasher<T>(self, hasher: T) -> Builder<K, L, T> {
-        let Self { name, factory, keys_max, idle_after, .. } = self;
-        Builder { name, factory, keys_max, idle_after, hasher }
+        let Self { name, factory, keys_max, idle_after, rollout, .. } = self;
+        Builder { name, factory, keys_max, idle_after, hasher, rollout }
+    }
+
+    /// Which share of their rejections the limiters of all keys carry out, 0 (they only count them) to
+    /// 1; not set, each key has what the factory gave it. It can be
+    /// [changed](Keyed::set_enforced_ratio) at runtime.
+    ///
+    /// The maximum of keys, which protects memory, is always enforced.
+    pub fn enforced_ratio(mut self, ratio: f64) -> Self
+    where
+        L: Observable,
+    {
+        self.rollout = Some((ratio, Rollout::new()));
+        self
     }
 
     /// Makes the limiter and puts it into the [registry](crate::registry), as one entry whatever its
@@ -67,7 +83,7 @@ impl<K, L, S> Builder<K, L, S> {
         L: Limiter,
         S: Send + Sync + 'static,
     {
-        let Self { name, factory, keys_max, idle_after, hasher } = self;
+        let Self { name, factory, keys_max, idle_after, hasher, rollout } = self;
         let name = Name::new(&name)?;
         if !(1..=KEYS_MAX).contains(&keys_max) {
             return Err(Invalid::new(name, "keys_max", keys_max, "1 to 16,777,216 keys"));
@@ -75,7 +91,10 @@ impl<K, L, S> Builder<K, L, S> {
         if idle_after.is_zero() {
             return Err(Invalid::new(name, "idle_after", "0", "more than zero"));
         }
-        let settings = Settings { name, factory, keys_max, idle_after, hasher };
+        let enforcement = Enforcement::new();
+        enforcement.set_ratio(name, rollout.as_ref().map_or(1.0, |(ratio, _)| *ratio))?;
+        let rollout = rollout.map(|(_, rollout)| rollout);
+        let settings = Settings { name, factory, keys_max, idle_after, hasher, enforcement, rollout };
         Ok(Keyed(Arc::new_cyclic(|table: &Weak<Table<K, L, S>>| {
             Table::new(settings, registry::register(table.clone()))
         })))

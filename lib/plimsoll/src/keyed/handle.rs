@@ -2,14 +2,16 @@
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};
+use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::builder::Builder;
 use super::table::{Table, name_it};
 use crate::clock::{self, Instant};
-use crate::limiter::{IntoLimiter, Limiter, Waiting};
+use crate::limiter::{IntoLimiter, Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
 use crate::{Invalid, Name, Rejected};
 
@@ -101,6 +103,46 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
     }
 }
 
+/// Trying limits out.
+impl<K: Send + 'static, L: Observable, S: Send + Sync + 'static> Keyed<K, L, S> {
+    /// From now on every key, also one that is yet to come, counts what it would reject, and admits
+    /// everything.
+    ///
+    /// The maximum of keys, which protects memory, is always enforced.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("observe-doc", |_: &u32| Semaphore::new(1)).build()?;
+    /// tenants.observe();
+    /// let two = (tenants.try_acquire(&7)?, tenants.try_acquire(&7)?);
+    /// assert_eq!(tenants.snapshot().would_reject, 1);
+    /// tenants.set_enforced_ratio(1.0)?;
+    /// assert!(tenants.try_acquire(&7).is_err());
+    /// # drop(two);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn observe(&self) {
+        let set = self.set_enforced_ratio(0.0);
+        debug_assert!(set.is_ok(), "zero is a share");
+    }
+
+    /// Which share of its rejections every key, also one that is yet to come, carries out: 0 observes
+    /// only, 1 enforces. What single keys were set to is overwritten. It takes the lock of each shard
+    /// for a moment.
+    ///
+    /// # Errors
+    /// When `ratio` is not 0 to 1; nothing has changed then.
+    pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.set_enforced_ratio(ratio)
+    }
+
+    /// The share that was set for all keys; 1 if none was.
+    #[must_use]
+    pub fn enforced_ratio(&self) -> f64 {
+        self.0.enforced_ratio()
+    }
+}
+
 /// By key. A key can be given as what it borrows as: `&str` for `String`.
 impl<K, L, S> Keyed<K, L, S>
 where
@@ -140,7 +182,7 @@ where
                 Ok(permit)
             }
             Err(rejected) => {
-                counts.rejected += 1;
+                counts.rejected[rejected.reason() as usize] += 1;
                 Err(table.name_it(&rejected, &entry.label))
             }
         })?
@@ -173,11 +215,22 @@ where
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
         L: Waiting,
     {
-        let handle = self.get(key)?;
+        let began = clock::now();
+        let handle = self.get_at(key, began)?;
         let _waits = Waits::new(self.0.waiting());
-        let waited = handle.limiter.acquire_owned().await;
-        self.0.count(waited.is_ok());
-        waited.map_err(|rejected| self.0.name_it(&rejected, &handle.label))
+        let mut acquiring = pin!(handle.limiter.acquire_owned());
+        let mut waited = false;
+        let decided = poll_fn(|cx| {
+            let polled = acquiring.as_mut().poll(cx);
+            waited |= polled.is_pending();
+            polled
+        })
+        .await;
+        self.0.count(&decided);
+        if waited && decided.is_ok() {
+            self.0.counters.waited(clock::now() - began);
+        }
+        decided.map_err(|rejected| self.0.name_it(&rejected, &handle.label))
     }
 
     /// The limiter of `key`, which is not forgotten while the handle is held.
@@ -190,8 +243,16 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        self.get_at(key, clock::now())
+    }
+
+    fn get_at<Q>(&self, key: &Q, now: Instant) -> Result<Handle<L>, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let name = self.0.name;
-        self.0.visit(key, clock::now(), |entry, _| Handle {
+        self.0.visit(key, now, |entry, _| Handle {
             limiter: entry.limiter.clone(),
             label: entry.label.clone(),
             name,

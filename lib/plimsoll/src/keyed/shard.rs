@@ -11,6 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Reason;
 use crate::clock::Instant;
 use crate::limiter::Limiter;
 
@@ -41,7 +42,10 @@ pub(super) struct Entry<K, L> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) admitted: u64,
-    pub(super) rejected: u64,
+    /// By reason.
+    pub(super) rejected: [u64; Reason::ALL.len()],
+    /// What those keys waived that have left.
+    pub(super) would_reject: u64,
 }
 
 impl<K, L> Entry<K, L> {
@@ -59,6 +63,10 @@ impl<K, L: Limiter> Shard<K, L> {
             operations: 0,
             counts: Counts::default(),
         }
+    }
+
+    pub(super) fn limiters(&self) -> impl Iterator<Item = &L> {
+        self.entries.iter().map(|entry| &entry.limiter)
     }
 
     #[cfg(test)]

@@ -7,7 +7,11 @@
 //! - A limiter is asked whether it can be forgotten only under its shard's lock, by which alone new
 //!   handles of it are made.
 //! - Under a shard's lock runs: `Eq` of the key, and the limiter's `try_acquire_owned_at`,
-//!   `is_forgettable` and `clone`. The factory, `Hash`, `Display` and every drop run outside of it.
+//!   `is_forgettable` and `clone`; and, of an observable one, `would_reject`, and
+//!   `rebase_enforced_ratio` before anybody else has seen it. The factory, `Hash`, `Display` and every drop run outside of it.
+//!
+//! - A key has the table's enforced ratio: it is stored before the shards are gone through, and a new
+//!   key is given it under its shard's lock.
 //!
 //! # Lock order
 //! One shard's lock at a time, and no other.
@@ -16,13 +20,15 @@ use std::borrow::Borrow;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::label::label;
 use super::shard::{Counts, Entry, Shard};
 use crate::clock::Instant;
-use crate::limiter::Limiter;
+use crate::counters::Counters;
+use crate::limiter::{Limiter, Observable};
+use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::{Invalid, Name, Reason, Rejected};
 
@@ -53,10 +59,13 @@ pub(super) struct Table<K, L, S> {
     waiting: AtomicU64,
     evicted: AtomicU64,
     forgotten: AtomicU64,
-    keys_full: AtomicU64,
-    misconfigured: AtomicU64,
-    /// Admitted and rejected without a shard's lock.
-    aside: [AtomicU64; 2],
+    /// Admitted without a shard's lock.
+    aside: AtomicU64,
+    /// Rejected without a shard's lock, and how long was waited.
+    pub(super) counters: Counters,
+    enforcement: Enforcement,
+    /// Set by the first who sets the enforced ratio.
+    rollout: OnceLock<Rollout<L>>,
     last_invalid: Mutex<Option<Invalid>>,
     pub(super) name: Name,
     _registration: Registration,
@@ -73,6 +82,23 @@ pub(super) struct Settings<K, L, S> {
     pub(super) keys_max: usize,
     pub(super) idle_after: Duration,
     pub(super) hasher: S,
+    pub(super) enforcement: Enforcement,
+    pub(super) rollout: Option<Rollout<L>>,
+}
+
+/// How the enforced ratio of a limiter is set and what it waived, known where it is known that it is
+/// observable.
+pub(super) struct Rollout<L> {
+    set: fn(&L, f64),
+    would_reject: fn(&L) -> u64,
+}
+
+impl<L: Observable> Rollout<L> {
+    pub(super) fn new() -> Self {
+        // The ratio was checked: an implementor that refuses it all the same keeps its own.
+        let set = |limiter: &L, ratio| drop(limiter.rebase_enforced_ratio(ratio));
+        Self { set, would_reject: L::would_reject }
+    }
 }
 
 /// A place for one more key, given back unless it is [filled](Place::fill).
@@ -94,7 +120,7 @@ impl Drop for Place<'_> {
 
 impl<K, L: Limiter, S> Table<K, L, S> {
     pub(super) fn new(settings: Settings<K, L, S>, registration: Registration) -> Self {
-        let Settings { name, factory, keys_max, idle_after, hasher } = settings;
+        let Settings { name, factory, keys_max, idle_after, hasher, enforcement, rollout } = settings;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shards =
             (4 * threads).min(keys_max / KEYS_PER_SHARD_MIN).clamp(1, SHARDS_MAX).next_power_of_two();
@@ -110,9 +136,10 @@ impl<K, L: Limiter, S> Table<K, L, S> {
             waiting: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
-            keys_full: AtomicU64::new(0),
-            misconfigured: AtomicU64::new(0),
-            aside: [AtomicU64::new(0), AtomicU64::new(0)],
+            aside: AtomicU64::new(0),
+            counters: Counters::new(),
+            enforcement,
+            rollout: rollout.map_or_else(OnceLock::new, OnceLock::from),
             last_invalid: Mutex::new(None),
             name,
             _registration: registration,
@@ -179,14 +206,14 @@ impl<K, L: Limiter, S> Table<K, L, S> {
         let label = label(&owned);
         self.sweep_a_little(now);
         let Some(place) = self.take_place(hash, now) else {
-            self.keys_full.fetch_add(1, Ordering::Relaxed);
+            self.counters.reject(Reason::KeysFull);
             let keys = self.keys_max as u64;
             return Err(Rejected::new(self.name, Reason::KeysFull).with_key(label).with_use(keys, keys, 0));
         };
         let limiter = match (self.factory)(&owned) {
             Ok(limiter) => limiter,
             Err(invalid) => {
-                self.misconfigured.fetch_add(1, Ordering::Relaxed);
+                self.counters.reject(Reason::Misconfigured);
                 *self.last_invalid.lock().unwrap_or_else(PoisonError::into_inner) = Some(invalid);
                 return Err(Rejected::new(self.name, Reason::Misconfigured).with_key(label));
             }
@@ -199,6 +226,9 @@ impl<K, L: Limiter, S> Table<K, L, S> {
             drop(shard);
             drop(place);
             return Ok(visited);
+        }
+        if let Some(rollout) = self.rollout.get() {
+            (rollout.set)(&entry.limiter, self.enforcement.ratio());
         }
         place.fill();
         let (entry, counts) = shard.insert(entry);
@@ -217,7 +247,10 @@ impl<K, L: Limiter, S> Table<K, L, S> {
         let home = self.home(hash);
         let mut looks = EVICT_LOOKS;
         for step in 0..self.shards.len() {
-            let gone = self.lock((home + step) % self.shards.len()).evict(now, &mut looks);
+            let mut shard = self.lock((home + step) % self.shards.len());
+            let gone = shard.evict(now, &mut looks);
+            self.keep_counts(&mut shard, gone.as_slice());
+            drop(shard);
             if gone.is_some() {
                 self.evicted.fetch_add(1, Ordering::Relaxed);
                 return Some(Place(Some(&self.places)));
@@ -239,6 +272,7 @@ impl<K, L: Limiter, S> Table<K, L, S> {
             Err(TryLockError::WouldBlock) => return,
         };
         let gone = shard.sweep(now, self.idle_after, SWEEP_LOOKS);
+        self.keep_counts(&mut shard, &gone);
         drop(shard);
         self.forget(&gone);
     }
@@ -247,11 +281,22 @@ impl<K, L: Limiter, S> Table<K, L, S> {
     pub(super) fn sweep(&self, now: Instant) -> usize {
         let mut swept = 0;
         for turn in 0..self.shards.len() {
-            let gone = self.lock(turn).sweep(now, self.idle_after, usize::MAX);
+            let mut shard = self.lock(turn);
+            let gone = shard.sweep(now, self.idle_after, usize::MAX);
+            self.keep_counts(&mut shard, &gone);
+            drop(shard);
             self.forget(&gone);
             swept += gone.len();
         }
         swept
+    }
+
+    /// Keeps what those that leave have counted.
+    fn keep_counts(&self, shard: &mut Shard<K, L>, gone: &[Entry<K, L>]) {
+        if let Some(rollout) = self.rollout.get() {
+            shard.counts.would_reject +=
+                gone.iter().map(|entry| (rollout.would_reject)(&entry.limiter)).sum::<u64>();
+        }
     }
 
     fn forget(&self, gone: &[Entry<K, L>]) {
@@ -266,9 +311,39 @@ impl<K, L: Limiter, S> Table<K, L, S> {
         name_it(self.name, rejected, label)
     }
 
-    /// Counts an admission or a rejection that was not made under a shard's lock.
-    pub(super) fn count(&self, admitted: bool) {
-        self.aside[usize::from(!admitted)].fetch_add(1, Ordering::Relaxed);
+    /// Counts what was not decided under a shard's lock.
+    pub(super) fn count<T>(&self, decided: &Result<T, Rejected>) {
+        match decided {
+            Ok(_) => drop(self.aside.fetch_add(1, Ordering::Relaxed)),
+            Err(rejected) => self.counters.reject(rejected.reason()),
+        }
+    }
+
+    pub(super) fn enforced_ratio(&self) -> f64 {
+        self.enforcement.ratio()
+    }
+
+    /// Gives every key, also those to come, this enforced ratio.
+    pub(super) fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid>
+    where
+        L: Observable,
+    {
+        self.enforcement.set_ratio(self.name, ratio)?;
+        let rollout = self.rollout.get_or_init(Rollout::new);
+        loop {
+            let ratio = self.enforcement.ratio();
+            for shard in 0..self.shards.len() {
+                let limiters: Vec<L> = self.lock(shard).limiters().cloned().collect();
+                // Outside of the lock: it wakes whoever is let through.
+                for limiter in &limiters {
+                    (rollout.set)(limiter, ratio);
+                }
+            }
+            // Somebody else may have set it in the meantime, and gone by before this one.
+            if ratio.to_bits() == self.enforcement.ratio().to_bits() {
+                return Ok(());
+            }
+        }
     }
 
     fn home(&self, hash: u64) -> usize {
@@ -296,29 +371,36 @@ pub(super) fn name_it(name: Name, rejected: &Rejected, label: &Arc<str>) -> Reje
 
 impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Bound for Table<K, L, S> {
     fn snapshot(&self) -> Snapshot {
-        let keys_full = self.keys_full.load(Ordering::Relaxed);
-        let misconfigured = self.misconfigured.load(Ordering::Relaxed);
-        let [admitted, rejected] = &self.aside;
         let mut snapshot = Snapshot {
             limit: self.keys_max as u64,
             in_use: self.len() as u64,
             high_water: self.places_high.load(Ordering::Relaxed) as u64,
             waiting: self.waiting.load(Ordering::Relaxed),
-            admitted: admitted.load(Ordering::Relaxed),
-            rejected: rejected.load(Ordering::Relaxed) + keys_full + misconfigured,
+            admitted: self.aside.load(Ordering::Relaxed),
             details: vec![
                 ("evicted", self.evicted.load(Ordering::Relaxed)),
                 ("forgotten", self.forgotten.load(Ordering::Relaxed)),
-                ("keys_full", keys_full),
-                ("misconfigured", misconfigured),
             ],
             ..Snapshot::new(self.name, Kind::Keyed)
         };
-        for shard in 0..self.shards.len() {
-            let counts = self.lock(shard).counts;
-            snapshot.admitted += counts.admitted;
-            snapshot.rejected += counts.rejected;
+        self.counters.show(&mut snapshot);
+        let mut rejected = [0; Reason::ALL.len()];
+        for (reason, count) in snapshot.rejected_by.drain(..) {
+            rejected[reason as usize] += count;
         }
+        for shard in 0..self.shards.len() {
+            let shard = self.lock(shard);
+            let counts = shard.counts;
+            snapshot.admitted += counts.admitted;
+            rejected.iter_mut().zip(counts.rejected).for_each(|(sum, count)| *sum += count);
+            snapshot.would_reject += counts.would_reject;
+            if let Some(rollout) = self.rollout.get() {
+                snapshot.would_reject += shard.limiters().map(rollout.would_reject).sum::<u64>();
+            }
+        }
+        let by = Reason::ALL.into_iter().zip(rejected);
+        snapshot.rejected_by = by.filter(|(_, count)| *count > 0).collect();
+        snapshot.rejected = rejected.iter().sum();
         snapshot
     }
 }

@@ -338,3 +338,98 @@ fn any_limiter_and_any_key_will_do() {
     let refused = keyed.try_acquire_at(&Pair(1, 2), clock::now()).unwrap_err();
     assert_eq!(refused.to_string(), "keyed-once 1/2: 1 of 1 in use, 0 waiting");
 }
+
+#[test]
+fn observing_reaches_every_key_also_those_to_come_and_never_the_number_of_keys() {
+    let keyed = semaphores(3, 1);
+    let mut held = vec![keyed.try_acquire(&1).unwrap()];
+    let mut waiting = Box::pin(keyed.acquire(&1));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    keyed.observe();
+    held.push(waiting.now_or_never().unwrap().unwrap());
+    for key in [1, 2, 2, 3] {
+        held.push(keyed.try_acquire(&key).unwrap());
+    }
+    assert_eq!(keyed.try_acquire(&4).unwrap_err().reason(), Reason::KeysFull);
+    let seen = keyed.snapshot();
+    assert_eq!((seen.would_reject, seen.admitted, seen.waits.count()), (3, 6, 1));
+    assert_eq!(seen.rejected_by, [(Reason::KeysFull, 1)]);
+    keyed.set_enforced_ratio(1.0).unwrap();
+    assert_eq!(keyed.try_acquire(&3).unwrap_err().reason(), Reason::Full);
+    assert!(keyed.set_enforced_ratio(1.5).is_err());
+    assert_eq!(keyed.enforced_ratio().to_bits(), 1.0_f64.to_bits());
+}
+
+#[test]
+fn a_share_given_to_the_builder_is_that_of_every_key_and_a_wrong_one_is_refused() {
+    let built = |ratio| {
+        Keyed::builder("keyed-share", |_: &u32| RateLimiter::new(Quota::per_hour(1)))
+            .enforced_ratio(ratio)
+            .hasher(std::hash::BuildHasherDefault::<rustc_hash::FxHasher>::default())
+            .build()
+    };
+    assert_eq!(built(f64::NAN).unwrap_err().field(), "enforced_ratio");
+    let observes = built(0.0).unwrap();
+    assert!((0..5).all(|_| observes.try_acquire(&1).is_ok()));
+    assert_eq!(observes.snapshot().would_reject, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observing_keeps_no_key_from_being_forgotten_and_no_count_is_forgotten_with_it() {
+    let keyed = Keyed::builder("keyed-observes", |_: &u32| Semaphore::new(1))
+        .keys_max(100)
+        .idle_after(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    drop(keyed.try_acquire(&0).unwrap());
+    keyed.observe();
+    for key in 0..1_000 {
+        drop((keyed.try_acquire(&key).unwrap(), keyed.try_acquire(&key).unwrap()));
+    }
+    assert_eq!((keyed.len(), keyed.snapshot().would_reject), (100, 1_000));
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(keyed.sweep(), 100);
+    assert_eq!(keyed.snapshot().would_reject, 1_000);
+    // A key that was set otherwise by itself stays: the change would be lost.
+    keyed.update(&7, |limiter| limiter.set_enforced_ratio(1.0)).unwrap().unwrap();
+    advance(Duration::from_secs(2)).await;
+    assert_eq!((keyed.sweep(), keyed.len()), (0, 1));
+    keyed.observe();
+    assert_eq!((keyed.sweep(), keyed.len()), (1, 0));
+}
+
+#[test]
+fn many_threads_that_set_the_share_leave_every_key_with_the_last() {
+    let keyed = semaphores(1_000, 1);
+    std::thread::scope(|scope| {
+        for thread in 0..3_u32 {
+            let keyed = keyed.clone();
+            scope.spawn(move || {
+                for round in 0..200 {
+                    drop(keyed.try_acquire(&(thread * 200 + round)));
+                    keyed.set_enforced_ratio(f64::from(round % 2)).unwrap();
+                }
+            });
+        }
+    });
+    for key in 0..600 {
+        let ratio = keyed.get(&key).unwrap().limiter().enforced_ratio();
+        assert_eq!(ratio.to_bits(), keyed.enforced_ratio().to_bits(), "key {key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn actix_governor_60_addresses_that_come_once_leave_again() {
+    let addresses = Keyed::builder("keyed-addresses", |_: &u32| RateLimiter::new(Quota::per_second(10)))
+        .keys_max(50_000)
+        .idle_after(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    for round in 0..5_u32 {
+        for address in 0..10_000 {
+            addresses.try_acquire(&(round * 10_000 + address)).unwrap();
+        }
+        advance(Duration::from_secs(61)).await;
+    }
+    assert!(addresses.len() < 20_000, "{} are remembered, of which 10,000 came lately", addresses.len());
+}

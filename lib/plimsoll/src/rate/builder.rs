@@ -13,11 +13,12 @@ use crate::{Invalid, Name, registry};
 pub struct Builder {
     name: String,
     quota: Option<Quota>,
+    enforced_ratio: f64,
 }
 
 impl Builder {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), quota: None }
+        Self { name: name.into(), quota: None, enforced_ratio: 1.0 }
     }
 
     /// The rate and the burst. There is no default.
@@ -26,18 +27,28 @@ impl Builder {
         self
     }
 
+    /// Which share of its rejections it carries out, 0 (it only counts them) to 1; 1 by default. It
+    /// can be [changed](RateLimiter::set_enforced_ratio) while the limiter is in use.
+    pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
+        self.enforced_ratio = ratio;
+        self
+    }
+
     /// Makes the limiter and puts it into the [registry](crate::registry).
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or the quota was not set or is out of its
-    /// range: at least one token per period, at most one per nanosecond, a burst of at least one.
+    /// range: at least one token per period, at most one per nanosecond, a burst of at least one. When
+    /// the enforced ratio is not 0 to 1.
     pub fn build(self) -> Result<RateLimiter, Invalid> {
         let name = Name::new(&self.name)?;
         let allowed = "a rate, Quota::none() or Quota::unlimited()";
         let quota = self.quota.ok_or_else(|| Invalid::new(name, "quota", "not set", allowed))?;
         quota.check(name)?;
-        Ok(RateLimiter(Arc::new_cyclic(|state: &std::sync::Weak<State>| {
+        let limiter = RateLimiter(Arc::new_cyclic(|state: &std::sync::Weak<State>| {
             State::new(name, quota, Some(registry::register(state.clone())))
-        })))
+        }));
+        limiter.0.rebase_enforced_ratio(self.enforced_ratio)?;
+        Ok(limiter)
     }
 }

@@ -12,7 +12,7 @@ use super::reservation::Reservation;
 use super::state::State;
 use super::wait::{Failed, wait};
 use crate::clock::{self, Instant};
-use crate::limiter::{Limiter, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
 use crate::{Invalid, Name, Rejected};
 
@@ -115,6 +115,39 @@ impl RateLimiter {
         turn.end();
         changed
     }
+
+    /// From now on counts what it would reject or make wait, and admits everything, at once: how a
+    /// quota is tried out. Whoever waits is let through, but for those who were promised a time by a
+    /// [`reserve`](Self::reserve) behind them.
+    ///
+    /// What is admitted over the quota spends nothing: what the quota would admit is what it admits.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_minute(1))?;
+    /// limiter.observe();
+    /// assert!(limiter.try_acquire().is_ok() && limiter.try_acquire().is_ok());
+    /// assert_eq!(limiter.snapshot().would_reject, 1);
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn observe(&self) {
+        Observable::observe(self);
+    }
+
+    /// Which share of its rejections, and of its making wait, it carries out: 0 observes only, 1 (the
+    /// default) enforces the quota. Which ones is left to chance; those who wait are asked for anew.
+    ///
+    /// # Errors
+    /// When `ratio` is not 0 to 1; nothing has changed then.
+    pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.set_enforced_ratio(ratio)
+    }
+
+    /// The share of its rejections that it carries out.
+    #[must_use]
+    pub fn enforced_ratio(&self) -> f64 {
+        self.0.enforced_ratio()
+    }
 }
 
 /// Without waiting.
@@ -161,12 +194,12 @@ impl RateLimiter {
             return Ok(());
         }
         match self.0.try_take(tokens, now) {
-            Ok(_) => {
-                self.0.admit();
-                Ok(())
-            }
-            Err(short) => Err(self.0.refuse(&short)),
+            Ok(_) => {}
+            Err(_) if self.0.waives() => {}
+            Err(short) => return Err(self.0.refuse(&short)),
         }
+        self.0.admit();
+        Ok(())
     }
 
     /// One token, spent now, to be used after a delay that is told.
@@ -302,7 +335,7 @@ impl RateLimiter {
 
     async fn wait(&self, tokens: u64, by: Instant) -> Result<(), Rejected> {
         match wait(&self.0, tokens, by).await {
-            Ok(()) => {
+            Ok(_) => {
                 self.0.admit();
                 Ok(())
             }
@@ -332,6 +365,24 @@ impl Limiter for RateLimiter {
 impl Waiting for RateLimiter {
     async fn acquire_owned(&self) -> Result<(), Rejected> {
         self.acquire().await
+    }
+}
+
+impl Observable for RateLimiter {
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.set_enforced_ratio(ratio)
+    }
+
+    fn enforced_ratio(&self) -> f64 {
+        self.0.enforced_ratio()
+    }
+
+    fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.rebase_enforced_ratio(ratio)
+    }
+
+    fn would_reject(&self) -> u64 {
+        self.0.would_reject()
     }
 }
 

@@ -51,10 +51,10 @@ struct Waiter {
 
 enum Stage {
     Waiting(Waker),
-    /// Charged, to be used from `at` on.
+    /// To be used from `at` on; charged, unless it was let through.
     Granted {
         at: Instant,
-        charge: Charge,
+        charge: Option<Charge>,
     },
     /// A change of quota made it larger than the burst.
     TooLarge,
@@ -62,16 +62,23 @@ enum Stage {
 
 /// What became of the wish to wait.
 pub(super) enum Enrolled {
-    Admitted,
-    Queued { ticket: Ticket, until: Instant },
+    /// Charged, unless it was let through.
+    Admitted(Option<Charge>),
+    Queued {
+        ticket: Ticket,
+        until: Instant,
+    },
     Short(Short),
 }
 
 /// What a look at one's place in the line says.
 pub(super) enum Place {
-    Served,
+    /// Charged, unless it was let through.
+    Served(Option<Charge>),
     TooLarge,
-    Wait { until: Instant },
+    Wait {
+        until: Instant,
+    },
 }
 
 impl Line {
@@ -156,10 +163,14 @@ impl<'a> Turn<'a> {
     /// Admits, or goes to the end of the line; not when it would be served after `by`.
     pub(super) fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled {
         self.serve(now);
-        let after = match self.try_take(tokens, now) {
-            Ok(_) => return Enrolled::Admitted,
-            Err(short @ Short::TooLarge { .. }) => return Enrolled::Short(short),
-            Err(Short::Exceeded { after, .. } | Short::Behind { after, .. }) => after,
+        let short = match self.try_take(tokens, now) {
+            Ok(charge) => return Enrolled::Admitted(Some(charge)),
+            Err(_) if self.state.waives() => return Enrolled::Admitted(None),
+            Err(short) => short,
+        };
+        let after = match short {
+            Short::TooLarge { .. } => return Enrolled::Short(short),
+            Short::Exceeded { after, .. } | Short::Behind { after, .. } => after,
         };
         let until = now + after;
         if until > by {
@@ -190,7 +201,7 @@ impl<'a> Turn<'a> {
             Stage::Granted { .. } | Stage::TooLarge => {}
         }
         match ticket.take().map(|ticket| self.line.waiters.remove(ticket).0.stage) {
-            Some(Stage::Granted { .. }) => Place::Served,
+            Some(Stage::Granted { charge, .. }) => Place::Served(charge),
             _ => Place::TooLarge,
         }
     }
@@ -201,7 +212,7 @@ impl<'a> Turn<'a> {
         if queued {
             self.line.tokens = self.line.tokens.saturating_sub(waiter.tokens);
         }
-        if let Stage::Granted { charge, .. } = waiter.stage {
+        if let Stage::Granted { charge: Some(charge), .. } = waiter.stage {
             self.refund(charge, now);
         }
         self.serve(now);
@@ -226,23 +237,44 @@ impl<'a> Turn<'a> {
     }
 
     /// Takes `tokens` for later: everybody in the line is promised their time, and then this caller.
-    pub(super) fn reserve(&mut self, tokens: u64, now: Instant) -> Result<(Charge, Instant), Short> {
+    /// No charge if it is let through.
+    pub(super) fn reserve(&mut self, tokens: u64, now: Instant) -> Result<(Option<Charge>, Instant), Short> {
         if tokens == 0 {
-            return Ok((Charge { tokens, end: 0, changes: self.word.changes() }, now));
+            return Ok((None, now));
         }
         self.serve(now);
+        match self.try_take(tokens, now) {
+            Ok(charge) => return Ok((Some(charge), now)),
+            Err(_) if self.state.waives() => return Ok((None, now)),
+            Err(short @ Short::TooLarge { .. }) => return Err(short),
+            Err(Short::Exceeded { .. } | Short::Behind { .. }) => {}
+        }
         self.promise_all(now);
-        let ready = match self.try_take(tokens, now) {
-            Ok(charge) => return Ok((charge, now)),
-            Err(Short::Exceeded { .. }) => self.gcra.units(now),
-            Err(short) => return Err(short),
-        };
-        let end = self.last_arrival(ready, tokens);
+        let end = self.last_arrival(self.gcra.units(now), tokens);
         if end > ARRIVAL_MAX {
             let after = self.gcra.instant(ARRIVAL_MAX) - now;
             return Err(Short::Exceeded { burst: self.gcra.burst, spent: self.gcra.burst, after });
         }
-        Ok(self.promise(end, tokens))
+        let (charge, at) = self.promise(end, tokens);
+        Ok((Some(charge), at))
+    }
+
+    /// Asks for everybody in the line whether they are let through. Those who were promised a time
+    /// keep it.
+    pub(super) fn let_through(&mut self, now: Instant) {
+        let Line { waiters, tokens, .. } = &mut *self.line;
+        waiters.call_unless(|waiter| {
+            if !self.state.waives() {
+                return true;
+            }
+            *tokens = tokens.saturating_sub(waiter.tokens);
+            let granted = Stage::Granted { at: now, charge: None };
+            if let Stage::Waiting(waker) = std::mem::replace(&mut waiter.stage, granted) {
+                self.wakes.push(waker);
+            }
+            false
+        });
+        self.serve(now);
     }
 
     /// Changes the quota; as many tokens are spent afterwards as before.
@@ -347,7 +379,8 @@ impl<'a> Turn<'a> {
     fn grant(&mut self, charge: Charge, at: Instant) {
         if let Some(first) = self.line.waiters.first_mut() {
             let tokens = first.tokens;
-            if let Stage::Waiting(waker) = std::mem::replace(&mut first.stage, Stage::Granted { at, charge })
+            if let Stage::Waiting(waker) =
+                std::mem::replace(&mut first.stage, Stage::Granted { at, charge: Some(charge) })
             {
                 self.wakes.push(waker);
             }

@@ -42,6 +42,12 @@
 //! [`try_acquire`](RateLimiter::try_acquire) does not pass them. A waiter is charged when its turn
 //! comes: one that leaves before gives those behind it its turn.
 //!
+//! # Trying a quota out
+//!
+//! [`observe`](RateLimiter::observe) makes it count what it would reject, and admit everything;
+//! [`set_enforced_ratio`](RateLimiter::set_enforced_ratio) then enforces it for a share, up to all.
+//! Both while it is in use.
+//!
 //! # Compared to
 //!
 //! [`semaphore`](crate::semaphore) bounds how much runs *at once*, whatever its speed; a rate bounds
@@ -54,6 +60,8 @@ mod builder;
 mod gcra;
 mod handle;
 mod line;
+#[cfg(test)]
+mod observing;
 mod quota;
 mod reservation;
 mod state;

@@ -15,13 +15,14 @@ use crate::clock::{self, Instant};
 #[must_use = "the tokens are spent, to be used after the delay or cancelled"]
 pub struct Reservation {
     limiter: RateLimiter,
-    charge: Charge,
+    /// None when nothing was spent.
+    charge: Option<Charge>,
     at: Instant,
     delay: Duration,
 }
 
 impl Reservation {
-    pub(super) fn new(limiter: RateLimiter, charge: Charge, now: Instant, at: Instant) -> Self {
+    pub(super) fn new(limiter: RateLimiter, charge: Option<Charge>, now: Instant, at: Instant) -> Self {
         Self { limiter, charge, at, delay: at - now }
     }
 
@@ -55,8 +56,9 @@ impl Reservation {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(self) {
+        let Some(charge) = self.charge else { return };
         let mut turn = Turn::begin(&self.limiter.0);
-        turn.give_back(self.charge, clock::now());
+        turn.give_back(charge, clock::now());
         turn.end();
     }
 }

@@ -14,9 +14,11 @@ use super::line::{Line, Turn};
 use super::quota::Quota;
 use super::word::Word;
 use crate::clock::{self, Instant};
+use crate::counters::Counters;
+use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::{Name, Reason, Rejected};
+use crate::{Invalid, Name, Reason, Rejected};
 
 /// What every admission touches comes first and fills one cache line.
 #[repr(C, align(64))]
@@ -26,12 +28,13 @@ pub(super) struct State {
     /// The furthest that the arrival time was ever ahead of now under this quota, in units.
     ahead_max: AtomicU64,
     admitted: AtomicU64,
-    rejected: AtomicU64,
     pub(super) waiting: AtomicU64,
     /// When one more token could be had if everybody waits for theirs, in nanoseconds.
     pub(super) line_ends: AtomicU64,
     pub(super) line: Mutex<Line>,
     built: Gcra,
+    counters: Counters,
+    enforcement: Enforcement,
     name: Name,
     _registration: Option<Registration>,
 }
@@ -110,12 +113,13 @@ impl State {
             word: AtomicU64::new(0),
             settings: Settings::new(&built),
             admitted: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
             ahead_max: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             line_ends: AtomicU64::new(0),
             line: Mutex::new(Line::new(quota)),
             built,
+            counters: Counters::new(),
+            enforcement: Enforcement::new(),
             name,
             _registration: registration,
         }
@@ -205,11 +209,55 @@ impl State {
         self.admitted.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether this one refusal, or making this one wait, is not carried out; counts it if so.
+    #[cold]
+    pub(super) fn waives(&self) -> bool {
+        let waives = self.enforcement.waives();
+        if waives {
+            self.counters.would_reject();
+        }
+        waives
+    }
+
+    /// Changes which share of the refusals is carried out, and asks anew for everybody in the line.
+    pub(super) fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.enforce(|enforcement| enforcement.set_ratio(self.name, ratio))
+    }
+
+    /// As [`set_enforced_ratio`](Self::set_enforced_ratio), for the share that it counts as built with.
+    pub(super) fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.enforce(|enforcement| enforcement.rebase(self.name, ratio))
+    }
+
+    /// Under the lock, so that nobody goes to the end of a line that has just been let through.
+    fn enforce(&self, set: impl FnOnce(&Enforcement) -> Result<(), Invalid>) -> Result<(), Invalid> {
+        let mut turn = Turn::begin(self);
+        let set = set(&self.enforcement);
+        if set.is_ok() {
+            turn.let_through(clock::now());
+        }
+        turn.end();
+        set
+    }
+
+    pub(super) fn enforced_ratio(&self) -> f64 {
+        self.enforcement.ratio()
+    }
+
+    pub(super) fn would_reject(&self) -> u64 {
+        self.counters.waived()
+    }
+
+    /// Counts somebody who was admitted after waiting.
+    pub(super) fn note_waited(&self, time: Duration) {
+        self.counters.waited(time);
+    }
+
     /// Counts a refusal, and makes it.
+    #[cold]
     pub(super) fn refuse(&self, short: &Short) -> Rejected {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
         let waiting = self.waiting();
-        match *short {
+        let rejected = match *short {
             Short::TooLarge { burst } => {
                 Rejected::new(self.name, Reason::TooLarge).with_use(burst, 0, waiting)
             }
@@ -219,12 +267,14 @@ impl State {
             Short::Behind { burst, after } => Rejected::new(self.name, Reason::RateExceeded)
                 .with_use(burst, burst, waiting)
                 .with_retry_after(after),
-        }
+        };
+        self.counters.reject(rejected.reason());
+        rejected
     }
 
     /// Counts and refuses somebody who waited in vain.
     pub(super) fn refuse_late(&self) -> Rejected {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+        self.counters.reject(Reason::WaitTimedOut);
         let burst = self.burst();
         Rejected::new(self.name, Reason::WaitTimedOut).with_use(burst, burst, self.waiting())
     }
@@ -257,7 +307,10 @@ impl State {
     /// Full, nobody waits, and the quota as it was built.
     pub(super) fn is_as_built(&self, now: Instant) -> bool {
         let word = Word(self.word.load(Ordering::Acquire));
-        !word.is_locked() && self.settings.load() == self.built && word.arrival() <= self.built.units(now)
+        self.enforcement.is_as_built()
+            && !word.is_locked()
+            && self.settings.load() == self.built
+            && word.arrival() <= self.built.units(now)
     }
 }
 
@@ -274,16 +327,17 @@ impl Bound for State {
             (turn.gcra(), turn.high_water_before(), turn.available(clock::now()));
         turn.end();
         let ahead = self.ahead_max.load(Ordering::Relaxed).div_ceil(gcra.interval).min(gcra.burst);
-        Snapshot {
+        let mut snapshot = Snapshot {
             limit: gcra.burst,
             in_use: gcra.burst - available,
             high_water: high_water.max(ahead),
             waiting: self.waiting(),
             admitted: self.admitted.load(Ordering::Relaxed),
-            rejected: self.rejected.load(Ordering::Relaxed),
             details: vec![("interval_nanos", gcra.interval)],
             ..Snapshot::new(self.name, Kind::Rate)
-        }
+        };
+        self.counters.show(&mut snapshot);
+        snapshot
     }
 }
 

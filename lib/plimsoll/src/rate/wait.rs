@@ -6,7 +6,7 @@ use std::task::Poll;
 use tokio::time::Sleep;
 
 use super::line::{Enrolled, Place, Turn};
-use super::state::{Short, State};
+use super::state::{Charge, Short, State};
 use crate::clock::{self, Instant};
 use crate::waiters::Ticket;
 
@@ -23,19 +23,20 @@ struct InLine<'a> {
     ticket: Option<Ticket>,
 }
 
-/// Waits its turn for `tokens`, unless that would be after `by`.
-pub(super) async fn wait(state: &State, tokens: u64, by: Instant) -> Result<(), Failed> {
+/// Waits its turn for `tokens`, unless that would be after `by`; what it was charged, unless it was let
+/// through.
+pub(super) async fn wait(state: &State, tokens: u64, by: Instant) -> Result<Option<Charge>, Failed> {
     let enrolled = std::future::poll_fn(|cx| {
         let (waker, now) = (cx.waker().clone(), clock::now());
         let mut turn = Turn::begin(state);
         let enrolled = turn.enrol(tokens, now, by, waker);
         turn.end();
-        Poll::Ready(enrolled)
+        Poll::Ready((enrolled, now))
     });
-    let (mut place, mut until) = match enrolled.await {
-        Enrolled::Admitted => return Ok(()),
-        Enrolled::Short(short) => return Err(Failed::Short(short)),
-        Enrolled::Queued { ticket, until } => (InLine { state, ticket: Some(ticket) }, until),
+    let (mut place, mut until, began) = match enrolled.await {
+        (Enrolled::Admitted(charge), _) => return Ok(charge),
+        (Enrolled::Short(short), _) => return Err(Failed::Short(short)),
+        (Enrolled::Queued { ticket, until }, now) => (InLine { state, ticket: Some(ticket) }, until, now),
     };
     // None until it is set, and whenever `until` has changed.
     let mut timer = pin!(None::<Sleep>);
@@ -45,11 +46,15 @@ pub(super) async fn wait(state: &State, tokens: u64, by: Instant) -> Result<(), 
                 timer.set(Some(tokio::time::sleep(until - clock::now())));
             }
             let fired = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+            let now = clock::now();
             let mut turn = Turn::begin(state);
-            let found = turn.look(&mut place.ticket, clock::now(), cx.waker());
+            let found = turn.look(&mut place.ticket, now, cx.waker());
             turn.end();
             match found {
-                Place::Served => return Poll::Ready(Ok(())),
+                Place::Served(charge) => {
+                    state.note_waited(now - began);
+                    return Poll::Ready(Ok(charge));
+                }
                 Place::TooLarge => return Poll::Ready(Err(Failed::TooLarge)),
                 Place::Wait { until: same } if same == until && !fired => return Poll::Pending,
                 Place::Wait { until: other } => {

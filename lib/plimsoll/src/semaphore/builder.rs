@@ -12,11 +12,12 @@ use crate::{Invalid, Name, registry};
 pub struct Builder {
     name: String,
     limit: u64,
+    enforced_ratio: f64,
 }
 
 impl Builder {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), limit: 0 }
+        Self { name: name.into(), limit: 0, enforced_ratio: 1.0 }
     }
 
     /// How many permits there are: 1 to 4,398,046,511,103 (4 TiB when permits are bytes). There is
@@ -26,16 +27,26 @@ impl Builder {
         self
     }
 
+    /// Which share of its rejections it carries out, 0 (it only counts them) to 1; 1 by default. It
+    /// can be [changed](Semaphore::set_enforced_ratio) while the semaphore is in use.
+    pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
+        self.enforced_ratio = ratio;
+        self
+    }
+
     /// Makes the semaphore and puts it into the [registry](crate::registry).
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or the limit is zero, not set, or too
-    /// large. A semaphore of zero would let everybody wait for ever.
+    /// large. A semaphore of zero would let everybody wait for ever. When the enforced ratio is not 0
+    /// to 1.
     pub fn build(self) -> Result<Semaphore, Invalid> {
         let name = Name::new(&self.name)?;
         State::check(name, self.limit)?;
-        Ok(Semaphore(Arc::new_cyclic(|state: &Weak<State>| {
+        let semaphore = Semaphore(Arc::new_cyclic(|state: &Weak<State>| {
             State::new(name, self.limit, Some(registry::register(state.clone())))
-        })))
+        }));
+        semaphore.0.rebase_enforced_ratio(self.enforced_ratio)?;
+        Ok(semaphore)
     }
 }

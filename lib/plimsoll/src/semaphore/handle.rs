@@ -9,7 +9,7 @@ use super::builder::Builder;
 use super::permit::{OwnedPermit, Permit};
 use super::state::State;
 use super::wait::Wait;
-use crate::limiter::{Limiter, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
 use crate::{Invalid, Name, Reason, Rejected, clock};
 
@@ -64,7 +64,8 @@ impl Semaphore {
         self.0.limit()
     }
 
-    /// How many permits are out; above the limit only after a shrink, by what was out already.
+    /// How many permits are out; above the limit only after a shrink, by what was out already, and
+    /// while it [observes](Self::observe).
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.0.in_use()
@@ -110,6 +111,41 @@ impl Semaphore {
     pub fn resize(&self, limit: u64) -> Result<(), Invalid> {
         self.0.resize(limit)
     }
+
+    /// From now on counts what it would reject or make wait, and admits everything, at once: how a
+    /// limit is tried out. Whoever waits is let through.
+    ///
+    /// What is admitted over the limit holds its permits, so that [`in_use`](Self::in_use) shows what
+    /// the limit would have to be. Only where more would be out than the largest limit, a permit
+    /// [of none](Permit::permits) is given.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// semaphore.observe();
+    /// let three = semaphore.try_acquire_many(3)?;
+    /// assert_eq!((semaphore.in_use(), semaphore.snapshot().would_reject), (3, 1));
+    /// # drop(three);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn observe(&self) {
+        Observable::observe(self);
+    }
+
+    /// Which share of its rejections, and of its making wait, it carries out: 0 observes only, 1 (the
+    /// default) enforces the limit. Which ones is left to chance; those who wait are asked for anew.
+    ///
+    /// # Errors
+    /// When `ratio` is not 0 to 1; nothing has changed then.
+    pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.set_enforced_ratio(ratio)
+    }
+
+    /// The share of its rejections that it carries out.
+    #[must_use]
+    pub fn enforced_ratio(&self) -> f64 {
+        self.0.enforced_ratio()
+    }
 }
 
 /// Without waiting.
@@ -129,7 +165,11 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        if self.0.try_take(1) { Ok(Permit::new(&self.0, 1)) } else { Err(self.0.refuse_for(Reason::Full)) }
+        if self.0.try_take(1) {
+            Ok(Permit::new(&self.0, 1))
+        } else {
+            self.0.refuse(1).map(|held| Permit::new(&self.0, held))
+        }
     }
 
     /// `permits` permits, now, all or none. Asking for none is always admitted and takes nothing.
@@ -142,7 +182,7 @@ impl Semaphore {
         if permits == 0 || self.0.try_take(permits) {
             Ok(Permit::new(&self.0, permits))
         } else {
-            Err(self.0.refuse(permits))
+            self.0.refuse(permits).map(|held| Permit::new(&self.0, held))
         }
     }
 
@@ -184,12 +224,13 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub async fn acquire(&self) -> Permit<'_> {
-        if !self.0.try_take(1) {
-            let Ok(()) = Wait::new(&self.0, 1).await else {
-                unreachable!("a semaphore's limit is never below one");
-            };
+        if self.0.try_take(1) {
+            return Permit::new(&self.0, 1);
         }
-        Permit::new(&self.0, 1)
+        let Ok(held) = Wait::new(&self.0, 1).await else {
+            unreachable!("a semaphore's limit is never below one");
+        };
+        Permit::new(&self.0, held)
     }
 
     /// `permits` permits at once, when it is this caller's turn. Asking for none is admitted at once.
@@ -205,13 +246,13 @@ impl Semaphore {
     /// As [`acquire`](Self::acquire): those who come after this caller wait, even if they ask for
     /// less, so that it gets what it asks for as soon as enough was released.
     pub async fn acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
-        if permits != 0
-            && !self.0.try_take(permits)
-            && let Err(reason) = Wait::new(&self.0, permits).await
-        {
-            return Err(self.0.refuse_for(reason));
+        if permits == 0 || self.0.try_take(permits) {
+            return Ok(Permit::new(&self.0, permits));
         }
-        Ok(Permit::new(&self.0, permits))
+        match Wait::new(&self.0, permits).await {
+            Ok(held) => Ok(Permit::new(&self.0, held)),
+            Err(reason) => Err(self.0.refuse_for(reason)),
+        }
     }
 
     /// `permits` permits at once, if it is this caller's turn `within` that time.
@@ -241,16 +282,17 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit<'_>, Rejected> {
-        if permits != 0 && !self.0.try_take(permits) {
-            if permits > self.limit() {
-                return Err(self.0.refuse_for(Reason::TooLarge));
-            }
-            let turn = tokio::time::timeout(within, Wait::new(&self.0, permits)).await;
-            if let Err(reason) = turn.unwrap_or(Err(Reason::WaitTimedOut)) {
-                return Err(self.0.refuse_for(reason));
-            }
+        if permits == 0 || self.0.try_take(permits) {
+            return Ok(Permit::new(&self.0, permits));
         }
-        Ok(Permit::new(&self.0, permits))
+        if permits > self.limit() {
+            return self.0.refuse(permits).map(|held| Permit::new(&self.0, held));
+        }
+        let turn = tokio::time::timeout(within, Wait::new(&self.0, permits)).await;
+        match turn.unwrap_or(Err(Reason::WaitTimedOut)) {
+            Ok(held) => Ok(Permit::new(&self.0, held)),
+            Err(reason) => Err(self.0.refuse_for(reason)),
+        }
     }
 
     /// As [`acquire`](Self::acquire), for a permit to move into a task.
@@ -324,6 +366,24 @@ impl Limiter for Semaphore {
 impl Waiting for Semaphore {
     async fn acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         Ok(Self::acquire_owned(self).await)
+    }
+}
+
+impl Observable for Semaphore {
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.set_enforced_ratio(ratio)
+    }
+
+    fn enforced_ratio(&self) -> f64 {
+        self.0.enforced_ratio()
+    }
+
+    fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.rebase_enforced_ratio(ratio)
+    }
+
+    fn would_reject(&self) -> u64 {
+        self.0.would_reject()
     }
 }
 

@@ -39,6 +39,12 @@
 //! consumer then waits for the same semaphore, it waits for itself ("futurelock"). Drop a waiting
 //! future that is not polled, or give it a task of its own. Dropping it passes its permit on.
 //!
+//! # Trying a limit out
+//!
+//! [`observe`](Semaphore::observe) makes it count what it would reject, and admit everything;
+//! [`set_enforced_ratio`](Semaphore::set_enforced_ratio) then enforces it for a share, up to all. Both
+//! while it is in use.
+//!
 //! # Cost
 //!
 //! Admission is one compare-and-swap and release one addition on a single word while nobody waits;

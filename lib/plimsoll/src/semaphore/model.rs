@@ -13,6 +13,7 @@ use crate::{Reason, Rejected};
 struct Model {
     limit: u64,
     in_use: u64,
+    observing: bool,
     line: VecDeque<(usize, u64)>,
     /// By waiter: what it was told, once it was told something.
     told: Vec<Option<Result<(), Reason>>>,
@@ -26,6 +27,9 @@ impl Model {
     fn try_acquire(&mut self, permits: u64) -> Result<(), Reason> {
         if permits == 0 {
             Ok(())
+        } else if self.observing {
+            self.in_use += permits;
+            Ok(())
         } else if permits > self.limit {
             Err(Reason::TooLarge)
         } else if self.line.is_empty() && self.fits(permits) {
@@ -33,6 +37,13 @@ impl Model {
             Ok(())
         } else {
             Err(Reason::Full)
+        }
+    }
+
+    fn let_through(&mut self) {
+        for (waiter, permits) in self.line.drain(..) {
+            self.in_use += permits;
+            self.told[waiter] = Some(Ok(()));
         }
     }
 
@@ -63,6 +74,7 @@ enum Step {
     Release(prop::sample::Index),
     Split(prop::sample::Index, u64),
     Resize(u64),
+    Observe(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -75,6 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => index().prop_map(Step::Release),
         1 => (index(), 0..4_u64).prop_map(|(index, permits)| Step::Split(index, permits)),
         1 => (0..9_u64).prop_map(Step::Resize),
+        1 => any::<bool>().prop_map(Step::Observe),
     ]
 }
 
@@ -82,7 +95,7 @@ proptest! {
     #[test]
     fn it_never_exceeds_never_leaks_and_serves_in_order(steps in proptest::collection::vec(step(), 1..120)) {
         let semaphore = Semaphore::new(5).unwrap();
-        let mut model = Model { limit: 5, in_use: 0, line: VecDeque::new(), told: Vec::new() };
+        let mut model = Model { limit: 5, in_use: 0, observing: false, line: VecDeque::new(), told: Vec::new() };
         let mut permits: Vec<OwnedPermit> = Vec::new();
         let mut waiters: Vec<(usize, u64, Waiting)> = Vec::new();
         let mut admitted = 0;
@@ -149,6 +162,13 @@ proptest! {
                     if limit > 0 {
                         model.limit = limit;
                         model.serve();
+                    }
+                }
+                Step::Observe(observing) => {
+                    semaphore.set_enforced_ratio(if observing { 0.0 } else { 1.0 }).unwrap();
+                    model.observing = observing;
+                    if observing {
+                        model.let_through();
                     }
                 }
                 Step::Poll(_) | Step::Leave(_) | Step::Release(_) | Step::Split(..) => {}

@@ -8,14 +8,20 @@
 //!   may give back. A release that sees the bit takes the lock and passes on what it gave.
 //! - The limit is at least one, and is changed under the lock. The limit in memory is never above
 //!   the one in the word, so that in use is never shown too high.
+//! - What is in use is never above [`LIMIT_MAX`]: an admission that was waived takes no permits where
+//!   it would be. Waiving is decided and done under the lock, and so is a change of what is waived:
+//!   nobody goes to the end of a line that has just been let through.
 //!
 //! # Lock order
 //! One lock; no waker is woken or dropped, and nothing else is locked, under it.
 
 use std::fmt;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::word::{LIMIT_MAX, Word};
+use crate::counters::Counters;
+use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::waiters::{Ticket, Waiters, Wakes};
@@ -27,7 +33,6 @@ pub(super) struct State {
     word: AtomicU64,
     limit: AtomicU64,
     high_water: AtomicU64,
-    rejected: AtomicU64,
     /// Admissions that have wrapped out of the word.
     admitted_before: AtomicU64,
     /// The largest number of admissions shown so far, so that what is shown never goes back.
@@ -35,11 +40,14 @@ pub(super) struct State {
     waiting: AtomicU64,
     queue: Mutex<Waiters<Waiter>>,
     limit_built: u64,
+    counters: Counters,
+    enforcement: Enforcement,
     name: Name,
     _registration: Option<Registration>,
 }
 
 struct Waiter {
+    /// What it asks for; what it holds once it is granted.
     permits: u64,
     turn: Turn,
 }
@@ -53,7 +61,8 @@ enum Turn {
 
 /// What became of the wish to wait.
 pub(super) enum Enrolled {
-    Admitted,
+    /// With so many permits.
+    Admitted(u64),
     Queued(Ticket),
     TooLarge,
 }
@@ -64,12 +73,13 @@ impl State {
             word: AtomicU64::new(Word::new(limit).0),
             limit: AtomicU64::new(limit),
             high_water: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
             admitted_before: AtomicU64::new(0),
             admitted_shown: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             queue: Mutex::new(Waiters::new()),
             limit_built: limit,
+            counters: Counters::new(),
+            enforcement: Enforcement::new(),
             name,
             _registration: registration,
         }
@@ -127,7 +137,17 @@ impl State {
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
         if permits > self.limit() {
-            return Enrolled::TooLarge;
+            return if self.enforcement.waives() {
+                Enrolled::Admitted(self.admit_over_the_limit(&queue, permits))
+            } else {
+                Enrolled::TooLarge
+            };
+        }
+        if self.try_take(permits) {
+            return Enrolled::Admitted(permits);
+        }
+        if self.enforcement.waives() {
+            return Enrolled::Admitted(self.admit_over_the_limit(&queue, permits));
         }
         // The bit is set before the queue is unlocked: a release comes either before it, and is seen
         // here, or after it, and then waits for the lock to serve the queue.
@@ -142,7 +162,7 @@ impl State {
                         self.count_wrapped();
                     }
                     self.note_use(next);
-                    return Enrolled::Admitted;
+                    return Enrolled::Admitted(permits);
                 }
                 Ok(_) => break,
                 Err(now) => word = Word(now),
@@ -153,8 +173,13 @@ impl State {
         Enrolled::Queued(ticket)
     }
 
-    /// Looks whether it is the ticket's turn; the ticket is used up when there is an answer.
-    pub(super) fn poll_turn(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Result<(), Reason>> {
+    /// Looks whether it is the ticket's turn; the ticket is used up when there is an answer: how many
+    /// permits it holds.
+    pub(super) fn poll_turn(
+        &self,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Option<Result<u64, Reason>> {
         let mut queue = lock(&self.queue);
         let waiter = queue.get_mut(ticket.as_ref()?);
         if let Turn::Waiting(known) = &mut waiter.turn {
@@ -170,11 +195,8 @@ impl State {
             Turn::TooLarge => Some(Err(Reason::TooLarge)),
             Turn::Granted | Turn::Waiting(_) => {
                 // Counted when it is claimed, not when it is granted: a grant may never be used.
-                let before = Word(self.word.fetch_add(Word::ADMISSION, Ordering::Relaxed));
-                if before.admissions() == Word::ADMISSIONS_MAX - 1 {
-                    self.count_wrapped();
-                }
-                Some(Ok(()))
+                self.count_admission();
+                Some(Ok(waiter.permits))
             }
         }
     }
@@ -276,6 +298,81 @@ impl State {
     }
 }
 
+/// Observing.
+impl State {
+    /// Admits what would be refused, or made to wait; says how many permits it holds.
+    fn admit_over_the_limit(&self, queue: &MutexGuard<'_, Waiters<Waiter>>, permits: u64) -> u64 {
+        let held = self.take_over_the_limit(queue, permits);
+        self.count_admission();
+        held
+    }
+
+    /// Takes permits whether they are there or not, or none where the word has no room for them. The
+    /// guard is proof that the limit stands still.
+    fn take_over_the_limit(&self, _queue: &MutexGuard<'_, Waiters<Waiter>>, permits: u64) -> u64 {
+        self.counters.would_reject();
+        let limit = self.limit();
+        let mut word = Word(self.word.load(Ordering::Relaxed));
+        while in_use(limit, word).saturating_add(permits) <= LIMIT_MAX {
+            let next = Word(word.0 - Word::permits(permits));
+            match self.word.compare_exchange_weak(word.0, next.0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.note_use(next);
+                    return permits;
+                }
+                Err(now) => word = Word(now),
+            }
+        }
+        0
+    }
+
+    /// Changes which share of the refusals is carried out, and asks anew for everybody in the line.
+    pub(super) fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        let queue = lock(&self.queue);
+        self.enforcement.set_ratio(self.name, ratio)?;
+        self.let_through(queue);
+        Ok(())
+    }
+
+    /// As [`set_enforced_ratio`](Self::set_enforced_ratio), for the share that it counts as built with.
+    pub(super) fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        let queue = lock(&self.queue);
+        self.enforcement.rebase(self.name, ratio)?;
+        self.let_through(queue);
+        Ok(())
+    }
+
+    fn let_through(&self, mut queue: MutexGuard<'_, Waiters<Waiter>>) {
+        // All in one go, or those who stay would be asked for more than once.
+        let mut wakers = Vec::new();
+        let mut line = std::mem::replace(&mut *queue, Waiters::new());
+        line.call_unless(|waiter| {
+            if !self.enforcement.waives() {
+                return true;
+            }
+            waiter.permits = self.take_over_the_limit(&queue, waiter.permits);
+            if let Turn::Waiting(waker) = std::mem::replace(&mut waiter.turn, Turn::Granted) {
+                wakers.push(waker);
+            }
+            false
+        });
+        *queue = line;
+        // Whoever is first now may fit, if somebody went before it who took nothing.
+        self.pass_on(queue);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn enforced_ratio(&self) -> f64 {
+        self.enforcement.ratio()
+    }
+
+    pub(super) fn would_reject(&self) -> u64 {
+        self.counters.waived()
+    }
+}
+
 /// Counting.
 impl State {
     pub(super) fn limit(&self) -> u64 {
@@ -294,21 +391,31 @@ impl State {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Nothing in use, nobody waiting, the limit as it was built.
+    /// Nothing in use, nobody waiting, the settings as they were built.
     pub(super) fn is_as_built(&self) -> bool {
-        self.limit() == self.limit_built
+        self.enforcement.is_as_built()
+            && self.limit() == self.limit_built
             && self.word.load(Ordering::Acquire) & !Word::COUNTER == Word::new(self.limit_built).0
     }
 
-    /// Counts a refusal, and makes it.
-    pub(super) fn refuse(&self, permits: u64) -> Rejected {
-        self.refuse_for(if permits > self.limit() { Reason::TooLarge } else { Reason::Full })
+    /// Counts a refusal, and makes it; or says how many permits are held because it is not carried out.
+    #[cold]
+    pub(super) fn refuse(&self, permits: u64) -> Result<u64, Rejected> {
+        if self.enforcement.waives() {
+            return Ok(self.admit_over_the_limit(&lock(&self.queue), permits));
+        }
+        Err(self.refuse_for(if permits > self.limit() { Reason::TooLarge } else { Reason::Full }))
     }
 
     #[cold]
     pub(super) fn refuse_for(&self, reason: Reason) -> Rejected {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+        self.counters.reject(reason);
         Rejected::new(self.name, reason).with_use(self.limit(), self.in_use(), self.waiting())
+    }
+
+    /// Counts somebody who was admitted after waiting.
+    pub(super) fn note_waited(&self, time: Duration) {
+        self.counters.waited(time);
     }
 
     fn admitted(&self) -> u64 {
@@ -316,6 +423,14 @@ impl State {
         let now = before + Word(self.word.load(Ordering::Acquire)).admissions();
         // Between the word's wrap and the addition that follows it the sum is 2^20 too low.
         self.admitted_shown.fetch_max(now, Ordering::AcqRel).max(now)
+    }
+
+    /// Counts an admission whose permits were taken before.
+    fn count_admission(&self) {
+        let before = Word(self.word.fetch_add(Word::ADMISSION, Ordering::Relaxed));
+        if before.admissions() == Word::ADMISSIONS_MAX - 1 {
+            self.count_wrapped();
+        }
     }
 
     #[cold]
@@ -348,15 +463,16 @@ fn in_use(limit: u64, word: Word) -> u64 {
 
 impl Bound for State {
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
+        let mut snapshot = Snapshot {
             limit: self.limit(),
             in_use: self.in_use(),
             high_water: self.high_water.load(Ordering::Relaxed),
             waiting: self.waiting(),
             admitted: self.admitted(),
-            rejected: self.rejected.load(Ordering::Relaxed),
             ..Snapshot::new(self.name, Kind::Semaphore)
-        }
+        };
+        self.counters.show(&mut snapshot);
+        snapshot
     }
 }
 
