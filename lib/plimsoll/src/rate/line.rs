@@ -169,9 +169,12 @@ impl<'a> Turn<'a> {
             Err(short) => short,
         };
         let after = match short {
-            Short::TooLarge { .. } => return Enrolled::Short(short),
+            Short::TooLarge { .. } | Short::QueueFull { .. } => return Enrolled::Short(short),
             Short::Exceeded { after, .. } | Short::Behind { after, .. } => after,
         };
+        if let Some(full) = self.queue_full(now) {
+            return Enrolled::Short(full);
+        }
         let until = now + after;
         if until > by {
             let burst = self.gcra.burst;
@@ -246,8 +249,11 @@ impl<'a> Turn<'a> {
         match self.try_take(tokens, now) {
             Ok(charge) => return Ok((Some(charge), now)),
             Err(_) if self.state.waives() => return Ok((None, now)),
-            Err(short @ Short::TooLarge { .. }) => return Err(short),
+            Err(short @ (Short::TooLarge { .. } | Short::QueueFull { .. })) => return Err(short),
             Err(Short::Exceeded { .. } | Short::Behind { .. }) => {}
+        }
+        if let Some(full) = self.queue_full(now) {
+            return Err(full);
         }
         self.promise_all(now);
         let end = self.last_arrival(self.gcra.units(now), tokens);
@@ -387,6 +393,21 @@ impl<'a> Turn<'a> {
             self.line.waiters.call_first();
             self.line.tokens = self.line.tokens.saturating_sub(tokens);
         }
+    }
+
+    /// Whether one more would wait longer than as many slots as may wait, and until when.
+    ///
+    /// Counted in time, so that it holds for those who wait and those who were promised a slot alike.
+    fn queue_full(&self, now: Instant) -> Option<Short> {
+        let queue = self.state.queue_max()?;
+        let units = self.gcra.units(now);
+        let ready = self.last_arrival(units, 1).saturating_sub(self.gcra.tolerance());
+        let latest = units.saturating_add(self.gcra.interval.saturating_mul(queue));
+        if ready <= latest {
+            return None;
+        }
+        let after = self.gcra.instant(units + (ready - latest)) - now;
+        Some(Short::QueueFull { queue, after })
     }
 
     /// The arrival time after everybody in the line, and then `tokens` more, were charged.

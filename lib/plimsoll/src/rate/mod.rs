@@ -22,7 +22,12 @@
 //! | to be told when, and to do the waiting yourself | [`reserve`](RateLimiter::reserve) |
 //! | more than one token (bytes, messages) | the same with `_many` |
 //!
-//! Even spacing ("leaky bucket") is a burst of 1.
+//! # Which one?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | a rate, and a burst after a time of rest | [`RateLimiter`], a token bucket |
+//! | evenly spaced, and no more than so many that wait | [`Leaky`] |
 //!
 //! # Exactness
 //!
@@ -59,6 +64,7 @@
 mod builder;
 mod gcra;
 mod handle;
+pub mod leaky;
 mod line;
 #[cfg(test)]
 mod observing;
@@ -72,5 +78,6 @@ mod word;
 
 pub use builder::Builder;
 pub use handle::RateLimiter;
+pub use leaky::Leaky;
 pub use quota::Quota;
 pub use reservation::Reservation;

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) line_ends: AtomicU64,
     pub(super) line: Mutex<Line>,
     built: Gcra,
+    /// How many may wait, where that is bounded: of a leaky bucket.
+    queue_max: Option<u64>,
     counters: Counters,
     enforcement: Enforcement,
     name: Name,
@@ -73,6 +75,11 @@ pub(super) enum Short {
         burst: u64,
         after: Duration,
     },
+    /// As many wait as may; there is a place after that time.
+    QueueFull {
+        queue: u64,
+        after: Duration,
+    },
 }
 
 impl Settings {
@@ -108,6 +115,20 @@ impl Settings {
 impl State {
     /// With a quota that was [checked](Quota::check).
     pub(super) fn new(name: Name, quota: Quota, registration: Option<Registration>) -> Self {
+        Self::with_queue(name, quota, None, registration)
+    }
+
+    /// With a quota whose burst is 1, and a bound on those who wait.
+    pub(super) fn leaky(name: Name, quota: Quota, queue: u64, registration: Option<Registration>) -> Self {
+        Self::with_queue(name, quota, Some(queue), registration)
+    }
+
+    fn with_queue(
+        name: Name,
+        quota: Quota,
+        queue_max: Option<u64>,
+        registration: Option<Registration>,
+    ) -> Self {
         let built = Gcra::new(quota, None);
         Self {
             word: AtomicU64::new(0),
@@ -118,6 +139,7 @@ impl State {
             line_ends: AtomicU64::new(0),
             line: Mutex::new(Line::new(quota)),
             built,
+            queue_max,
             counters: Counters::new(),
             enforcement: Enforcement::new(),
             name,
@@ -127,6 +149,10 @@ impl State {
 
     pub(super) const fn name(&self) -> Name {
         self.name
+    }
+
+    pub(super) const fn queue_max(&self) -> Option<u64> {
+        self.queue_max
     }
 
     pub(super) fn burst(&self) -> u64 {
@@ -267,6 +293,9 @@ impl State {
             Short::Behind { burst, after } => Rejected::new(self.name, Reason::RateExceeded)
                 .with_use(burst, burst, waiting)
                 .with_retry_after(after),
+            Short::QueueFull { queue, after } => Rejected::new(self.name, Reason::QueueFull)
+                .with_use(queue, queue, waiting)
+                .with_retry_after(after),
         };
         self.counters.reject(rejected.reason());
         rejected
@@ -336,6 +365,10 @@ impl Bound for State {
             details: vec![("interval_nanos", gcra.interval)],
             ..Snapshot::new(self.name, Kind::Rate)
         };
+        if let Some(queue) = self.queue_max {
+            snapshot.kind = Kind::Leaky;
+            snapshot.details.push(("queue_max", queue));
+        }
         self.counters.show(&mut snapshot);
         snapshot
     }
