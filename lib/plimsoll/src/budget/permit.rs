@@ -1,0 +1,37 @@
+//! Proof of admission.
+
+use super::share::Share;
+use crate::Outcome;
+
+/// Permits of a [`Share`], given back when this is dropped: first to whoever waits for what is theirs.
+#[derive(Debug)]
+#[must_use = "a permit gives its place back when it is dropped"]
+pub struct Permit {
+    share: Share,
+    permits: u64,
+}
+
+impl Permit {
+    /// Owns `permits` that were taken for `share`.
+    pub(super) const fn new(share: Share, permits: u64) -> Self {
+        Self { share, permits }
+    }
+
+    /// How many permits this is.
+    #[must_use]
+    pub const fn permits(&self) -> u64 {
+        self.permits
+    }
+
+    /// Gives the permits back and says how the work went. A budget learns nothing from it; the word is
+    /// the one that all limiters share, so that one can be put for another.
+    pub fn finish(self, outcome: Outcome) {
+        let _ = outcome;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.share.release(self.permits);
+    }
+}

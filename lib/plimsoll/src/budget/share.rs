@@ -1,0 +1,209 @@
+//! One share, as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use super::permit::Permit;
+use super::state::State;
+use super::wait::Wait;
+use crate::limiter::{Limiter, Observable, Waiting};
+use crate::registry::Snapshot;
+use crate::{Invalid, Name, Reason, Rejected, clock};
+
+/// The limiter of one share of a [`Budget`](super::Budget); a cheap handle, whose clones share one
+/// state.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::budget::Budget;
+/// let database = Budget::builder("share-doc").limit(3).share("reads", 2).share("writes", 1).build()?;
+/// let writes = database.share("writes")?;
+/// let permit = writes.acquire().await;
+/// assert_eq!((writes.in_use(), writes.available()), (1, 0));
+/// assert!(writes.try_acquire().is_err()); // reads keep theirs, though they use none
+/// # drop(permit);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Share {
+    state: Arc<State>,
+    index: usize,
+}
+
+impl Share {
+    pub(super) const fn new(state: Arc<State>, index: usize) -> Self {
+        Self { state, index }
+    }
+
+    /// The budget's name and its own, as in `db/reads`.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.state.labels()[self.index].full
+    }
+
+    /// How much of the bound is its own.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.state.account(self.index).share
+    }
+
+    /// How many of its permits are out, borrowed ones included.
+    #[must_use]
+    pub fn in_use(&self) -> u64 {
+        self.state.account(self.index).in_use
+    }
+
+    /// How much of its own it does not use; others may have it, if it lends.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        let account = self.state.account(self.index);
+        account.share.saturating_sub(account.in_use)
+    }
+
+    /// How much it has out beyond its own.
+    #[must_use]
+    pub fn borrowed(&self) -> u64 {
+        let account = self.state.account(self.index);
+        account.in_use.saturating_sub(account.share)
+    }
+
+    /// How many callers wait for it.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.state.waiting(self.index)
+    }
+
+    /// The numbers of this share as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.share_snapshot(self.index)
+    }
+
+    /// One permit, now.
+    ///
+    /// # Errors
+    /// [`Reason::Full`] when there is none, or when somebody waits for it already.
+    pub fn try_acquire(&self) -> Result<Permit, Rejected> {
+        self.try_acquire_many(1)
+    }
+
+    /// `permits` permits, now, all or none. Asking for none is always admitted and takes nothing.
+    ///
+    /// # Errors
+    /// [`Reason::Full`] when not so many are free, or when somebody waits; [`Reason::TooLarge`] when
+    /// the share can never have so many, with all that is lent to it.
+    pub fn try_acquire_many(&self, permits: u64) -> Result<Permit, Rejected> {
+        self.state.try_take(self.index, permits)?;
+        Ok(self.permit(permits))
+    }
+
+    /// One permit, when it is this caller's turn. It cannot fail: a share is never below one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; a permit that was already granted to it passes to the
+    /// next. The place in the line is lost.
+    ///
+    /// # Fairness
+    /// First come, first served within the share, from the first poll on; between the shares as the
+    /// [module](crate::budget) says.
+    pub async fn acquire(&self) -> Permit {
+        let Ok(()) = Wait::new(&self.state, self.index, 1).await else {
+            unreachable!("a share is never below one");
+        };
+        self.permit(1)
+    }
+
+    /// `permits` permits at once, when it is this caller's turn. Asking for none is admitted at once.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`], at once, when the share can never have so many, or no longer can after a
+    /// change.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_many(&self, permits: u64) -> Result<Permit, Rejected> {
+        match Wait::new(&self.state, self.index, permits).await {
+            Ok(()) => Ok(self.permit(permits)),
+            Err(reason) => Err(self.state.refuse(self.index, reason)),
+        }
+    }
+
+    /// `permits` permits at once, if it is this caller's turn `within` that time.
+    ///
+    /// # Errors
+    /// [`Reason::WaitTimedOut`] when it was not; [`Reason::TooLarge`] as
+    /// [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    /// When it has to wait outside of a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit, Rejected> {
+        let turn = tokio::time::timeout(within, Wait::new(&self.state, self.index, permits)).await;
+        match turn.unwrap_or(Err(Reason::WaitTimedOut)) {
+            Ok(()) => Ok(self.permit(permits)),
+            Err(reason) => Err(self.state.refuse(self.index, reason)),
+        }
+    }
+
+    pub(super) fn release(&self, permits: u64) {
+        self.state.release(self.index, permits);
+    }
+
+    fn permit(&self, permits: u64) -> Permit {
+        Permit::new(self.clone(), permits)
+    }
+}
+
+impl Limiter for Share {
+    type Permit = Permit;
+
+    fn try_acquire_owned_at(&self, _now: clock::Instant) -> Result<Permit, Rejected> {
+        self.try_acquire()
+    }
+
+    fn is_forgettable(&self, _now: clock::Instant) -> bool {
+        if Arc::strong_count(&self.state) != 1 {
+            return false;
+        }
+        // Whoever held the other handles released them: see what they did before.
+        fence(Ordering::Acquire);
+        self.state.is_as_built()
+    }
+}
+
+impl Waiting for Share {
+    async fn acquire_owned(&self) -> Result<Permit, Rejected> {
+        Ok(self.acquire().await)
+    }
+}
+
+/// Observing is of the whole budget: what one share took beyond the limit is not there for the others.
+impl Observable for Share {
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.state.set_enforced_ratio(ratio)
+    }
+
+    fn enforced_ratio(&self) -> f64 {
+        self.state.enforcement().ratio()
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share")
+            .field("name", &self.name())
+            .field("limit", &self.limit())
+            .field("in_use", &self.in_use())
+            .finish_non_exhaustive()
+    }
+}
