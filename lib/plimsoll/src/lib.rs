@@ -20,6 +20,7 @@
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
 //! | a queue in which every key gets its share | [`fair::Fair`] |
 //! | one call per key, its result shared by all who ask meanwhile | [`singleflight::Singleflight`] |
+//! | many streams that come and go, as one | [`merge::Merge`] |
 //! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
 //! | to know how large a bound should be | [`sizing`] |
 //! | to see all of it | [`registry::snapshot`] |

@@ -1,0 +1,244 @@
+//! The merge itself.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use tokio::task::coop;
+
+use super::handle::{Handle, Inbox};
+use super::shared::{InputId, InputWaker, Next, Shared};
+use super::{Builder, Refused};
+use crate::Name;
+use crate::registry::{Bound, Snapshot};
+use crate::sync::{Mutex, lock};
+use crate::unwind::caught;
+
+/// How many inputs are polled before the task is made to yield once.
+const BUDGET: u32 = 128;
+
+/// Many streams in one: a stream of what they give and of their ends.
+///
+/// It lives in the task that polls it and owns its inputs: dropping it drops them. See the
+/// [module](crate::merge).
+#[must_use = "a merge does nothing unless it is polled"]
+pub struct Merge<S> {
+    inputs: Vec<Option<Input<S>>>,
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox<S>>,
+    /// Whoever gave the last item: it may have more.
+    again: Option<InputId>,
+    /// How many inputs were polled since the task last yielded.
+    spent: u32,
+}
+
+struct Input<S> {
+    stream: S,
+    waker: Waker,
+}
+
+/// What an input gave.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Event<T> {
+    /// An item.
+    Item(T),
+    /// Its end: it gives nothing more, and its place is free.
+    Ended,
+}
+
+impl<T> Event<T> {
+    /// The item, if it is one.
+    #[must_use]
+    pub fn into_item(self) -> Option<T> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Ended => None,
+        }
+    }
+}
+
+impl<S> Merge<S> {
+    /// Begins a merge that an operator sees under `name`.
+    pub fn builder(name: &str) -> Builder<S> {
+        Builder::new(name)
+    }
+
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let inbox = Arc::new(Mutex::new(Vec::new()));
+        Self { inputs: Vec::new(), shared, inbox, again: None, spent: 0 }
+    }
+
+    /// Adds an input. It is first polled when the merge is.
+    ///
+    /// # Errors
+    /// Hands the stream back, as [`Full`](crate::Reason::Full), when there are as many inputs as may
+    /// be.
+    pub fn add(&mut self, stream: S) -> Result<InputId, Refused<S>> {
+        match self.shared.admit() {
+            Ok(id) => {
+                self.put(id, stream);
+                Ok(id)
+            }
+            Err(rejected) => Err(Refused { stream, rejected }),
+        }
+    }
+
+    /// Takes an input out, and hands its stream back; `None` when it has left already. Nothing is
+    /// said of its end.
+    #[must_use = "the stream is handed back"]
+    pub fn remove(&mut self, id: InputId) -> Option<S> {
+        if !self.shared.has(id) {
+            return None;
+        }
+        self.empty_inbox();
+        self.take(id)
+    }
+
+    /// A handle with which other tasks add inputs and remove them.
+    pub fn handle(&self) -> Handle<S> {
+        Handle::new(Arc::clone(&self.shared), Arc::clone(&self.inbox))
+    }
+
+    /// How many inputs there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.live()
+    }
+
+    /// Whether there is no input.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.shared.name
+    }
+
+    /// The numbers as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    fn put(&mut self, id: InputId, stream: S) {
+        let waker = Waker::from(Arc::new(InputWaker { id, shared: Arc::clone(&self.shared) }));
+        if self.inputs.len() <= id.index() {
+            self.inputs.resize_with(id.index() + 1, || None);
+        }
+        self.inputs[id.index()] = Some(Input { stream, waker });
+    }
+
+    fn take(&mut self, id: InputId) -> Option<S> {
+        let input = self.inputs.get_mut(id.index()).and_then(Option::take);
+        self.shared.free(id);
+        input.map(|input| input.stream)
+    }
+
+    /// Takes in what handles have added.
+    fn empty_inbox(&mut self) {
+        let added = std::mem::take(&mut *lock(&self.inbox));
+        for (id, stream) in added {
+            self.put(id, stream);
+        }
+    }
+}
+
+impl<S: Stream + Unpin> Merge<S> {
+    /// What an input gives next, and which input; `None` when every input has ended and there is no
+    /// [`Handle`] that could add one.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: an item is taken only as this returns.
+    ///
+    /// # Panics
+    /// When an input panics as it is polled. That input is dropped, without an [`Event::Ended`]; the
+    /// others are as they were.
+    ///
+    /// # Fairness
+    /// Inputs that have something take turns, an item each.
+    pub async fn next(&mut self) -> Option<(InputId, Event<S::Item>)> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<(InputId, Event<S::Item>)>> {
+        // Without tokio's budget its channels would all say that they have nothing, and wake at once.
+        while self.spent < BUDGET && coop::has_budget_remaining() {
+            let id = match self.shared.next(self.again.take(), cx.waker()) {
+                Next::Poll(id) => id,
+                Next::Removed(id) => {
+                    self.empty_inbox();
+                    drop(self.take(id));
+                    return Poll::Ready(Some((id, Event::Ended)));
+                }
+                Next::Wait => {
+                    self.spent = 0;
+                    return Poll::Pending;
+                }
+                Next::Done => return Poll::Ready(None),
+            };
+            self.spent += 1;
+            match self.poll_input(id) {
+                Poll::Pending => {}
+                Poll::Ready(Some(item)) => {
+                    self.again = Some(id);
+                    self.shared.count_item();
+                    return Poll::Ready(Some((id, Event::Item(item))));
+                }
+                Poll::Ready(None) => {
+                    drop(self.take(id));
+                    return Poll::Ready(Some((id, Event::Ended)));
+                }
+            }
+        }
+        self.spent = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_input(&mut self, id: InputId) -> Poll<Option<S::Item>> {
+        if self.inputs.get(id.index()).is_none_or(Option::is_none) {
+            self.empty_inbox();
+        }
+        let Some(Input { stream, waker }) = &mut self.inputs[id.index()] else {
+            unreachable!("an admitted input is here or in the inbox")
+        };
+        let mut cx = Context::from_waker(waker);
+        match caught(|| Pin::new(stream).poll_next(&mut cx)) {
+            Ok(polled) => polled,
+            Err(payload) => {
+                self.shared.count_panic();
+                drop(self.take(id));
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+impl<S: Stream + Unpin> Stream for Merge<S> {
+    type Item = (InputId, Event<S::Item>);
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_event(cx)
+    }
+}
+
+impl<S> Drop for Merge<S> {
+    fn drop(&mut self) {
+        self.shared.close();
+        let added = std::mem::take(&mut *lock(&self.inbox));
+        drop(added);
+    }
+}
+
+impl<S> fmt::Debug for Merge<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge").field("name", &self.name()).field("len", &self.len()).finish_non_exhaustive()
+    }
+}
