@@ -3,7 +3,7 @@
 //! A [`Scope`] says for whom work is done (labels), until when it is worth doing (a deadline) and
 //! whether anybody still wants it (cancellation). It is local to a task; tasks started by a
 //! [`Group`](crate::group::Group) and jobs submitted to a [`Pool`](crate::pool::Pool) inherit the
-//! scope they were started in.
+//! scope they were started in. [`header`] takes labels and deadline across the edges of the process.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,6 +24,7 @@
 
 mod ended;
 mod handle;
+pub mod header;
 mod inside;
 mod labels;
 mod within;
