@@ -16,6 +16,7 @@
 //! | to stop calling what is down | [`breaker::Breaker`] |
 //! | to try again without making an outage worse | [`retry::Policy`] |
 //! | to be rid of a slow tail, by a second try when the first is late | [`hedge::Hedge`] |
+//! | several of these around one dependency, in the right order | [`downstream::Downstream`] |
 //! | a few tasks that live and end together | [`group::Group`] |
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
 //! | a queue in which every key gets its share | [`fair::Fair`] |

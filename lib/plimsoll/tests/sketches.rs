@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use plimsoll::breaker::{self, Breaker};
+use plimsoll::downstream::{Downstream, LastGood};
 use plimsoll::group::Group;
+use plimsoll::hedge::{self, Hedge};
 use plimsoll::keyed::Keyed;
 use plimsoll::pool::{OnFull, Pool};
+use plimsoll::rate::Quota;
 use plimsoll::retry::{self, Decision};
 use plimsoll::scope::{self, Scope};
 use plimsoll::{Outcome, Reason};
@@ -71,6 +74,84 @@ async fn a_retry_runs_a_closure_that_borrows() {
     })
     .await;
     assert_eq!(stock, 7);
+}
+
+/// Kept in a struct: the type of a dependency needs no parameter.
+struct Inventory {
+    downstream: Downstream,
+    client: Client,
+}
+
+impl Inventory {
+    fn new() -> Result<Self, plimsoll::Invalid> {
+        let retries = retry::Budget::builder("inventory retries").build()?;
+        let downstream = Downstream::builder("inventory")
+            .timeout(Duration::from_millis(250))
+            .concurrency(50)
+            .rate(Quota::per_second(100).burst(20))
+            .breaker(breaker::Policy::ratio(0.5).calls_min(20).window(Duration::from_secs(10)))
+            .retry(retry::Policy::exponential(Duration::from_millis(50)).attempts(3).budget(&retries))
+            .build()?;
+        Ok(Self { downstream, client: Client { stock: 7 } })
+    }
+
+    async fn stock(&self, sku: &str) -> Result<u32, plimsoll::downstream::Error<u16>> {
+        self.downstream.call(|| self.client.get(sku)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dependency_is_called_within_all_its_bounds() {
+    let stock = spawned(async {
+        let (inventory, sku) = (Inventory::new().unwrap(), String::from("anchor"));
+        let first = inventory.stock(&sku).await.unwrap();
+        let second = inventory.downstream.call(async || inventory.client.get(&sku).await).await.unwrap();
+        let order = sku.clone();
+        let once = inventory.downstream.call_once(async || inventory.client.get(&order).await).await;
+        first + second + once.unwrap()
+    })
+    .await;
+    assert_eq!(stock, 21);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dependency_judged_by_a_closure_with_all_parts_is_spawned_too() {
+    let stock = spawned(async {
+        let client = Client { stock: 7 };
+        let inventory = Downstream::builder("inventory of all parts")
+            .fallback(LastGood::new())
+            .deadline(Duration::from_secs(5))
+            .retry(retry::Policy::exponential(Duration::from_millis(1)))
+            .hedge(hedge::Policy::percentile(0.95))
+            .breaker(breaker::Policy::ratio(0.5))
+            .rate(Quota::per_second(100))
+            .concurrency(50)
+            .wait_up_to(Duration::from_secs(1))
+            .timeout(Duration::from_secs(1))
+            .judge(|answer: &Result<u32, u16>| match answer {
+                Err(500..) => Outcome::Failure,
+                _ => Outcome::Success,
+            })
+            .build()
+            .unwrap();
+        let missing = inventory.call(async || client.get("missing").await).await.unwrap_err();
+        assert_eq!(missing.into_inner(), Some(404));
+        inventory.call(|| client.get("anchor")).await.unwrap()
+    })
+    .await;
+    assert_eq!(stock, 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hedge_calls_a_closure_that_borrows() {
+    let stock = spawned(async {
+        let (client, sku) = (Client { stock: 7 }, String::from("anchor"));
+        let hedge = Hedge::builder("replicas").policy(hedge::Policy::percentile(0.95)).build().unwrap();
+        let first = hedge.call(|| client.get(&sku)).await.unwrap();
+        first + hedge.call(async || client.get(&sku).await).await.unwrap()
+    })
+    .await;
+    assert_eq!(stock, 14);
 }
 
 async fn load_profile(id: u32) -> Result<u32, std::io::Error> {

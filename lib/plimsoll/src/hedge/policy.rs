@@ -146,6 +146,14 @@ impl Policy {
         self
     }
 
+    /// Draws on the budget of the retry around it, unless it has another; the retry counts the calls.
+    pub(crate) fn within_retry(self, budget: &Budget) -> Self {
+        match &self.budget {
+            Some(payer) if !payer.budget.is(budget) => self,
+            _ => self.budget_of_retry(budget),
+        }
+    }
+
     /// Checks the policy, and says what of it decides the delay.
     pub(super) fn terms(&self, name: Name) -> Result<Terms, Invalid> {
         if !(1..=1_000_000).contains(&self.extra_max) {

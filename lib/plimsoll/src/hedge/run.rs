@@ -35,6 +35,11 @@ impl Hedge {
         self.call_counted(now, f).await
     }
 
+    /// Counts a call in the budget, for whoever makes it by [`call_counted`](Self::call_counted).
+    pub(crate) fn count_call(&self) {
+        self.0.count(clock::now());
+    }
+
     /// As [`call`](Self::call), when the call was counted in the budget already.
     pub(crate) async fn call_counted<F, Fut, T, E>(&self, began: Instant, mut f: F) -> Result<T, E>
     where

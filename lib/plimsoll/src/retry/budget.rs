@@ -90,6 +90,11 @@ impl Budget {
         self.0.window.add(now, [1, 0]);
     }
 
+    /// Whether both are handles of one budget.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Takes one retry from the budget, without waiting.
     ///
     /// # Errors

@@ -189,7 +189,7 @@ impl Policy {
         self.retry_after_max
     }
 
-    pub(super) const fn shared_budget(&self) -> Option<&Budget> {
+    pub(crate) const fn shared_budget(&self) -> Option<&Budget> {
         self.budget.as_ref()
     }
 }

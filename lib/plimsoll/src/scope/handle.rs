@@ -50,6 +50,11 @@ pub(crate) fn inherited() -> Option<Scope> {
     CURRENT.try_with(Scope::clone).ok()
 }
 
+/// Whether the scope that this task runs in has ended, and why.
+pub(crate) fn ended_now() -> Option<Ended> {
+    CURRENT.try_with(Scope::ended).ok().flatten()
+}
+
 impl Scope {
     /// A scope inside the current one: it has the current labels and deadline, and ends with it at
     /// the latest.

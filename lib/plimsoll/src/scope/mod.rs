@@ -36,6 +36,6 @@ pub use ended::Ended;
 pub use handle::{Scope, current};
 pub use labels::{LABEL_BYTES_MAX, LABELS_MAX};
 
-pub(crate) use handle::inherited;
+pub(crate) use handle::{ended_now, inherited};
 pub(crate) use inside::Inside;
 pub(crate) use within::{Stop, enter, within};

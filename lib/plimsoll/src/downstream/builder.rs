@@ -1,0 +1,273 @@
+//! Choosing the bounds of a dependency.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::handle::{Downstream, Inner};
+use super::parts::{Counts, Parts};
+use super::{EveryError, NoFallback};
+use crate::breaker::{self, Breaker};
+use crate::hedge::{self, Hedge};
+use crate::rate::{Quota, RateLimiter};
+use crate::retry::{self, Budget};
+use crate::semaphore::Semaphore;
+use crate::{Invalid, Name, registry};
+
+const SHORTEST: Duration = Duration::from_micros(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Builds a [`Downstream`]; made by [`Downstream::builder`]. Every part is left out unless it is
+/// asked for, and the order of the methods does not matter: see the [module](super) for that of the
+/// parts.
+#[derive(Clone)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder<J = EveryError, B = NoFallback> {
+    /// `None` for what is not in the registry.
+    name: Option<String>,
+    settings: Settings,
+    judge: J,
+    fallback: B,
+}
+
+#[derive(Clone, Default, Debug)]
+struct Settings {
+    deadline: Option<Duration>,
+    retry: Option<retry::Policy>,
+    hedge: Option<hedge::Policy>,
+    breaker: Option<breaker::Policy>,
+    rate: Option<Quota>,
+    concurrency: Option<u64>,
+    wait_up_to: Option<Duration>,
+    timeout: Option<Duration>,
+}
+
+impl Builder {
+    pub(super) fn new(name: Option<&str>) -> Self {
+        Self {
+            name: name.map(Into::into),
+            settings: Settings::default(),
+            judge: EveryError,
+            fallback: NoFallback,
+        }
+    }
+}
+
+impl<J, B> Builder<J, B> {
+    /// How long one try may take, from when it was admitted: 1 µs to a day. It counts as a failure
+    /// then, and is retried.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// How many tries may be under way at once: 1 to 4,398,046,511,103. One more is rejected, or
+    /// [waits](Self::wait_up_to).
+    pub fn concurrency(mut self, limit: u64) -> Self {
+        self.settings.concurrency = Some(limit);
+        self
+    }
+
+    /// How many tries may begin in a time. One more is rejected, or [waits](Self::wait_up_to).
+    pub fn rate(mut self, quota: Quota) -> Self {
+        self.settings.rate = Some(quota);
+        self
+    }
+
+    /// How long a try may wait for rate and concurrency together: 1 µs to a day. By default it does
+    /// not wait and is rejected at once; a retry, if there is one, may then try again, with nothing held
+    /// meanwhile.
+    ///
+    /// Waiting is first come, first served. Use it where callers can wait and come in bursts; where
+    /// they come steadily and too many, waiting only makes every call late. What waits for a place in
+    /// vain has spent its token.
+    pub fn wait_up_to(mut self, wait: Duration) -> Self {
+        self.settings.wait_up_to = Some(wait);
+        self
+    }
+
+    /// Stops calling the dependency while it is down.
+    pub fn breaker(mut self, policy: breaker::Policy) -> Self {
+        self.settings.breaker = Some(policy);
+        self
+    }
+
+    /// Tries again what failed; for [`call_once`](Downstream::call_once) it is left out. Without a
+    /// [budget](retry::Policy::budget), the policy is given one of 20 % of the calls and 10 a second.
+    pub fn retry(mut self, policy: retry::Policy) -> Self {
+        self.settings.retry = Some(policy);
+        self
+    }
+
+    /// Begins a second try when the first is late; for [`call_once`](Downstream::call_once) it is left
+    /// out. Without a [budget](hedge::Policy::budget) of its own, it draws on that of the retry.
+    pub fn hedge(mut self, policy: hedge::Policy) -> Self {
+        self.settings.hedge = Some(policy);
+        self
+    }
+
+    /// How long a call may take in all, every try and every wait included, but not the fallback: 1 µs
+    /// to a day, and longer than the timeout. What is called sees it as the deadline of its
+    /// [scope](crate::scope). The deadline of the scope around it counts in any case.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// Says what the end of a try tells of the dependency, and whether to try again; instead of
+    /// [`EveryError`]. A closure `|result: &Result<_, MyError>| -> Outcome` will do, or a type that
+    /// implements [`Judge`](super::Judge).
+    ///
+    /// ```
+    /// use plimsoll::Outcome;
+    /// use plimsoll::breaker::{self, State};
+    /// use plimsoll::downstream::Downstream;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let inventory = Downstream::unnamed()
+    ///     .breaker(breaker::Policy::ratio(0.5).calls_min(1))
+    ///     .judge(|answer: &Result<u32, u16>| match answer {
+    ///         Err(500..) => Outcome::Failure,
+    ///         _ => Outcome::Success,
+    ///     })
+    ///     .build()?;
+    /// assert!(inventory.call(|| async { Err(404) }).await.is_err());
+    /// assert_eq!(inventory.breaker().unwrap().state(), State::Closed, "404 is an answer");
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub fn judge<K>(self, judge: K) -> Builder<K, B> {
+        let Self { name, settings, judge: _, fallback } = self;
+        Builder { name, settings, judge, fallback }
+    }
+
+    /// What is answered when the dependency does not: a [`Value`](super::Value), the
+    /// [`LastGood`](super::LastGood) answer, an [`OtherCall`](super::OtherCall), or your own
+    /// [`Fallback`](super::Fallback).
+    pub fn fallback<C>(self, fallback: C) -> Builder<J, C> {
+        let Self { name, settings, judge, fallback: _ } = self;
+        Builder { name, settings, judge, fallback }
+    }
+
+    /// Makes it, and puts it into the [registry](crate::registry) with each of its parts, all by the
+    /// same name.
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, a setting is out of its range, the deadline
+    /// is not longer than the timeout, or something is to be waited for and there is neither a rate
+    /// nor a concurrency.
+    pub fn build(self) -> Result<Downstream<J, B>, Invalid> {
+        let Self { name, settings, judge, fallback } = self;
+        let parts = settings.into_parts(name.as_deref())?;
+        let parts = match name {
+            Some(_) => Arc::new_cyclic(|known: &Weak<Parts>| Parts {
+                _registration: Some(registry::register(known.clone())),
+                ..parts
+            }),
+            None => Arc::new(parts),
+        };
+        Ok(Downstream(Arc::new(Inner { parts, judge, fallback })))
+    }
+}
+
+impl Settings {
+    fn into_parts(self, named: Option<&str>) -> Result<Parts, Invalid> {
+        let name = named.map_or(Ok(Name::UNNAMED), Name::new)?;
+        self.check(name)?;
+        let Self { deadline, retry, hedge, breaker, rate, concurrency, wait_up_to, timeout } = self;
+        let retry = retry.map(|policy| with_budget(policy, named)).transpose()?;
+        let hedge = hedge.map(|policy| match retry.as_ref().and_then(retry::Policy::shared_budget) {
+            Some(budget) => policy.within_retry(budget),
+            None => policy,
+        });
+        Ok(Parts {
+            name,
+            deadline,
+            retry,
+            hedge: hedge
+                .map(|policy| {
+                    made(named, policy, Hedge::new, |name, policy| {
+                        Hedge::builder(name).policy(policy).build()
+                    })
+                })
+                .transpose()?,
+            breaker: breaker
+                .map(|policy| {
+                    made(named, policy, Breaker::new, |name, policy| {
+                        Breaker::builder(name).policy(policy).build()
+                    })
+                })
+                .transpose()?,
+            rate: rate
+                .map(|quota| {
+                    made(named, quota, RateLimiter::new, |name, quota| {
+                        RateLimiter::builder(name).quota(quota).build()
+                    })
+                })
+                .transpose()?,
+            concurrency: concurrency
+                .map(|limit| {
+                    made(named, limit, Semaphore::new, |name, limit| {
+                        Semaphore::builder(name).limit(limit).build()
+                    })
+                })
+                .transpose()?,
+            wait_up_to,
+            timeout,
+            counts: Counts::new(),
+            _registration: None,
+        })
+    }
+
+    fn check(&self, name: Name) -> Result<(), Invalid> {
+        let times = [("timeout", self.timeout), ("deadline", self.deadline), ("wait_up_to", self.wait_up_to)];
+        for (field, time) in times {
+            if let Some(time) = time.filter(|time| !(SHORTEST..=DAY).contains(time)) {
+                return Err(Invalid::new(name, field, format_args!("{time:?}"), "1 µs to a day"));
+            }
+        }
+        if let (Some(deadline), Some(timeout)) = (self.deadline, self.timeout)
+            && deadline <= timeout
+        {
+            let value = format_args!("{deadline:?}");
+            return Err(Invalid::new(name, "deadline", value, "longer than the timeout"));
+        }
+        if self.wait_up_to.is_some() && self.rate.is_none() && self.concurrency.is_none() {
+            return Err(Invalid::new(name, "wait_up_to", "set", "only with a rate or a concurrency"));
+        }
+        Ok(())
+    }
+}
+
+/// A part with the name of the whole, or one that nobody sees.
+fn made<S, P>(
+    named: Option<&str>,
+    setting: S,
+    unseen: impl FnOnce(S) -> Result<P, Invalid>,
+    seen: impl FnOnce(&str, S) -> Result<P, Invalid>,
+) -> Result<P, Invalid> {
+    match named {
+        Some(name) => seen(name, setting),
+        None => unseen(setting),
+    }
+}
+
+fn with_budget(policy: retry::Policy, named: Option<&str>) -> Result<retry::Policy, Invalid> {
+    policy.check()?;
+    if policy.shared_budget().is_some() {
+        return Ok(policy);
+    }
+    let budget = match named {
+        Some(name) => Budget::builder(name).build()?,
+        None => Budget::new(0.2, 10)?,
+    };
+    Ok(policy.budget(&budget))
+}
+
+impl<J, B> fmt::Debug for Builder<J, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
