@@ -334,7 +334,7 @@ impl RateLimiter {
     }
 
     async fn wait(&self, tokens: u64, by: Instant) -> Result<(), Rejected> {
-        match wait(&self.0, tokens, by).await {
+        match wait(&*self.0, tokens, by).await {
             Ok(_) => {
                 self.0.admit();
                 Ok(())

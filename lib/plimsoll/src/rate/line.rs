@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::gcra::{ARRIVAL_MAX, Gcra};
 use super::quota::Quota;
 use super::state::{Charge, Short, State, exceeded};
+use super::wait::{self, Enrolled, Place};
 use super::word::Word;
 use crate::Invalid;
 use crate::clock::Instant;
@@ -58,27 +59,6 @@ enum Stage {
     },
     /// A change of quota made it larger than the burst.
     TooLarge,
-}
-
-/// What became of the wish to wait.
-pub(super) enum Enrolled {
-    /// Charged, unless it was let through.
-    Admitted(Option<Charge>),
-    Queued {
-        ticket: Ticket,
-        until: Instant,
-    },
-    Short(Short),
-}
-
-/// What a look at one's place in the line says.
-pub(super) enum Place {
-    /// Charged, unless it was let through.
-    Served(Option<Charge>),
-    TooLarge,
-    Wait {
-        until: Instant,
-    },
 }
 
 impl Line {
@@ -160,8 +140,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Admits, or goes to the end of the line; not when it would be served after `by`.
-    pub(super) fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled {
+    fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled<Charge, Short> {
         self.serve(now);
         let short = match self.try_take(tokens, now) {
             Ok(charge) => return Enrolled::Admitted(Some(charge)),
@@ -186,8 +165,7 @@ impl<'a> Turn<'a> {
         Enrolled::Queued { ticket, until }
     }
 
-    /// Serves whoever is due, and looks whether that is the owner of `ticket`.
-    pub(super) fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place {
+    fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Charge> {
         let next = self.serve(now);
         let Some(place) = ticket.as_ref() else { unreachable!("a waiter was polled after it was served") };
         let waiter = self.line.waiters.get_mut(place);
@@ -209,8 +187,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Leaves the line; what was charged already is given back as far as possible.
-    pub(super) fn leave(&mut self, ticket: Ticket, now: Instant) {
+    fn leave(&mut self, ticket: Ticket, now: Instant) {
         let (waiter, queued) = self.line.waiters.remove(ticket);
         if queued {
             self.line.tokens = self.line.tokens.saturating_sub(waiter.tokens);
@@ -415,5 +392,36 @@ impl<'a> Turn<'a> {
         let tokens = self.line.tokens.saturating_add(tokens);
         let cost = self.gcra.interval.saturating_mul(tokens).min(ARRIVAL_MAX);
         self.word.arrival().max(units) + cost
+    }
+}
+
+impl wait::Line for State {
+    /// How many tokens.
+    type Ask = u64;
+    type Charge = Charge;
+    type Short = Short;
+
+    fn enrol(&self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled<Charge, Short> {
+        let mut turn = Turn::begin(self);
+        let enrolled = turn.enrol(tokens, now, by, waker);
+        turn.end();
+        enrolled
+    }
+
+    fn look(&self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Charge> {
+        let mut turn = Turn::begin(self);
+        let place = turn.look(ticket, now, waker);
+        turn.end();
+        place
+    }
+
+    fn leave(&self, ticket: Ticket, now: Instant) {
+        let mut turn = Turn::begin(self);
+        turn.leave(ticket, now);
+        turn.end();
+    }
+
+    fn note_waited(&self, time: Duration) {
+        self.counters.waited(time);
     }
 }

@@ -28,6 +28,7 @@
 //! | --- | --- |
 //! | a rate, and a burst after a time of rest | [`RateLimiter`], a token bucket |
 //! | evenly spaced, and no more than so many that wait | [`Leaky`] |
+//! | never more than so many in any window of a length of time | [`Sliding`] |
 //!
 //! # Exactness
 //!
@@ -70,6 +71,7 @@ mod line;
 mod observing;
 mod quota;
 mod reservation;
+pub mod sliding;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -81,3 +83,4 @@ pub use handle::RateLimiter;
 pub use leaky::Leaky;
 pub use quota::Quota;
 pub use reservation::Reservation;
+pub use sliding::Sliding;

@@ -35,7 +35,7 @@ pub(super) struct State {
     built: Gcra,
     /// How many may wait, where that is bounded: of a leaky bucket.
     queue_max: Option<u64>,
-    counters: Counters,
+    pub(super) counters: Counters,
     enforcement: Enforcement,
     name: Name,
     _registration: Option<Registration>,
@@ -272,11 +272,6 @@ impl State {
 
     pub(super) fn would_reject(&self) -> u64 {
         self.counters.waived()
-    }
-
-    /// Counts somebody who was admitted after waiting.
-    pub(super) fn note_waited(&self, time: Duration) {
-        self.counters.waited(time);
     }
 
     /// Counts a refusal, and makes it.

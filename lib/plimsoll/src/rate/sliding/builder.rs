@@ -1,0 +1,63 @@
+//! Making a sliding window that can be seen.
+
+use std::sync::{Arc, Weak};
+
+use super::handle::Sliding;
+use super::line::State;
+use super::window::{Exactness, Window};
+use crate::rate::quota::Quota;
+use crate::{Invalid, Name, registry};
+
+/// Builds a [`Sliding`] window with a name; made by [`Sliding::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    quota: Option<Quota>,
+    exactness: Exactness,
+    enforced_ratio: f64,
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), quota: None, exactness: Exactness::Exact, enforced_ratio: 1.0 }
+    }
+
+    /// How many in any window of its period, up to 65,536; its burst is not looked at. There is no
+    /// default.
+    pub const fn quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
+    /// Counts approximately, in constant memory and with no maximum; see the
+    /// [module](crate::rate::sliding) for how far it is off.
+    pub const fn approximate(mut self) -> Self {
+        self.exactness = Exactness::Approximate;
+        self
+    }
+
+    /// Which share of its rejections, and of its making wait, it carries out, 0 (it only counts them)
+    /// to 1; 1 by default.
+    pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
+        self.enforced_ratio = ratio;
+        self
+    }
+
+    /// Makes the window and puts it into the [registry](crate::registry).
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, the quota was not set or is out of its range,
+    /// or the enforced ratio is not 0 to 1.
+    pub fn build(self) -> Result<Sliding, Invalid> {
+        let name = Name::new(&self.name)?;
+        let allowed = "a number per period, Quota::none() or Quota::unlimited()";
+        let quota = self.quota.ok_or_else(|| Invalid::new(name, "quota", "not set", allowed))?;
+        Window::check(name, quota, self.exactness)?;
+        let sliding = Sliding(Arc::new_cyclic(|state: &Weak<State>| {
+            State::new(name, quota, self.exactness, Some(registry::register(state.clone())))
+        }));
+        sliding.0.rebase_enforced_ratio(self.enforced_ratio)?;
+        Ok(sliding)
+    }
+}
