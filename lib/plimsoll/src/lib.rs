@@ -17,6 +17,7 @@
 //! | to try again without making an outage worse | [`retry::Policy`] |
 //! | to be rid of a slow tail, by a second try when the first is late | [`hedge::Hedge`] |
 //! | several of these around one dependency, in the right order | [`downstream::Downstream`] |
+//! | the same work on many items, N at once | [`map`](mod@map) |
 //! | a few tasks that live and end together | [`group::Group`] |
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
 //! | a queue in which every key gets its share | [`fair::Fair`] |
@@ -69,6 +70,7 @@ mod waiters;
 mod window;
 
 pub use invalid::Invalid;
+pub use map::{crawl, each, map, map_local, map_local_stream, map_stream};
 pub use name::Name;
 pub use outcome::Outcome;
 pub use rejected::{Reason, Rejected};

@@ -223,3 +223,45 @@ async fn a_scope_runs_a_request_and_its_children_inherit_it() {
     });
     assert_eq!(spawned.await, Ok(6));
 }
+
+async fn fetch(url: String) -> Result<usize, u16> {
+    tokio::task::yield_now().await;
+    if url.ends_with("/gone") { Err(410) } else { Ok(url.len()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_map_fetches_many_pages_in_order() {
+    let urls: Vec<_> = (0..100).map(|page| format!("https://example.com/{page:02}")).collect();
+    let pages = spawned(async move { plimsoll::map(urls, 64, fetch).await }).await;
+    assert_eq!(pages, Ok(vec![22; 100]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_map_keeps_every_result() -> Result<(), plimsoll::Invalid> {
+    let urls = ["https://example.com/1", "https://example.com/gone"].map(String::from);
+    let each = spawned(async move { plimsoll::map(urls, 64, fetch).collect_all().await }).await?;
+    assert_eq!(each, [Ok(21), Err(410)]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_map_reads_a_quorum_of_replicas() {
+    let read = async |replica: u64| {
+        tokio::time::sleep(Duration::from_millis(replica)).await;
+        if replica == 1 { Err("down") } else { Ok("value") }
+    };
+    let three = spawned(async move { plimsoll::map(0..5, 5, read).quorum(3).await }).await;
+    assert_eq!(three, Ok(vec!["value"; 3]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_local_map_borrows() {
+    let sums = spawned(async {
+        let (client, rows) = (Client { stock: 7 }, vec![String::from("anchor"), String::from("rope")]);
+        let closure = plimsoll::map_local(&rows, 8, |row| client.get(row)).await?;
+        let block = plimsoll::map_local(&rows, 8, |row| async { Ok::<_, u16>(row.len() as u32) }).await?;
+        Ok::<_, plimsoll::map::Error<u16>>((closure, block))
+    })
+    .await;
+    assert_eq!(sums, Ok((vec![7, 7], vec![6, 4])));
+}
