@@ -12,8 +12,6 @@
 
 use std::hash::Hash;
 use std::mem;
-use std::panic::resume_unwind;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -21,7 +19,7 @@ use super::builder::Errors;
 use super::error::Error;
 use super::table::{Hashed, Settings, Table};
 use crate::clock::Instant;
-use crate::unwind::{Payload, catch};
+use crate::unwind::Payload;
 use crate::waiters::{Ticket, Waiters};
 
 pub(super) struct Flight<K, T, E> {
@@ -155,16 +153,23 @@ pub(super) struct Place {
 }
 
 /// The right, and the duty, to run the call; dropping it hands over.
-pub(super) struct Leader<'a, K: Hash + Eq, T, E> {
-    table: &'a Table<K, T, E>,
+pub(super) struct Leader<K: Hash + Eq, T, E> {
+    table: Arc<Table<K, T, E>>,
     flight: Arc<Flight<K, T, E>>,
     landed: bool,
 }
 
-impl<'a, K: Hash + Eq, T, E> Leader<'a, K, T, E> {
+impl<K: Hash + Eq, T, E> Leader<K, T, E> {
     /// Leads `flight`, by whoever set `led`.
-    pub(super) const fn new(table: &'a Table<K, T, E>, flight: Arc<Flight<K, T, E>>) -> Self {
+    pub(super) const fn new(table: Arc<Table<K, T, E>>, flight: Arc<Flight<K, T, E>>) -> Self {
         Self { table, flight, landed: false }
+    }
+
+    /// The call panicked, which is about to go on here.
+    pub(super) fn panicked(self, payload: &Payload) {
+        if self.table.settings().errors == Errors::Share {
+            self.settle(Outcome::Panicked(message_of(payload)));
+        }
     }
 
     fn settle(mut self, outcome: Outcome<T, E>) {
@@ -173,25 +178,9 @@ impl<'a, K: Hash + Eq, T, E> Leader<'a, K, T, E> {
     }
 }
 
-impl<K: Hash + Eq, T: Clone, E: Clone> Leader<'_, K, T, E> {
-    pub(super) async fn lead<F, Fut>(self, work: F) -> Result<T, Error<E>>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        // The closure's own panic is the call's too.
-        match catch(async { work().await }).await {
-            Ok(result) => self.end(result).map_err(Error::Inner),
-            Err(payload) => {
-                if self.table.settings().errors == Errors::Share {
-                    self.settle(Outcome::Panicked(message_of(&payload)));
-                }
-                resume_unwind(payload)
-            }
-        }
-    }
-
-    fn end(mut self, result: Result<T, E>) -> Result<T, E> {
+impl<K: Hash + Eq, T: Clone, E: Clone> Leader<K, T, E> {
+    /// The call ended so.
+    pub(super) fn end(mut self, result: Result<T, E>) -> Result<T, E> {
         let Settings { errors, negative_for, .. } = *self.table.settings();
         // Clones are made outside of the locks; one that panics hands over, as does an early return.
         let outcome = match &result {
@@ -209,7 +198,7 @@ impl<K: Hash + Eq, T: Clone, E: Clone> Leader<'_, K, T, E> {
     }
 }
 
-impl<K: Hash + Eq, T, E> Drop for Leader<'_, K, T, E> {
+impl<K: Hash + Eq, T, E> Drop for Leader<K, T, E> {
     fn drop(&mut self) {
         if !self.landed {
             self.table.give_up(&self.flight);
@@ -223,50 +212,49 @@ fn message_of(payload: &Payload) -> Arc<str> {
 }
 
 /// Waits for the call's outcome, or for the lead; dropping it leaves the line.
-pub(super) struct Follower<'a, K: Hash + Eq, T, E> {
-    table: &'a Table<K, T, E>,
+pub(super) struct Follower<K: Hash + Eq, T, E> {
+    table: Arc<Table<K, T, E>>,
     flight: Arc<Flight<K, T, E>>,
     place: Option<Place>,
     gone: bool,
 }
 
 /// How a follower's wait ends.
-pub(super) enum Turn<'a, K: Hash + Eq, T, E> {
-    Lead(Leader<'a, K, T, E>),
+pub(super) enum Turn<K: Hash + Eq, T, E> {
+    Lead(Leader<K, T, E>),
     Ended(Arc<Flight<K, T, E>>),
 }
 
-impl<'a, K: Hash + Eq, T, E> Follower<'a, K, T, E> {
+impl<K: Hash + Eq, T, E> Follower<K, T, E> {
     /// Follows `flight`, by whoever counted it in.
-    pub(super) const fn new(table: &'a Table<K, T, E>, flight: Arc<Flight<K, T, E>>) -> Self {
+    pub(super) const fn new(table: Arc<Table<K, T, E>>, flight: Arc<Flight<K, T, E>>) -> Self {
         Self { table, flight, place: None, gone: false }
     }
-}
 
-impl<'a, K: Hash + Eq, T, E> Future for Follower<'a, K, T, E> {
-    type Output = Turn<'a, K, T, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let flight = Arc::clone(&this.flight);
-        let mut line = this.flight.line();
-        let ended = this.flight.outcome.get().is_some();
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn<K, T, E>> {
+        let flight = Arc::clone(&self.flight);
+        let mut line = self.flight.line();
+        let ended = flight.has_landed();
         if !ended && line.led {
-            line.wait(&mut this.place, cx.waker());
+            line.wait(&mut self.place, cx.waker());
             return Poll::Pending;
         }
         line.followers -= 1;
         line.led = true;
-        let waker = line.give_back(&mut this.place);
+        let waker = line.give_back(&mut self.place);
         drop(line);
         drop(waker);
-        this.gone = true;
-        this.table.followed(ended);
-        Poll::Ready(if ended { Turn::Ended(flight) } else { Turn::Lead(Leader::new(this.table, flight)) })
+        self.gone = true;
+        self.table.followed(ended);
+        Poll::Ready(if ended {
+            Turn::Ended(flight)
+        } else {
+            Turn::Lead(Leader::new(Arc::clone(&self.table), flight))
+        })
     }
 }
 
-impl<K: Hash + Eq, T, E> Drop for Follower<'_, K, T, E> {
+impl<K: Hash + Eq, T, E> Drop for Follower<K, T, E> {
     fn drop(&mut self) {
         if !self.gone {
             self.table.leave(&self.flight, &mut self.place);

@@ -5,9 +5,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::error::Error;
-use super::flight::Turn;
-use super::table::{Role, Table};
+use super::run::Run;
+use super::table::Table;
 use crate::Name;
 use crate::registry::{Bound, Snapshot};
 
@@ -50,9 +49,9 @@ where
     /// `work` waits for itself, as locking a lock twice does.
     ///
     /// # Errors
-    /// [`Error::Inner`] when the call failed, or a short while ago did and that is
-    /// [remembered](Builder::negative_for); [`Error::Rejected`] when there is no room for another
-    /// key; [`Error::Panicked`] when the call that was shared panicked.
+    /// [`Error::Inner`](super::Error::Inner) when the call failed, or a short while ago did and that is
+    /// [remembered](Builder::negative_for); [`Error::Rejected`](super::Error::Rejected) when there is no room for another
+    /// key; [`Error::Panicked`](super::Error::Panicked) when the call that was shared panicked.
     ///
     /// # Panics
     /// When `work`, run here, panics.
@@ -63,21 +62,12 @@ where
     ///
     /// # Fairness
     /// Keys do not wait for each other; who follows gets its result in no particular order.
-    pub async fn run<F, Fut>(&self, key: K, work: F) -> Result<T, Error<E>>
+    pub fn run<F, Fut>(&self, key: K, work: F) -> Run<K, T, E, F, Fut>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let leader = match self.0.join(key) {
-            Role::Lead(leader) => leader,
-            Role::Recall(flight) => return flight.result(),
-            Role::Reject(rejected) => return Err(Error::Rejected(rejected)),
-            Role::Follow(follower) => match follower.await {
-                Turn::Lead(leader) => leader,
-                Turn::Ended(flight) => return flight.result(),
-            },
-        };
-        leader.lead(work).await
+        Run::new(Arc::clone(&self.0), key, work)
     }
 
     /// Forgets what runs or is remembered for `key`: who asks from now on begins anew. Those who

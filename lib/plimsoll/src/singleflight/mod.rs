@@ -54,6 +54,7 @@ mod builder;
 mod error;
 mod flight;
 mod handle;
+mod run;
 mod table;
 
 #[cfg(test)]
@@ -64,3 +65,4 @@ mod tests;
 pub use builder::{Builder, Errors};
 pub use error::Error;
 pub use handle::Singleflight;
+pub use run::Run;

@@ -69,9 +69,9 @@ struct Shard<K, T, E> {
 type Outdated<K, T, E> = [Option<Arc<Flight<K, T, E>>>; PAST_LOOKED_AT];
 
 /// What a caller is to do.
-pub(super) enum Role<'a, K: Hash + Eq, T, E> {
-    Lead(Leader<'a, K, T, E>),
-    Follow(Follower<'a, K, T, E>),
+pub(super) enum Role<K: Hash + Eq, T, E> {
+    Lead(Leader<K, T, E>),
+    Follow(Follower<K, T, E>),
     Recall(Arc<Flight<K, T, E>>),
     Reject(Rejected),
 }
@@ -140,7 +140,7 @@ impl<K, T, E> Table<K, T, E> {
 }
 
 impl<K: Hash + Eq, T, E> Table<K, T, E> {
-    pub(super) fn join(&self, key: K) -> Role<'_, K, T, E> {
+    pub(super) fn join(self: &Arc<Self>, key: K) -> Role<K, T, E> {
         let key = self.hashed(key);
         let mut shard = self.shard(key.hash);
         let known = shard.flights.get(&key).map(|ByKey(flight)| Arc::clone(flight));
@@ -150,10 +150,10 @@ impl<K: Hash + Eq, T, E> Table<K, T, E> {
                 drop(shard);
                 if lead {
                     self.counts.led.fetch_add(1, Ordering::Relaxed);
-                    return Role::Lead(Leader::new(self, flight));
+                    return Role::Lead(Leader::new(Arc::clone(self), flight));
                 }
                 self.counts.waiting.fetch_add(1, Ordering::Relaxed);
-                return Role::Follow(Follower::new(self, flight));
+                return Role::Follow(Follower::new(Arc::clone(self), flight));
             }
             Some(flight) if flight.is_remembered(clock::now()) => {
                 drop(shard);
@@ -172,7 +172,7 @@ impl<K: Hash + Eq, T, E> Table<K, T, E> {
         // In place of the outdated one, which `known` keeps from being dropped here.
         shard.flights.replace(ByKey(Arc::clone(&flight)));
         drop(shard);
-        Role::Lead(Leader::new(self, flight))
+        Role::Lead(Leader::new(Arc::clone(self), flight))
     }
 
     pub(super) fn forget(&self, key: K) {
