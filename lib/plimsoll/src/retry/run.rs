@@ -56,9 +56,7 @@ impl Policy {
         Fut: Future<Output = Result<T, E>>,
     {
         self.check().map_err(Error::Invalid)?;
-        if let Some(budget) = self.shared_budget() {
-            budget.record_call();
-        }
+        self.record_call();
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -73,8 +71,29 @@ impl Policy {
         }
     }
 
-    /// How long to wait before the next attempt, which is then paid for; or why there is none.
-    fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
+    /// Counts a call in the budget, before its first attempt, as [`run`](Self::run) does: for code that
+    /// makes the attempts itself, and then asks [`wait_after`](Self::wait_after) each.
+    pub fn record_call(&self) {
+        if let Some(budget) = self.shared_budget() {
+            budget.record_call();
+        }
+    }
+
+    /// How long to wait after that many attempts have failed, before the next one, which is paid for
+    /// by this; the last of them was decided to be worth it or not.
+    ///
+    /// # Errors
+    /// Why there is no other attempt.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy, Stop};
+    /// let policy = Policy::exponential(Duration::from_millis(50)).attempts(2);
+    /// assert!(policy.wait_after(1, Decision::Retry).is_ok_and(|delay| delay <= Duration::from_millis(50)));
+    /// assert_eq!(policy.wait_after(1, Decision::GiveUp), Err(Stop::NotRetryable));
+    /// assert_eq!(policy.wait_after(2, Decision::Retry), Err(Stop::AttemptsUsed));
+    /// ```
+    pub fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
         let asked = match decision {
             Decision::GiveUp => return Err(Stop::NotRetryable),
             Decision::Retry => Duration::ZERO,

@@ -1,5 +1,6 @@
 //! The scope itself, and the current one.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::labels::Labels;
-use super::{Ended, Inside, Stop, within};
+use super::values::Values;
+use super::{Ended, Enter, Inside, Run};
 use crate::clock::{self, Instant};
 
 tokio::task_local! {
@@ -25,6 +27,7 @@ pub struct Scope {
     /// `None` where nobody holds a handle that could cancel it, which spares the allocation.
     cancel: Option<CancellationToken>,
     inside: Option<Arc<Inside>>,
+    values: Values,
     /// How many jobs deep a pool runs in its own callers; see `pool::inline`.
     depth: u8,
 }
@@ -43,6 +46,12 @@ pub fn current() -> Scope {
     let mut scope = inherited().unwrap_or_else(Scope::empty);
     scope.cancel.get_or_insert_default();
     scope
+}
+
+/// The value of type `T` that the current scope carries; see [`Scope::with_value`].
+#[must_use]
+pub fn value<T: Any + Send + Sync>() -> Option<Arc<T>> {
+    CURRENT.try_with(|scope| scope.values.get()).ok().flatten()
 }
 
 /// The scope that this task runs in, for a child to inherit; `None` outside of any.
@@ -81,7 +90,14 @@ impl Scope {
 
     /// Nothing at all, and no way to cancel it.
     pub(crate) fn empty() -> Self {
-        Self { labels: Labels::default(), deadline: None, cancel: None, inside: None, depth: 0 }
+        Self {
+            labels: Labels::default(),
+            deadline: None,
+            cancel: None,
+            inside: None,
+            values: Values::default(),
+            depth: 0,
+        }
     }
 
     /// A scope inside this one.
@@ -137,12 +153,49 @@ impl Scope {
     /// assert_eq!(ended, Err(Ended::DeadlinePassed));
     /// # });
     /// ```
-    pub async fn run<F: Future>(self, future: F) -> Result<F::Output, Ended> {
-        match within(future, Some(self), None).await {
-            Ok(output) => Ok(output),
-            Err(Stop::Ended(ended)) => Err(ended),
-            Err(Stop::Limit) => unreachable!("no limit was set"),
-        }
+    pub fn run<F: Future>(self, future: F) -> Run<F> {
+        Run::new(self, future)
+    }
+
+    /// Runs `future` in this scope, and on when the scope ends: for what must come to an end of its
+    /// own, such as cleaning up, and still be seen to belong here.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops `future`.
+    ///
+    /// ```
+    /// use plimsoll::scope::{self, Scope};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let scope = Scope::new().label("tenant", "acme");
+    /// scope.cancel();
+    /// let tenant = async { scope::current().label_value("tenant").map(str::to_owned) };
+    /// assert_eq!(scope.enter(tenant).await.as_deref(), Some("acme"));
+    /// # });
+    /// ```
+    pub fn enter<F: Future>(self, future: F) -> Enter<F> {
+        Enter::new(self, future)
+    }
+
+    /// Carries `value` for whatever runs in this scope, in place of an inherited one of that type.
+    ///
+    /// It is for what a layer at the edge leaves for one further in; [`value`] finds it there.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use plimsoll::scope::{self, Scope};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// struct Locale(&'static str);
+    /// let scope = Scope::new().with_value(Arc::new(Locale("fr")));
+    /// let inside = scope.run(async { scope::value::<Locale>().map(|locale| locale.0) }).await;
+    /// assert_eq!((inside, scope::value::<Locale>().is_none()), (Ok(Some("fr")), true));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn with_value<T: Any + Send + Sync>(mut self, value: Arc<T>) -> Self {
+        self.values.set(value);
+        self
     }
 
     /// The value of the label `key`.

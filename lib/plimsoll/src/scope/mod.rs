@@ -27,14 +27,17 @@ mod handle;
 pub mod header;
 mod inside;
 mod labels;
+mod run;
+mod values;
 mod within;
 
 #[cfg(test)]
 mod tests;
 
 pub use ended::Ended;
-pub use handle::{Scope, current};
+pub use handle::{Scope, current, value};
 pub use labels::{LABEL_BYTES_MAX, LABELS_MAX};
+pub use run::{Enter, Run};
 
 pub(crate) use handle::{ended_now, inherited};
 pub(crate) use inside::Inside;
