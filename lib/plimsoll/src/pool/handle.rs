@@ -8,12 +8,13 @@ use tokio::runtime;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::clockwork::keep_time;
 use super::core::{Core, Offer};
-use super::seat::{Factory, Seat, work};
 use super::submit::{submit, without_waiting};
 use super::{Builder, Calls, Refused, Ticket, Worker};
-use crate::Name;
-use crate::scope::{enter, inherited};
+use crate::clock::{self, Instant};
+use crate::scope::inherited;
+use crate::{Invalid, Name};
 
 /// How long a drain waits for cancelled jobs to be gone, which takes one that yields no time.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub struct Pool<J: Send + 'static, T: Send + 'static> {
 
 struct Owner<J: Send + 'static, T: Send + 'static> {
     core: Arc<Core<J, T>>,
-    workers: Vec<AbortHandle>,
+    clockwork: AbortHandle,
 }
 
 /// What a [drain](Pool::drain) left.
@@ -39,6 +40,9 @@ struct Owner<J: Send + 'static, T: Send + 'static> {
 pub struct Left<J> {
     /// The jobs that were not started, in the order in which they would have been.
     pub not_started: Vec<J>,
+    /// The jobs whose time had not come, earliest first: submitted for later, or to be tried again.
+    /// Behind those, the ones that failed during the drain and would have been tried again.
+    pub not_due: Vec<J>,
     /// How many jobs were cut off while they ran.
     pub abandoned: usize,
     /// The lanes' keys of those, where the pool has lanes.
@@ -49,7 +53,7 @@ impl<J> Left<J> {
     /// Whether everything that was admitted was finished.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.not_started.is_empty() && self.abandoned == 0
+        self.not_started.is_empty() && self.not_due.is_empty() && self.abandoned == 0
     }
 }
 
@@ -90,18 +94,10 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
         Builder::new(name, Arc::new(factory))
     }
 
-    pub(super) fn start<W>(core: Arc<Core<J, T>>, factory: &Factory<W>) -> Self
-    where
-        W: Worker<J, Output = T>,
-    {
-        let runtime = runtime::Handle::current();
-        let start = |number| {
-            let seat = Seat::new(Arc::clone(&core), number);
-            let work = work(seat, Arc::clone(factory));
-            runtime.spawn(enter(core.scope_of(None), work)).abort_handle()
-        };
-        let workers = (0..core.settings.workers).map(start).collect();
-        Self { owner: Arc::new(Owner { core, workers }) }
+    pub(super) fn start(core: Arc<Core<J, T>>) -> Self {
+        let clockwork = runtime::Handle::current().spawn(keep_time(Arc::clone(&core))).abort_handle();
+        core.adjust();
+        Self { owner: Arc::new(Owner { core, clockwork }) }
     }
 
     /// Submits a job, in the current [scope](crate::scope); where there is no room for it, what
@@ -137,6 +133,54 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
         }
     }
 
+    /// Submits a job that is queued after `delay`, in the current [scope](crate::scope), and never
+    /// waits for room: until it is taken it counts against [`delayed`](Builder::delayed), not
+    /// against the queue. A drain does not wait for it; it is in [`Left`].
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back: [`QueueFull`](crate::Reason::QueueFull) when as many are
+    /// delayed as can be, or [`Draining`](crate::Reason::Draining).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let pool = Pool::builder("reminders", |n: u32| async move { n }).workers(1).queue(8).build()?;
+    /// let late = pool.submit_after(7, Duration::from_millis(2)).expect("there is room");
+    /// assert_eq!(late.await.unwrap(), 7);
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub fn submit_after(&self, job: J, delay: Duration) -> Result<Ticket<T>, Refused<J>> {
+        self.submit_at(job, clock::now() + delay)
+    }
+
+    /// Submits a job that is queued at the instant `at`, as [`submit_after`](Self::submit_after)
+    /// does; one that has passed is now.
+    ///
+    /// # Errors
+    /// As [`submit_after`](Self::submit_after).
+    pub fn submit_at(&self, job: J, at: Instant) -> Result<Ticket<T>, Refused<J>> {
+        self.owner.core.submit_at(job, inherited(), at)
+    }
+
+    /// Sets how many jobs are done at once, from now on. New workers start at once; those that are
+    /// too many go when they are idle. A pool that follows its load goes on from there.
+    ///
+    /// # Errors
+    /// When it is not 1 to 10,000, or not
+    /// [within what the pool may have](Builder::workers_between).
+    pub fn resize(&self, workers: usize) -> Result<(), Invalid> {
+        self.owner.core.resize(workers)
+    }
+
+    /// How many workers there are to be: as many as it was built with, unless it was
+    /// [resized](Self::resize) or follows its load.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.owner.core.lock().wanted
+    }
+
     /// Ends the pool in two phases: nothing more is admitted, and the queue is worked off for as
     /// long as `within`; then what still runs is cut off. Returns what was left.
     ///
@@ -149,18 +193,19 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     /// # Cancel safety
     /// The pool stays closed, and goes on with its queue; call it again for the rest.
     pub async fn drain(&self, within: Duration) -> Left<J> {
-        let Owner { core, workers } = &*self.owner;
+        let core = &self.owner.core;
         core.close();
         let mut not_started = Vec::new();
         if timeout(within, gone(core)).await.is_err() {
             not_started.extend(core.take_queued().into_iter().map(|entry| entry.job));
-            workers.iter().for_each(AbortHandle::abort);
+            core.abort();
             // A worker that does not yield is not waited for: it has been told.
             let _ = timeout(CANCEL_GRACE, gone(core)).await;
         }
         let abandoned = core.take_abandoned();
         Left {
             not_started,
+            not_due: core.take_not_due(),
             abandoned: abandoned.len() + core.alive(),
             abandoned_keys: abandoned.into_iter().flatten().collect(),
         }
@@ -172,10 +217,10 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
         self.owner.core.settings.name
     }
 
-    /// How many jobs are queued.
+    /// How many jobs are queued; delayed ones are when they are due.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.owner.core.queued()
+        self.owner.core.lock().queue.ready()
     }
 
     /// Whether no job is queued.
@@ -205,7 +250,9 @@ impl<J: Send + 'static, T: Send + 'static> Clone for Pool<J, T> {
 impl<J: Send + 'static, T: Send + 'static> Drop for Owner<J, T> {
     fn drop(&mut self) {
         drop(self.core.take_queued());
-        self.workers.iter().for_each(AbortHandle::abort);
+        drop(self.core.take_not_due());
+        self.core.abort();
+        self.clockwork.abort();
     }
 }
 

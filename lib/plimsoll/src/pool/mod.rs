@@ -51,16 +51,24 @@
 //! has no job parks; a submission wakes at most one, and none while two are on their way already:
 //! those wake the next when they find more to do. A busy pool wakes nobody.
 
+mod attempt;
 mod builder;
+mod clockwork;
 mod core;
+mod delayed;
 mod directory;
+mod elastic;
 mod error;
+mod failures;
 mod handle;
 mod inline;
+mod letter;
 mod queue;
 mod seat;
+mod state;
 mod submit;
 mod ticket;
+mod turns;
 mod worker;
 
 #[cfg(test)]
@@ -69,5 +77,6 @@ mod tests;
 pub use builder::{Builder, OnFull};
 pub use error::{JobError, Panic, Refused};
 pub use handle::{Left, Pool};
+pub use letter::{Cause, DeadLetter, GaveUp};
 pub use ticket::Ticket;
 pub use worker::{Calls, Worker};

@@ -1,8 +1,9 @@
 //! The queue of a pool: a lane per key, served in turn; pure.
 //!
 //! # Invariants
-//! - `len` is the number of queued entries, never above `capacity`, and no lane holds more than
-//!   `depth` of them.
+//! - `len` is the number of queued entries that count, never above `capacity`, and no lane holds
+//!   more than `depth` of them. What was delayed and is now due counts as delayed until it is taken:
+//!   it has its bound there, and needs no room here.
 //! - A lane is in `turns` while it has queued entries, once.
 //! - A lane is in `ready` while it has waiting entries and room for one more, once. Therefore,
 //!   unless the queue is full or closed, `ready` is empty: whoever could be let in, has been.
@@ -16,6 +17,7 @@ pub(super) struct Queue<E> {
     capacity: usize,
     depth: usize,
     len: usize,
+    due: usize,
     waiting: usize,
     closed: bool,
     lanes: Vec<Lane<E>>,
@@ -26,12 +28,21 @@ pub(super) struct Queue<E> {
 }
 
 struct Lane<E> {
-    queued: VecDeque<E>,
+    queued: VecDeque<(E, Place)>,
+    /// How many of those count.
+    len: usize,
     /// Not admitted yet, by order of arrival; their owners hold the place and may leave it.
     waiting: BTreeMap<u64, Waiter<E>>,
     running: usize,
     is_ready: bool,
     is_used: bool,
+}
+
+/// Against which bound a queued entry counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Queue,
+    Delayed,
 }
 
 struct Waiter<E> {
@@ -43,6 +54,7 @@ impl<E> Default for Lane<E> {
     fn default() -> Self {
         Self {
             queued: VecDeque::new(),
+            len: 0,
             waiting: BTreeMap::new(),
             running: 0,
             is_ready: false,
@@ -75,6 +87,7 @@ impl<E> Queue<E> {
             capacity,
             depth,
             len: 0,
+            due: 0,
             waiting: 0,
             closed: false,
             lanes: Vec::new(),
@@ -87,6 +100,16 @@ impl<E> Queue<E> {
 
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many entries were delayed, are due, and not taken yet.
+    pub(super) const fn due(&self) -> usize {
+        self.due
+    }
+
+    /// How many entries can be taken.
+    pub(super) const fn ready(&self) -> usize {
+        self.len + self.due
     }
 
     pub(super) const fn waiting(&self) -> usize {
@@ -102,7 +125,7 @@ impl<E> Queue<E> {
     }
 
     pub(super) fn lane_len(&self, lane: usize) -> usize {
-        self.lanes.get(lane).map_or(0, |lane| lane.queued.len())
+        self.lanes.get(lane).map_or(0, |lane| lane.len)
     }
 
     /// How many lanes are in use.
@@ -128,14 +151,16 @@ impl<E> Queue<E> {
     /// Queues an entry; there must be room.
     pub(super) fn push(&mut self, lane: usize, entry: E) {
         debug_assert_eq!(self.room(lane), Room::Free);
-        self.occupy(lane);
-        let queued = &mut self.lanes[lane].queued;
-        queued.push_back(entry);
-        if queued.len() == 1 {
-            self.turns.push_back(lane);
-        }
+        self.put(lane, entry, Place::Queue);
         self.len += 1;
+        self.lanes[lane].len += 1;
         self.settle(lane);
+    }
+
+    /// Queues an entry that was delayed, and has its bound there.
+    pub(super) fn push_due(&mut self, lane: usize, entry: E) {
+        self.put(lane, entry, Place::Delayed);
+        self.due += 1;
     }
 
     /// Lets an entry wait for room; there must be none.
@@ -175,19 +200,19 @@ impl<E> Queue<E> {
     /// Takes the entry whose turn it is, and counts it as running.
     pub(super) fn pop(&mut self) -> Option<(usize, E)> {
         let lane = self.turns.pop_front()?;
-        let entry = self.lanes[lane].queued.pop_front()?;
+        let (entry, place) = self.lanes[lane].queued.pop_front()?;
         self.lanes[lane].running += 1;
-        self.taken(lane);
+        self.taken(lane, place);
         Some((lane, entry))
     }
 
     /// Takes the first queued entry of the lane that is like this, and counts it as running.
-    pub(super) fn claim(&mut self, lane: usize, is: impl FnMut(&E) -> bool) -> Option<E> {
-        let place = self.lanes.get(lane)?.queued.iter().position(is)?;
-        let entry = self.lanes[lane].queued.remove(place)?;
+    pub(super) fn claim(&mut self, lane: usize, mut is: impl FnMut(&E) -> bool) -> Option<E> {
+        let at = self.lanes.get(lane)?.queued.iter().position(|(entry, _)| is(entry))?;
+        let (entry, place) = self.lanes[lane].queued.remove(at)?;
         self.lanes[lane].running += 1;
         self.turns.retain(|turn| *turn != lane);
-        self.taken(lane);
+        self.taken(lane, place);
         Some(entry)
     }
 
@@ -199,12 +224,12 @@ impl<E> Queue<E> {
             // As many steps as there are busy lanes; only a key without a job in a full queue pays.
             self.turns.iter().copied().max_by_key(|lane| self.lane_len(*lane))?
         };
-        let entry = self.lanes[victim].queued.pop_front()?;
+        let at = self.lanes[victim].queued.iter().position(|(_, place)| *place == Place::Queue)?;
+        let (entry, place) = self.lanes[victim].queued.remove(at)?;
         if self.lanes[victim].queued.is_empty() {
             self.turns.retain(|turn| *turn != victim);
         }
-        self.len -= 1;
-        self.settle(victim);
+        self.leaves(victim, place);
         Some((victim, entry))
     }
 
@@ -248,7 +273,7 @@ impl<E> Queue<E> {
 
     /// Takes every queued entry, in the order in which they would have been served.
     pub(super) fn take_all(&mut self) -> Vec<(usize, E)> {
-        let mut all = Vec::with_capacity(self.len);
+        let mut all = Vec::with_capacity(self.ready());
         while let Some((lane, entry)) = self.pop() {
             self.finished(lane);
             all.push((lane, entry));
@@ -256,13 +281,32 @@ impl<E> Queue<E> {
         all
     }
 
-    /// An entry was taken from the front of a lane that is not in `turns`.
-    fn taken(&mut self, lane: usize) {
-        self.len -= 1;
+    fn put(&mut self, lane: usize, entry: E, place: Place) {
+        self.occupy(lane);
+        let queued = &mut self.lanes[lane].queued;
+        queued.push_back((entry, place));
+        if queued.len() == 1 {
+            self.turns.push_back(lane);
+        }
+    }
+
+    /// An entry was taken from a lane that is not in `turns`.
+    fn taken(&mut self, lane: usize, place: Place) {
         if !self.lanes[lane].queued.is_empty() {
             self.turns.push_back(lane);
         }
-        self.settle(lane);
+        self.leaves(lane, place);
+    }
+
+    fn leaves(&mut self, lane: usize, place: Place) {
+        match place {
+            Place::Queue => {
+                self.len -= 1;
+                self.lanes[lane].len -= 1;
+                self.settle(lane);
+            }
+            Place::Delayed => self.due -= 1,
+        }
     }
 
     /// The lane is in use, or the free one that is next to be given out.
@@ -279,7 +323,7 @@ impl<E> Queue<E> {
     /// Keeps `ready` true to its meaning after the lane has changed.
     fn settle(&mut self, lane: usize) {
         let at = &mut self.lanes[lane];
-        let is_ready = !at.waiting.is_empty() && at.queued.len() < self.depth;
+        let is_ready = !at.waiting.is_empty() && at.len < self.depth;
         if is_ready && !at.is_ready {
             self.ready.push_back(lane);
         } else if !is_ready && at.is_ready {

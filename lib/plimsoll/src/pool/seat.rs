@@ -3,22 +3,22 @@
 use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use tokio::task::coop::consume_budget;
 
+use super::Worker;
+use super::attempt::Attempt;
 use super::core::{Core, Done, Entry};
-use super::ticket::{Answer, Answering};
-use super::{JobError, Panic, Worker};
-use crate::scope::{Stop, within};
+use crate::scope::{Scope, Stop, within};
 use crate::unwind::{Payload, catch};
 
 /// A worker's place in the pool, and the job that it does. Dropped with the task, however that
 /// ends, it gives both back.
-pub(super) struct Seat<J: Send + 'static, T: Send + 'static> {
+pub(crate) struct Seat<J: Send + 'static, T: Send + 'static> {
     core: Arc<Core<J, T>>,
     number: usize,
-    job: Option<(usize, Answering<T>)>,
+    job: Option<(usize, Attempt<J, T>)>,
     before: Option<(usize, Done)>,
 }
 
@@ -43,8 +43,8 @@ where
 {
     let mut worker = None;
     let limit = seat.core.settings.job_timeout;
-    while let Some((lane, Entry { job, scope, answering })) = seat.next().await {
-        seat.job = Some((lane, answering));
+    while let Some((lane, entry)) = poll_fn(|cx| seat.poll_next(cx)).await {
+        let Some((job, scope)) = seat.begin(lane, entry) else { continue };
         // Made here and not before, so that a factory that panics fails a job and is seen.
         let worker = worker.get_or_insert_with(|| factory());
         let ended = if scope.is_none() && limit.is_none() {
@@ -59,35 +59,31 @@ where
     }
 }
 
-/// What the ticket is told, and how it is counted.
-pub(super) fn answer_of<T>(
-    ended: Result<Result<T, Stop>, Payload>,
-    limit: Option<Duration>,
-) -> (Answer<T>, Done) {
-    match ended {
-        Ok(Ok(output)) => (Ok(output), Done::Completed),
-        Ok(Err(Stop::Limit)) => {
-            (Err(JobError::TimedOut { after: limit.unwrap_or_default() }), Done::TimedOut)
-        }
-        Ok(Err(Stop::Ended(ended))) => (Err(JobError::ScopeEnded(ended)), Done::Cancelled),
-        Err(payload) => (Err(JobError::Panicked(Panic::new(payload))), Done::Panicked),
-    }
-}
-
 impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
     pub(super) const fn new(core: Arc<Core<J, T>>, number: usize) -> Self {
         Self { core, number, job: None, before: None }
     }
 
-    async fn next(&mut self) -> Option<(usize, Entry<J, T>)> {
-        poll_fn(|cx| self.core.poll_next(self.number, &mut self.before, cx)).await
+    pub(crate) const fn core(&self) -> &Arc<Core<J, T>> {
+        &self.core
     }
 
-    fn finish(&mut self, ended: Result<Result<T, Stop>, Payload>) {
-        let Some((lane, answering)) = self.job.take() else { return };
-        let (answer, done) = answer_of(ended, self.core.settings.job_timeout);
+    /// The next job; `None` when the worker is to go. Parked, it is woken when there is one.
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, Entry<J, T>)>> {
+        self.core.poll_next(self.number, &mut self.before, cx)
+    }
+
+    /// Begins the job; `None` when it ended with that.
+    pub(crate) fn begin(&mut self, lane: usize, entry: Entry<J, T>) -> Option<(J, Option<Scope>)> {
+        let (attempt, begun) = Attempt::begin(&self.core, entry);
+        self.job = Some((lane, attempt));
+        begun.map_err(|payload| self.finish(Err(payload))).ok()
+    }
+
+    pub(crate) fn finish(&mut self, ended: Result<Result<T, Stop>, Payload>) {
+        let Some((lane, attempt)) = self.job.take() else { return };
+        let done = attempt.end(&self.core, ended);
         self.before = Some((lane, done));
-        answering.answer(answer);
     }
 
     fn panicked(&mut self, payload: Payload) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::core::{Core, NoRoom, Offer};
+use super::core::{Core, Entry, NoRoom, Offer};
 use super::inline::{DEPTH_MAX, run_inline};
 use super::ticket::{Answering, Ticket};
 use super::{OnFull, Refused};
-use crate::Reason;
 use crate::scope::{Scope, inherited};
+use crate::{Reason, clock};
 
 /// A job that waits for room; it leaves the line when this is dropped.
 struct Waiting<'a, J: Send + 'static, T: Send + 'static> {
@@ -73,8 +73,10 @@ where
             if no_room != NoRoom::HandBack || refused.rejected.reason() != Reason::QueueFull {
                 return Err(refused);
             }
-            let answer = run_inline(Arc::clone(core), refused.job, scope, None, depth).await;
-            return Ok(Answering::answered(core.id, answer));
+            let (answering, ticket) = Answering::new(core.id, 0);
+            let entry = Entry::new(refused.job, scope, answering, clock::now());
+            run_inline(Arc::clone(core), entry, None, depth).await;
+            return Ok(ticket);
         }
     };
     let mut waiting = Waiting { core, lane, id, is_over: false };

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::JobError;
 use super::inline::{Inline, claim};
@@ -14,6 +15,9 @@ pub(super) type Answer<T> = Result<T, JobError>;
 /// Where a job's output is put.
 pub(super) struct Promise<T> {
     state: Mutex<State<T>>,
+    /// Where the job is queued, for whoever waits for it inside of the pool. Another lane when it is
+    /// queued anew; written under the pool's lock.
+    lane: AtomicUsize,
 }
 
 enum State<T> {
@@ -23,6 +27,14 @@ enum State<T> {
 }
 
 impl<T> Promise<T> {
+    const fn new(state: State<T>, lane: usize) -> Self {
+        Self { state: Mutex::new(state), lane: AtomicUsize::new(lane) }
+    }
+
+    pub(super) fn lane(&self) -> usize {
+        self.lane.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,9 +72,20 @@ pub(super) struct Answering<T> {
 impl<T> Answering<T> {
     /// A promise that is not kept yet, and the ticket for it.
     pub(super) fn new(pool: usize, lane: usize) -> (Self, Ticket<T>) {
-        let promise = Arc::new(Promise { state: Mutex::new(State::Pending(None)) });
-        let ticket = Ticket { promise: Arc::clone(&promise), pool, lane, inline: None };
+        let promise = Arc::new(Promise::new(State::Pending(None), lane));
+        let ticket = Ticket { promise: Arc::clone(&promise), pool, inline: None };
         (Self { promise: Some(promise) }, ticket)
+    }
+
+    /// The job was queued in `lane`, by itself: whoever waits for it inside of the pool is to look,
+    /// and do it; returns whom to wake for that.
+    pub(super) fn queued_in(&self, lane: usize) -> Option<Waker> {
+        let promise = self.promise.as_ref()?;
+        promise.lane.store(lane, Ordering::Relaxed);
+        match &mut *promise.lock() {
+            State::Pending(waker) => waker.take(),
+            State::Kept(_) | State::Taken => None,
+        }
     }
 
     pub(super) fn answer(mut self, answer: Answer<T>) {
@@ -73,8 +96,7 @@ impl<T> Answering<T> {
 
     /// A ticket that is ready.
     pub(super) fn answered(pool: usize, answer: Answer<T>) -> Ticket<T> {
-        let promise = Arc::new(Promise { state: Mutex::new(State::Kept(answer)) });
-        Ticket { promise, pool, lane: 0, inline: None }
+        Ticket { promise: Arc::new(Promise::new(State::Kept(answer), 0)), pool, inline: None }
     }
 
     pub(super) fn is_for(&self, promise: &Arc<Promise<T>>) -> bool {
@@ -106,8 +128,7 @@ impl<T> Drop for Answering<T> {
 pub struct Ticket<T> {
     promise: Arc<Promise<T>>,
     pool: usize,
-    lane: usize,
-    inline: Option<Inline<T>>,
+    inline: Option<Inline>,
 }
 
 impl<T: Send + 'static> Future for Ticket<T> {
@@ -115,15 +136,19 @@ impl<T: Send + 'static> Future for Ticket<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<T>> {
         let this = &mut *self;
-        if this.inline.is_none() {
+        loop {
+            if let Some(inline) = &mut this.inline {
+                ready!(inline.as_mut().poll(cx));
+                this.inline = None;
+            }
             if let Poll::Ready(answer) = this.promise.poll(cx) {
                 return Poll::Ready(answer);
             }
-            this.inline = claim(this.pool, this.lane, &this.promise);
-        }
-        match &mut this.inline {
-            Some(inline) => inline.as_mut().poll(cx),
-            None => Poll::Pending,
+            // Looked for after the waker was left: a job that is queued in between wakes it.
+            this.inline = claim(this.pool, &this.promise);
+            if this.inline.is_none() {
+                return Poll::Pending;
+            }
         }
     }
 }

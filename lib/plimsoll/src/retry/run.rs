@@ -94,6 +94,17 @@ impl Policy {
     /// assert_eq!(policy.wait_after(2, Decision::Retry), Err(Stop::AttemptsUsed));
     /// ```
     pub fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
+        let remaining = scope::inherited().and_then(|scope| scope.remaining());
+        self.wait_within(attempts, decision, remaining)
+    }
+
+    /// As [`wait_after`](Self::wait_after), with so much time left to the deadline.
+    pub(crate) fn wait_within(
+        &self,
+        attempts: u32,
+        decision: Decision,
+        remaining: Option<Duration>,
+    ) -> Result<Duration, Stop> {
         let asked = match decision {
             Decision::GiveUp => return Err(Stop::NotRetryable),
             Decision::Retry => Duration::ZERO,
@@ -106,7 +117,6 @@ impl Policy {
         }
         // On top of what was asked for: all who were told the same must not return together.
         let delay = asked.saturating_add(delay);
-        let remaining = scope::inherited().and_then(|scope| scope.remaining());
         if let Some(remaining) = remaining.filter(|remaining| delay >= *remaining) {
             return Err(Stop::DeadlineTooNear { delay, remaining });
         }

@@ -331,7 +331,7 @@ struct Job {
 
 fn by_tenant(
     log: &Arc<Mutex<Vec<String>>>,
-) -> Builder<Job, Calls<impl Fn(Job) -> futures_util::future::BoxFuture<'static, ()> + use<>>> {
+) -> Builder<Job, Calls<impl Fn(Job) -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + use<>>> {
     let log = Arc::clone(log);
     let job = move |job: Job| -> futures_util::future::BoxFuture<'static, ()> {
         let log = Arc::clone(&log);

@@ -1,0 +1,61 @@
+//! A job that is being done, by a worker or in the place of whoever waits for it.
+
+use std::time::Duration;
+
+use super::core::{Core, Done, Entry};
+use super::failures::Spare;
+use super::ticket::{Answer, Answering};
+use super::{JobError, Panic};
+use crate::scope::{Scope, Stop};
+use crate::unwind::{Payload, caught};
+
+/// What is kept of a job while it is done.
+pub(super) struct Attempt<J, T> {
+    answering: Answering<T>,
+    /// `None` in a pool that does nothing about failures.
+    spare: Option<Spare<J>>,
+}
+
+/// A job, and the scope it was submitted in.
+type ToDo<J> = (J, Option<Scope>);
+
+impl<J: Send + 'static, T: Send + 'static> Attempt<J, T> {
+    /// Takes what was queued apart; the second is the job, unless cloning it panicked.
+    pub(super) fn begin(core: &Core<J, T>, entry: Entry<J, T>) -> (Self, Result<ToDo<J>, Payload>) {
+        let Entry { job, scope, answering, tries, .. } = entry;
+        let Some(failures) = &core.failures else {
+            return (Self { answering, spare: None }, Ok((job, scope)));
+        };
+        match caught(|| failures.spare(&job, scope.as_ref(), tries)) {
+            Ok(spare) => (Self { answering, spare: Some(spare) }, Ok((job, scope))),
+            Err(payload) => (Self { answering, spare: None }, Err(payload)),
+        }
+    }
+
+    /// Deals with how it ended. What panics in the code of the caller here (the drop of an output
+    /// that nobody waits for, the text of an error) is counted as a panic of the job.
+    pub(super) fn end(self, core: &Core<J, T>, ended: Result<Result<T, Stop>, Payload>) -> Done {
+        let (answer, done) = answer_of(ended, core.settings.job_timeout);
+        let Self { answering, spare } = self;
+        let told = caught(|| match (&core.failures, spare) {
+            (Some(failures), Some(spare)) => failures.after(core, spare, answer, done, answering),
+            _ => {
+                answering.answer(answer);
+                done
+            }
+        });
+        told.unwrap_or(Done::Panicked)
+    }
+}
+
+/// What the ticket is told, and how it is counted.
+fn answer_of<T>(ended: Result<Result<T, Stop>, Payload>, limit: Option<Duration>) -> (Answer<T>, Done) {
+    match ended {
+        Ok(Ok(output)) => (Ok(output), Done::Completed),
+        Ok(Err(Stop::Limit)) => {
+            (Err(JobError::TimedOut { after: limit.unwrap_or_default() }), Done::TimedOut)
+        }
+        Ok(Err(Stop::Ended(ended))) => (Err(JobError::ScopeEnded(ended)), Done::Cancelled),
+        Err(payload) => (Err(JobError::Panicked(Panic::new(payload))), Done::Panicked),
+    }
+}

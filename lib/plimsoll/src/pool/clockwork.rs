@@ -1,0 +1,227 @@
+//! What a pool does by the clock: jobs whose time has come are queued, and the number of workers
+//! follows the load. One task for each pool, which sleeps until there is something to do.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::Refused;
+use super::core::{Core, Entry};
+use super::elastic::Elastic;
+use super::state::{Phase, Seat};
+use super::ticket::{Answering, Ticket};
+use crate::clock::{self, Instant};
+use crate::scope::Scope;
+use crate::{Invalid, Reason, Rejected};
+
+/// How many jobs are queued in one go, so that the lock is not held for long.
+const BATCH: usize = 64;
+
+/// What became of a job that is to be tried again.
+pub(super) enum Again<J, T> {
+    Delayed,
+    /// The pool was closed: the drain hands the job back, the ticket is to be answered.
+    PutAside(Answering<T>),
+    NoRoom(Entry<J, T>, Rejected),
+}
+
+/// Runs a pool's clock until it is aborted.
+pub(super) async fn keep_time<J: Send + 'static, T: Send + 'static>(core: Arc<Core<J, T>>) {
+    // Without this task nothing would become due: whatever ends it, what is delayed goes with it.
+    let _stopping = Stopping(&core);
+    loop {
+        let next = core.tick(clock::now());
+        let changed = core.clockwork.notified();
+        match next {
+            None => changed.await,
+            Some(at) => drop(timeout(at - clock::now(), changed).await),
+        }
+    }
+}
+
+struct Stopping<'a, J: Send + 'static, T: Send + 'static>(&'a Core<J, T>);
+
+impl<J: Send + 'static, T: Send + 'static> Drop for Stopping<'_, J, T> {
+    fn drop(&mut self) {
+        let late = {
+            let mut state = self.0.lock();
+            state.is_timed = false;
+            state.delayed.take_all()
+        };
+        drop(late);
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
+    /// Keeps a job until its time.
+    pub(super) fn submit_at(
+        &self,
+        job: J,
+        scope: Option<Scope>,
+        at: Instant,
+    ) -> Result<Ticket<T>, Refused<J>> {
+        let mut state = self.lock();
+        if !state.is_open() || !state.is_timed {
+            let waiting = state.queue.len() as u64;
+            drop(state);
+            return Err(Refused { job, rejected: self.draining(waiting) });
+        }
+        let (answering, ticket) = Answering::new(self.id, 0);
+        let entry = Entry::new(job, scope, answering, at);
+        let due = state.queue.due();
+        match state.delayed.insert(at, entry, due) {
+            Ok(is_next) => {
+                state.counts.admitted += 1;
+                drop(state);
+                if is_next {
+                    self.clockwork.notify_one();
+                }
+                Ok(ticket)
+            }
+            Err(entry) => {
+                drop(state);
+                self.counters.reject(Reason::QueueFull);
+                Err(Refused { job: entry.job, rejected: self.no_room() })
+            }
+        }
+    }
+
+    /// Keeps a failed job until it is tried again.
+    pub(super) fn again(&self, entry: Entry<J, T>, at: Instant) -> Again<J, T> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            state.not_due.push(entry.job);
+            drop(state);
+            return Again::PutAside(entry.answering);
+        }
+        if !state.is_timed {
+            drop(state);
+            return Again::NoRoom(entry, self.no_room());
+        }
+        let due = state.queue.due();
+        match state.delayed.insert(at, entry, due) {
+            Ok(is_next) => {
+                drop(state);
+                if is_next {
+                    self.clockwork.notify_one();
+                }
+                Again::Delayed
+            }
+            Err(entry) => {
+                drop(state);
+                Again::NoRoom(entry, self.no_room())
+            }
+        }
+    }
+
+    fn no_room(&self) -> Rejected {
+        let limit = self.settings.delayed as u64;
+        Rejected::new(self.settings.name, Reason::QueueFull).with_use(limit, limit, limit)
+    }
+
+    /// Does what is to be done at this time; returns when there is something next.
+    pub(super) fn tick(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        while self.queue_due(now) {}
+        let next = {
+            let mut state = self.lock();
+            let at = &mut *state;
+            if at.phase != Phase::Open {
+                return None;
+            }
+            let (busy, workers) = at.load();
+            let wanted = at.elastic.as_mut().and_then(|elastic| elastic.decide(now, busy, workers));
+            if let Some(wanted) = wanted {
+                at.wanted = wanted;
+            }
+            let decide_at = at.elastic.as_ref().and_then(Elastic::decide_at);
+            at.delayed.next_at().into_iter().chain(decide_at).min()
+        };
+        self.adjust();
+        next
+    }
+
+    /// Queues some of what is due; whether there may be more.
+    fn queue_due(&self, now: Instant) -> bool {
+        let mut wakers = Vec::new();
+        let mut state = self.lock();
+        let at = &mut *state;
+        let mut moved = 0;
+        while moved < BATCH && at.phase == Phase::Open {
+            let Some(mut entry) = at.delayed.pop_due(now) else { break };
+            moved += 1;
+            entry.queued_at = now;
+            let lane = at.directory.lane_of(&entry.job, at.queue.free_lane());
+            wakers.extend(entry.answering.queued_in(lane));
+            at.queue.push_due(lane, entry);
+            wakers.extend(at.next_to_wake());
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        moved == BATCH
+    }
+
+    /// Sets how many workers there are to be.
+    pub(super) fn resize(self: &Arc<Self>, workers: usize) -> Result<(), Invalid> {
+        let now = clock::now();
+        {
+            let mut state = self.lock();
+            let at = &mut *state;
+            let (busy, _) = at.load();
+            let range = at.elastic.as_ref().map_or(1..=10_000, |elastic| elastic.min()..=elastic.max());
+            if !range.contains(&workers) {
+                let allowed = "1 to 10,000, and within workers_between";
+                return Err(Invalid::new(self.settings.name, "resize", workers, allowed));
+            }
+            at.wanted = workers;
+            if let Some(elastic) = &mut at.elastic {
+                elastic.changed(now, busy, workers);
+            }
+        }
+        self.clockwork.notify_one();
+        self.adjust();
+        Ok(())
+    }
+
+    /// Starts the workers that are wanting, or wakes as many of the parked as are too many; of those
+    /// that work, each that ends a job goes while there are too many.
+    pub(super) fn adjust(self: &Arc<Self>) {
+        let (mut seats, mut wakers) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.lock();
+            let at = &mut *state;
+            if at.phase != Phase::Open {
+                return;
+            }
+            while at.alive - at.going < at.wanted {
+                let seat = at.vacant.pop().unwrap_or(at.seats.len());
+                if seat == at.seats.len() {
+                    at.seats.push(Seat::Left);
+                    at.tasks.push(None);
+                }
+                at.seats[seat] = Seat::Busy;
+                at.alive += 1;
+                seats.push(seat);
+            }
+            let too_many = (at.alive - at.going).saturating_sub(at.wanted + at.waking);
+            wakers.extend((0..too_many).map_while(|_| at.wake_one()));
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        // Outside of the lock: a runtime that has ended drops the new worker at once.
+        for seat in seats {
+            let task = (self.start)(Arc::clone(self), seat);
+            self.keep(seat, task);
+        }
+    }
+
+    fn keep(&self, seat: usize, task: Option<AbortHandle>) {
+        let mut state = self.lock();
+        if state.phase == Phase::Closed {
+            drop(state);
+            task.iter().for_each(AbortHandle::abort);
+        } else if !matches!(state.seats[seat], Seat::Left) {
+            state.tasks[seat] = task;
+        }
+    }
+}
