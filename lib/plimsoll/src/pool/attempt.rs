@@ -12,8 +12,8 @@ use crate::unwind::{Payload, caught};
 /// What is kept of a job while it is done.
 pub(super) struct Attempt<J, T> {
     answering: Answering<T>,
-    /// `None` in a pool that does nothing about failures.
-    spare: Option<Spare<J>>,
+    /// `None` in a pool that does nothing about failures; boxed, so that these move nothing for it.
+    spare: Option<Box<Spare<J>>>,
 }
 
 /// A job, and the scope it was submitted in.
@@ -27,7 +27,7 @@ impl<J: Send + 'static, T: Send + 'static> Attempt<J, T> {
             return (Self { answering, spare: None }, Ok((job, scope)));
         };
         match caught(|| failures.spare(&job, scope.as_ref(), tries)) {
-            Ok(spare) => (Self { answering, spare: Some(spare) }, Ok((job, scope))),
+            Ok(spare) => (Self { answering, spare: Some(Box::new(spare)) }, Ok((job, scope))),
             Err(payload) => (Self { answering, spare: None }, Err(payload)),
         }
     }
@@ -38,7 +38,7 @@ impl<J: Send + 'static, T: Send + 'static> Attempt<J, T> {
         let (answer, done) = answer_of(ended, core.settings.job_timeout);
         let Self { answering, spare } = self;
         let told = caught(|| match (&core.failures, spare) {
-            (Some(failures), Some(spare)) => failures.after(core, spare, answer, done, answering),
+            (Some(failures), Some(spare)) => failures.after(core, *spare, answer, done, answering),
             _ => {
                 answering.answer(answer);
                 done

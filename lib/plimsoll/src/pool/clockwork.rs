@@ -69,7 +69,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             return Err(Refused { job, rejected: self.draining(waiting) });
         }
         let (answering, ticket) = Answering::new(self.id, 0);
-        let entry = Entry::new(job, scope, answering, at);
+        let entry = Entry::new(job, scope, answering, None);
         let due = state.queue.due();
         match state.delayed.insert(at, entry, due) {
             Ok(is_next) => {
@@ -151,7 +151,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         while moved < BATCH && at.phase == Phase::Open {
             let Some(mut entry) = at.delayed.pop_due(now) else { break };
             moved += 1;
-            entry.queued_at = now;
+            entry.queued_at = Some(now);
             let lane = at.directory.lane_of(&entry.job, at.queue.free_lane());
             wakers.extend(entry.answering.queued_in(lane));
             at.queue.push_due(lane, entry);

@@ -131,7 +131,7 @@ impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
                 return done;
             }
         };
-        match core.again(Entry { job, scope, answering, tries, queued_at: at }, at) {
+        match core.again(Entry { job, scope, answering, tries, queued_at: None }, at) {
             Again::Delayed => {
                 self.retried.fetch_add(1, Ordering::Relaxed);
             }

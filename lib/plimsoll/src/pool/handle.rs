@@ -195,20 +195,13 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     pub async fn drain(&self, within: Duration) -> Left<J> {
         let core = &self.owner.core;
         core.close();
-        let mut not_started = Vec::new();
         if timeout(within, gone(core)).await.is_err() {
-            not_started.extend(core.take_queued().into_iter().map(|entry| entry.job));
+            core.put_aside();
             core.abort();
             // A worker that does not yield is not waited for: it has been told.
             let _ = timeout(CANCEL_GRACE, gone(core)).await;
         }
-        let abandoned = core.take_abandoned();
-        Left {
-            not_started,
-            not_due: core.take_not_due(),
-            abandoned: abandoned.len() + core.alive(),
-            abandoned_keys: abandoned.into_iter().flatten().collect(),
-        }
+        core.take_left()
     }
 
     /// The name it was built with.
@@ -249,9 +242,9 @@ impl<J: Send + 'static, T: Send + 'static> Clone for Pool<J, T> {
 
 impl<J: Send + 'static, T: Send + 'static> Drop for Owner<J, T> {
     fn drop(&mut self) {
-        drop(self.core.take_queued());
-        drop(self.core.take_not_due());
+        self.core.put_aside();
         self.core.abort();
+        drop(self.core.take_left());
         self.clockwork.abort();
     }
 }

@@ -26,6 +26,14 @@
 //! # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
 //! ```
 //!
+//! # Which one?
+//! - Work of many kinds that belongs together, and ends together: a [`Group`](crate::group::Group).
+//! - One function over many values, its results wanted here: [`map`](mod@crate::map).
+//! - Jobs that come all the time, from many places: a pool.
+//! - Jobs that compute for longer than about 100 µs without an await: the module `cpu`, behind the
+//!   feature of that name, which has the same face.
+//! - Jobs that must outlive the process: not here. What is queued is in memory only.
+//!
 //! # Lanes
 //! With [`Builder::lanes`] the queue has a lane per key, and a worker that is free takes the next
 //! job of the next lane: a customer with a thousand jobs waits behind himself, and one with a
@@ -45,6 +53,25 @@
 //! A job that panics, takes longer than its time, or is cancelled, tells it to its [`Ticket`]. The
 //! worker lives on, with a state made anew after a panic. A ticket may be dropped: the job is done
 //! nevertheless, and a panic is still counted in the [registry](crate::registry).
+//!
+//! # Jobs that fail
+//! With [`Builder::retry`] a failed job is tried again by a [policy](crate::retry::Policy), and
+//! holds no worker until then. With [`Builder::dead_letters`] what failed for good goes to a
+//! channel: the job, the error, how often it was tried, and why not again. Both need the job once
+//! more after a worker has consumed it: they ask for `J: Clone`, and clone each job.
+//!
+//! # Jobs for later
+//! [`Pool::submit_after`] and [`Pool::submit_at`] delay a job. Those, and what waits to be tried
+//! again, are bounded together by [`Builder::delayed`]; they are to the millisecond, as tokio's
+//! timer is, and need a runtime that has one.
+//!
+//! # How many workers
+//! As many as said; or between two numbers, by load ([`Builder::workers_between`]); or as many as
+//! said while it runs ([`Pool::resize`]). For how many are enough, see [`sizing`](crate::sizing).
+//!
+//! # What is seen of it
+//! Its [snapshot](crate::registry::Snapshot) counts rejections by reason, and how long jobs waited
+//! for a worker; of one job in 16, since looking at the clock for each costs more than queueing it.
 //!
 //! # Cost
 //! One short mutex per submission, one per job taken, and one allocation per ticket. A worker that

@@ -58,6 +58,8 @@ pub(super) struct State<J, T> {
     pub(super) delayed: Delayed<Entry<J, T>>,
     /// Whether somebody looks after what is delayed.
     pub(super) is_timed: bool,
+    /// What was queued when the time for it was over; kept for whoever drains, be it another call.
+    pub(super) not_started: Vec<J>,
     /// What waited for its time when the pool was closed, and what was to be tried again after.
     pub(super) not_due: Vec<J>,
     pub(super) directory: Box<dyn Directory<J>>,

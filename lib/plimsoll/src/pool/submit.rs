@@ -9,25 +9,25 @@ use super::core::{Core, Entry, NoRoom, Offer};
 use super::inline::{DEPTH_MAX, run_inline};
 use super::ticket::{Answering, Ticket};
 use super::{OnFull, Refused};
+use crate::Reason;
 use crate::scope::{Scope, inherited};
-use crate::{Reason, clock};
 
 /// A job that waits for room; it leaves the line when this is dropped.
-struct Waiting<'a, J: Send + 'static, T: Send + 'static> {
+struct Waiting<'a, J, T> {
     core: &'a Core<J, T>,
     lane: usize,
     id: u64,
     is_over: bool,
 }
 
-impl<J: Send + 'static, T: Send + 'static> Waiting<'_, J, T> {
+impl<J, T> Waiting<'_, J, T> {
     fn give_up(&mut self) -> Option<Refused<J>> {
         self.is_over = true;
         self.core.withdraw(self.lane, self.id)
     }
 }
 
-impl<J: Send + 'static, T: Send + 'static> Future for Waiting<'_, J, T> {
+impl<J, T> Future for Waiting<'_, J, T> {
     type Output = Option<Refused<J>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Refused<J>>> {
@@ -37,7 +37,7 @@ impl<J: Send + 'static, T: Send + 'static> Future for Waiting<'_, J, T> {
     }
 }
 
-impl<J: Send + 'static, T: Send + 'static> Drop for Waiting<'_, J, T> {
+impl<J, T> Drop for Waiting<'_, J, T> {
     fn drop(&mut self) {
         if !self.is_over {
             drop(self.give_up());
@@ -74,7 +74,7 @@ where
                 return Err(refused);
             }
             let (answering, ticket) = Answering::new(core.id, 0);
-            let entry = Entry::new(refused.job, scope, answering, clock::now());
+            let entry = Entry::new(refused.job, scope, answering, None);
             run_inline(Arc::clone(core), entry, None, depth).await;
             return Ok(ticket);
         }

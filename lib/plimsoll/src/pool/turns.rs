@@ -1,10 +1,11 @@
 //! The workers' side of a pool: taking jobs, ending them, going.
 
-use std::sync::Arc;
+use std::mem::take;
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::AbortHandle;
 
+use super::Left;
 use super::core::{Core, Done, Entry};
 use super::state::{Phase, Seat};
 use crate::clock;
@@ -48,7 +49,9 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         drop(state);
         self.look_later(is_to_look);
         submitter.into_iter().chain(worker).for_each(Waker::wake);
-        self.counters.waited(clock::now() - next.1.queued_at);
+        if let Some(queued_at) = next.1.queued_at {
+            self.counters.waited(clock::now() - queued_at);
+        }
         Poll::Ready(Some(next))
     }
 
@@ -138,12 +141,17 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes what is queued; workers go after the job that they do.
-    pub(super) fn take_queued(&self) -> Vec<Entry<J, T>> {
+    /// Puts aside what is queued, and tells its tickets; workers go after the job that they do.
+    pub(super) fn put_aside(&self) {
         self.close();
         let mut state = self.lock();
         state.phase = Phase::Closed;
-        state.take_queued()
+        let mut answering = Vec::new();
+        for entry in state.take_queued() {
+            state.not_started.push(entry.job);
+            answering.push((entry.answering, entry.scope));
+        }
+        drop(state);
     }
 
     /// Cuts off what runs, where that can be done.
@@ -156,13 +164,15 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         self.lock().alive
     }
 
-    /// The keys of the jobs that were cut off while they ran.
-    pub(super) fn take_abandoned(&self) -> Vec<Option<Arc<str>>> {
-        std::mem::take(&mut self.lock().abandoned)
-    }
-
-    /// The jobs whose time had not come when the pool was closed.
-    pub(super) fn take_not_due(&self) -> Vec<J> {
-        std::mem::take(&mut self.lock().not_due)
+    /// What was left, once.
+    pub(super) fn take_left(&self) -> Left<J> {
+        let mut state = self.lock();
+        let abandoned = take(&mut state.abandoned);
+        Left {
+            not_started: take(&mut state.not_started),
+            not_due: take(&mut state.not_due),
+            abandoned: abandoned.len() + state.alive,
+            abandoned_keys: abandoned.into_iter().flatten().collect(),
+        }
     }
 }

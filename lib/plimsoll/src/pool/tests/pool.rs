@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::settle;
 use crate::group::Group;
 use crate::pool::{Builder, Calls, JobError, OnFull, Pool, Refused, Ticket, Worker};
 use crate::scope::{self, Ended, Scope};
@@ -21,13 +22,6 @@ async fn takes_a_second(n: u32) -> u32 {
 
 fn slow(workers: usize, queue: usize, on_full: OnFull) -> Pool<u32, u32> {
     Pool::builder("pool-test", takes_a_second).workers(workers).queue(queue).on_full(on_full).build().unwrap()
-}
-
-/// Lets workers that were woken take what is queued.
-async fn settle() {
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
