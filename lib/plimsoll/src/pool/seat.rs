@@ -64,10 +64,6 @@ impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
         Self { core, number, job: None, before: None }
     }
 
-    pub(crate) const fn core(&self) -> &Arc<Core<J, T>> {
-        &self.core
-    }
-
     /// The next job; `None` when the worker is to go. Parked, it is woken when there is one.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, Entry<J, T>)>> {
         self.core.poll_next(self.number, &mut self.before, cx)

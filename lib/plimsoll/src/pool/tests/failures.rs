@@ -340,7 +340,7 @@ async fn a_job_whose_clone_or_output_panics_takes_no_worker_with_it() {
 #[tokio::test(start_paused = true)]
 async fn no_copy_of_a_job_is_left_behind() {
     let (sender, mut letters) = mpsc::channel(100);
-    let job = |job: Counted| async move { if *job % 3 == 0 { Err("third") } else { Ok(()) } };
+    let job = |job: Counted| async move { if job.is_multiple_of(3) { Err("third") } else { Ok(()) } };
     let pool = Pool::builder("pool-copies", job).workers(3).queue(100).delayed(4);
     let pool = pool.retry(every_second(2), |_| Decision::Retry).dead_letters(sender).build().unwrap();
     let jobs: Vec<Counted> = (0..30).map(Arc::new).collect();
