@@ -13,6 +13,7 @@
 //! | at most N a second | [`rate::RateLimiter`] |
 //! | either, per tenant or address, with a cap on how many are remembered | [`keyed::Keyed`] |
 //! | one bound shared out: so much for reads, so much for writes | [`budget::Budget`] |
+//! | at most N at once, and nobody waits in vain: the least important is shed first | [`shed::Shed`] |
 //! | to stop calling what is down | [`breaker::Breaker`] |
 //! | to try again without making an outage worse | [`retry::Policy`] |
 //! | to be rid of a slow tail, by a second try when the first is late | [`hedge::Hedge`] |

@@ -1,0 +1,125 @@
+//! Making one.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::handle::Shed;
+use super::priority::{LEVELS, Priority};
+use super::queue::Settings;
+use super::state::State;
+use crate::{Invalid, Name, registry};
+
+const CONCURRENCY_MAX: u64 = 1_000_000;
+const QUEUE_MAX: usize = 1_000_000;
+
+/// Builds a [`Shed`]; made by [`Shed::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::shed::Shed;
+/// let inverted = Shed::builder("shed-doc").concurrency(8).target(Duration::from_secs(1)).build();
+/// assert_eq!(inverted.unwrap_err().field(), "interval"); // 100 ms, unless said otherwise
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    settings: Settings,
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        let settings = Settings {
+            concurrency: 0,
+            queue: 1_024,
+            target: Duration::from_millis(5),
+            interval: Duration::from_millis(100),
+            thresholds: [1.0; LEVELS],
+        };
+        Self { name: name.into(), settings }
+    }
+
+    /// How many run at once: 1 to 1,000,000. There is no default.
+    pub const fn concurrency(mut self, concurrency: u64) -> Self {
+        self.settings.concurrency = concurrency;
+        self
+    }
+
+    /// How many wait, of all priorities together: 1 to 1,000,000. Default 1,024. It protects memory: how
+    /// long they wait is bounded by the times below.
+    pub const fn queue(mut self, queue: usize) -> Self {
+        self.settings.queue = queue;
+        self
+    }
+
+    /// How long anybody waits while the queue stands: 1 ms to an hour. Default 5 ms.
+    ///
+    /// Not below the usual gap between two that end (the time one takes, by the concurrency), or nobody
+    /// who waits is still there when a place is free.
+    pub const fn target(mut self, target: Duration) -> Self {
+        self.settings.target = target;
+        self
+    }
+
+    /// How long anybody waits at all, and how long the target must be exceeded for the queue to stand:
+    /// from the target to an hour. Default 100 ms.
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.settings.interval = interval;
+        self
+    }
+
+    /// Work of this priority, and of all that are less important, begins only while less than this share
+    /// of the concurrency is in use: above 0, at most 1, and never more than for what is more important.
+    /// One place at the least. Default 1.
+    pub const fn threshold(mut self, priority: Priority, ratio: f64) -> Self {
+        let mut level = priority.index();
+        while level < LEVELS {
+            self.settings.thresholds[level] = ratio;
+            level += 1;
+        }
+        self
+    }
+
+    /// Makes it and puts it into the [registry](crate::registry).
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, or a setting is out of its range.
+    pub fn build(self) -> Result<Shed, Invalid> {
+        let name = Name::new(&self.name)?;
+        check(name, &self.settings)?;
+        Ok(Shed(Arc::new_cyclic(|state: &Weak<State>| {
+            State::new(name, self.settings, Some(registry::register(state.clone())))
+        })))
+    }
+}
+
+pub(super) fn check_concurrency(name: Name, concurrency: u64) -> Result<(), Invalid> {
+    if (1..=CONCURRENCY_MAX).contains(&concurrency) {
+        return Ok(());
+    }
+    Err(Invalid::new(name, "concurrency", concurrency, "1 to 1,000,000"))
+}
+
+fn check(name: Name, settings: &Settings) -> Result<(), Invalid> {
+    let Settings { concurrency, queue, target, interval, thresholds } = settings;
+    check_concurrency(name, *concurrency)?;
+    if !(1..=QUEUE_MAX).contains(queue) {
+        return Err(Invalid::new(name, "queue", queue, "1 to 1,000,000"));
+    }
+    let hour = Duration::from_secs(3_600);
+    if !(Duration::from_millis(1)..=hour).contains(target) {
+        return Err(Invalid::new(name, "target", format_args!("{target:?}"), "1 ms to an hour"));
+    }
+    if !(*target..=hour).contains(interval) {
+        return Err(Invalid::new(name, "interval", format_args!("{interval:?}"), "the target to an hour"));
+    }
+    let mut more_important = 1.0;
+    for ratio in *thresholds {
+        if ratio.is_nan() || ratio <= 0.0 || ratio > more_important {
+            let allowed = "above 0, at most 1, and not above that of a more important priority";
+            return Err(Invalid::new(name, "threshold", ratio, allowed));
+        }
+        more_important = ratio;
+    }
+    Ok(())
+}

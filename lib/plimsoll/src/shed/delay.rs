@@ -1,0 +1,93 @@
+//! Whether a queue stands; pure: it is told the time.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+/// Whether one queue stands, by how long those that leave it have waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delay {
+    target: Duration,
+    interval: Duration,
+    /// Since when everything that left has waited longer than the target.
+    above_since: Option<Instant>,
+    /// When the last left that had.
+    above_last: Instant,
+    standing: bool,
+}
+
+/// How somebody left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Left {
+    /// It was answered after it had waited so long; at once, after no time at all.
+    After(Duration),
+    /// It had waited as long as it may.
+    InVain,
+}
+
+impl Delay {
+    pub(super) const fn new(target: Duration, interval: Duration) -> Self {
+        let above_last = Instant::from_nanos(0);
+        Self { target, interval, above_since: None, above_last, standing: false }
+    }
+
+    /// Somebody has left.
+    pub(super) fn leaves(&mut self, now: Instant, left: Left) {
+        self.standing = self.stands(now);
+        if matches!(left, Left::After(waited) if waited <= self.target) {
+            self.above_since = None;
+            return;
+        }
+        self.above_last = now;
+        let since = *self.above_since.get_or_insert(now);
+        self.standing |= now - since >= self.interval;
+    }
+
+    /// Not any more once nobody waited longer than the target for an interval.
+    pub(super) fn stands(&self, now: Instant) -> bool {
+        self.standing && now - self.above_last < self.interval
+    }
+
+    /// How long anybody may wait.
+    pub(super) fn patience(&self, now: Instant) -> Duration {
+        if self.stands(now) { self.target } else { self.interval }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(5);
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// The model looks back over all that left.
+        #[test]
+        fn a_queue_stands_from_an_interval_above_the_target_until_an_interval_without(
+            events in prop::collection::vec((0u64..60, 0u64..9), 1..100),
+        ) {
+            let mut delay = Delay::new(TARGET, INTERVAL);
+            let (mut now, mut left, mut standing) = (0u64, Vec::<(u64, bool)>::new(), false);
+            for (step, waited) in events {
+                now += step;
+                let at = Instant::from_nanos(now * 1_000_000);
+                let last = left.iter().rev().find(|(_, above)| *above).map(|(then, _)| *then);
+                standing &= last.is_some_and(|last| now - last < 100);
+                prop_assert_eq!(delay.stands(at), standing);
+                prop_assert_eq!(delay.patience(at), if standing { TARGET } else { INTERVAL });
+
+                let above = waited == 0 || waited > 5;
+                delay.leaves(at, if waited == 0 { Left::InVain } else { Left::After(Duration::from_millis(waited)) });
+                left.push((now, above));
+                let run = left.iter().rev().take_while(|(_, above)| *above).last();
+                standing |= run.is_some_and(|(since, _)| now - since >= 100);
+                prop_assert_eq!(delay.stands(at), standing);
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The limiter as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use super::builder::{Builder, check_concurrency};
+use super::permit::Permit;
+use super::priority::Priority;
+use super::queue::Queue;
+use super::state::State;
+use super::wait::admitted;
+use crate::limiter::{Limiter, Observable, Waiting};
+use crate::registry::{Bound, Snapshot};
+use crate::{Invalid, Name, Rejected, clock, scope};
+
+/// A concurrency limit whose queue never stands; a cheap handle, whose clones share one state.
+///
+/// See the [module](crate::shed) for what is shed and in what order.
+#[derive(Clone)]
+pub struct Shed(pub(super) Arc<State>);
+
+impl Shed {
+    /// Begins one that an operator sees under `name`.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    /// A place, now.
+    ///
+    /// # Errors
+    /// [`Reason::Full`](crate::Reason::Full) when there is none for that priority, or somebody at least
+    /// as important waits for it; [`Reason::DeadlineTooNear`](crate::Reason::DeadlineTooNear) when the
+    /// deadline of the scope has passed.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let shed = Shed::builder("shed-doc-try").concurrency(2).threshold(Priority::SHEDDABLE, 0.5).build()?;
+    /// let first = shed.try_acquire(Priority::SHEDDABLE)?;
+    /// assert!(shed.try_acquire(Priority::SHEDDABLE).is_err()); // the other place is kept
+    /// assert!(shed.try_acquire(Priority::CRITICAL).is_ok());
+    /// # drop(first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_acquire(&self, priority: Priority) -> Result<Permit, Rejected> {
+        self.try_acquire_at(priority, clock::now())
+    }
+
+    /// A place, when it is this caller's turn, if that is soon enough.
+    ///
+    /// # Errors
+    /// - [`Reason::Shed`](crate::Reason::Shed) when it waited as long as anybody may, or made room for
+    ///   something more important;
+    /// - [`Reason::QueueFull`](crate::Reason::QueueFull), at once, when too many wait, none of them less
+    ///   important;
+    /// - [`Reason::DeadlineTooNear`](crate::Reason::DeadlineTooNear), at once, when it is not expected to
+    ///   begin before the deadline of the scope; or later, when that has passed.
+    ///
+    /// # Panics
+    /// When it has to wait outside of a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; a place that was already granted to it passes to the next.
+    ///
+    /// # Fairness
+    /// First come, first served within a priority; what is more important goes before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::Reason;
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let shed = Shed::builder("shed-doc-acquire").concurrency(1).interval(Duration::from_millis(10)).build()?;
+    /// let held = shed.acquire(Priority::CRITICAL).await?;
+    /// let refused = shed.acquire(Priority::CRITICAL).await.unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::Shed); // after 10 ms
+    /// # drop(held);
+    /// # Ok(()) }
+    /// ```
+    pub async fn acquire(&self, priority: Priority) -> Result<Permit, Rejected> {
+        match admitted(&self.0, priority).await {
+            Ok(began) => Ok(Permit::new(self.0.clone(), began)),
+            Err(reason) => Err(self.0.refuse(priority, reason)),
+        }
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// How many may run at once.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.0.read(|queue| queue.settings().concurrency)
+    }
+
+    /// How many run.
+    #[must_use]
+    pub fn in_use(&self) -> u64 {
+        self.0.read(Queue::in_use)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.read(|queue| queue.waiting() as u64)
+    }
+
+    /// Whether the line of any priority stands: whatever has waited longer than the target is shed.
+    #[must_use]
+    pub fn is_standing(&self) -> bool {
+        self.0.read(|queue| queue.standing(clock::now()) > 0)
+    }
+
+    /// The numbers as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// Changes how many run at once, for all clones and while permits are out.
+    ///
+    /// # Errors
+    /// When it is not 1 to 1,000,000; nothing has changed then.
+    pub fn resize(&self, concurrency: u64) -> Result<(), Invalid> {
+        check_concurrency(self.name(), concurrency)?;
+        self.0.resize(concurrency);
+        Ok(())
+    }
+
+    fn try_acquire_at(&self, priority: Priority, now: clock::Instant) -> Result<Permit, Rejected> {
+        let deadline = scope::inherited().and_then(|scope| scope.deadline());
+        self.0.try_begin(now, priority, deadline)?;
+        Ok(Permit::new(self.0.clone(), now))
+    }
+}
+
+/// At [`Priority::CRITICAL`], the default.
+impl Limiter for Shed {
+    type Permit = Permit;
+
+    fn try_acquire_owned_at(&self, now: clock::Instant) -> Result<Permit, Rejected> {
+        self.try_acquire_at(Priority::default(), now)
+    }
+
+    fn is_forgettable(&self, now: clock::Instant) -> bool {
+        if Arc::strong_count(&self.0) != 1 {
+            return false;
+        }
+        // Whoever held the other handles released them: see what they did before.
+        fence(Ordering::Acquire);
+        self.0.is_as_built(now)
+    }
+}
+
+/// At [`Priority::CRITICAL`], the default.
+impl Waiting for Shed {
+    async fn acquire_owned(&self) -> Result<Permit, Rejected> {
+        self.acquire(Priority::default()).await
+    }
+}
+
+/// While it observes nobody waits. Those who waited already are served or shed as before.
+impl Observable for Shed {
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        self.0.enforcement().set_ratio(self.name(), ratio)
+    }
+
+    fn enforced_ratio(&self) -> f64 {
+        self.0.enforcement().ratio()
+    }
+}
+
+impl fmt::Debug for Shed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shed")
+            .field("name", &self.name())
+            .field("limit", &self.limit())
+            .field("in_use", &self.in_use())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

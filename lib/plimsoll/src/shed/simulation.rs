@@ -1,0 +1,107 @@
+//! Loads in virtual time, and what became of every request.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::*;
+use crate::Reason;
+
+const TARGET: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(50);
+/// What the runtime's timers of a millisecond can add: one for coming, one for leaving.
+const TICK: Duration = Duration::from_millis(2);
+const SERVICE: Duration = Duration::from_millis(10);
+const CONCURRENCY: u64 = 10;
+/// So many in a second are all that can be served.
+const CAPACITY: usize = 1_000;
+
+struct Done {
+    priority: Priority,
+    came: Duration,
+    waited: Duration,
+    end: Result<(), Reason>,
+}
+
+/// One second of these loads, `(priority, per second)`, at random times.
+fn simulate(loads: &[(Priority, usize)], seed: u64) -> Vec<Done> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let shed = Shed::builder("shed-simulation").concurrency(CONCURRENCY).queue(200);
+        let shed = shed.target(TARGET).interval(INTERVAL).build().unwrap();
+        let (begun, mut requests) = (Instant::now(), JoinSet::new());
+        for (priority, per_second) in loads {
+            for _ in 0..*per_second {
+                let (shed, priority) = (shed.clone(), *priority);
+                let came = Duration::from_micros(random.u64(0..1_000_000));
+                requests.spawn(async move {
+                    sleep_until(begun + came).await;
+                    let came = begun.elapsed();
+                    let admitted = shed.acquire(priority).await;
+                    let waited = begun.elapsed() - came;
+                    assert!(shed.in_use() <= CONCURRENCY && shed.waiting() <= 200);
+                    let end = match admitted {
+                        Ok(permit) => {
+                            sleep(SERVICE).await;
+                            drop(permit);
+                            Ok(())
+                        }
+                        Err(rejected) => Err(rejected.reason()),
+                    };
+                    Done { priority, came, waited, end }
+                });
+            }
+        }
+        let done = requests.join_all().await;
+        assert_eq!((shed.in_use(), shed.waiting()), (0, 0));
+        done
+    })
+}
+
+fn of(done: &[Done], priority: Priority) -> (usize, usize) {
+    let its = || done.iter().filter(|request| request.priority == priority);
+    (its().filter(|request| request.end.is_ok()).count(), its().count())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn under_twice_the_load_the_wait_stays_at_the_target_and_the_places_stay_busy(seed in any::<u64>()) {
+        let done = simulate(&[(Priority::CRITICAL, 2 * CAPACITY)], seed);
+        let (served, _) = of(&done, Priority::CRITICAL);
+        prop_assert!(served > CAPACITY * 9 / 10, "{served} served");
+        // The queue is known to stand one interval after it began to.
+        let warm = 4 * INTERVAL;
+        for request in done.iter().filter(|request| request.came > warm) {
+            prop_assert!(request.waited <= TARGET + TICK, "waited {:?}", request.waited);
+        }
+        prop_assert!(done.iter().all(|request| request.waited <= INTERVAL + TICK), "nobody longer, ever");
+    }
+
+    #[test]
+    fn the_least_important_is_shed_first_and_what_is_within_the_capacity_is_untouched(seed in any::<u64>()) {
+        let loads = [
+            (Priority::CRITICAL_PLUS, CAPACITY * 3 / 10),
+            (Priority::CRITICAL, CAPACITY * 4 / 10),
+            (Priority::SHEDDABLE, CAPACITY * 13 / 10),
+        ];
+        let done = simulate(&loads, seed);
+        let (served, of_all) = of(&done, Priority::CRITICAL_PLUS);
+        prop_assert_eq!(served, of_all);
+        let (served, of_all) = of(&done, Priority::CRITICAL);
+        prop_assert!(served * 100 >= of_all * 98, "{} of {}", served, of_all);
+        let (served, _) = of(&done, Priority::SHEDDABLE);
+        prop_assert!(served > CAPACITY * 2 / 10 && served < CAPACITY * 4 / 10, "what was left: {}", served);
+    }
+
+    #[test]
+    fn below_the_capacity_a_burst_is_absorbed_and_nothing_is_shed(seed in any::<u64>()) {
+        let done = simulate(&[(Priority::CRITICAL, CAPACITY / 2), (Priority::SHEDDABLE, CAPACITY / 5)], seed);
+        prop_assert!(done.iter().all(|request| request.end.is_ok()));
+    }
+}
