@@ -97,6 +97,11 @@ impl Gcra {
         self.units(Instant::default().after(length))
     }
 
+    /// How long `units` are.
+    pub(super) fn length(&self, units: u64) -> Duration {
+        self.instant(units) - Instant::default()
+    }
+
     /// Takes `tokens` out of a bucket that will be full again at `arrival`, for a caller that is due
     /// since `from` (which is `now`, unless it waited).
     ///

@@ -6,10 +6,11 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::builder::Builder;
+use super::hold::Hold;
 use super::line::Turn;
 use super::quota::Quota;
 use super::reservation::Reservation;
-use super::state::State;
+use super::state::{Charge, State};
 use super::wait::{Failed, wait};
 use crate::clock::{self, Instant};
 use crate::limiter::{Limiter, Observable, Waiting};
@@ -238,10 +239,69 @@ impl RateLimiter {
         match reserved {
             Ok((charge, at)) => {
                 self.0.admit();
-                Ok(Reservation::new(self.clone(), charge, now, at))
+                Ok(Reservation::new(self.clone(), tokens, charge, now, at))
             }
             Err(short) => Err(self.0.refuse(&short)),
         }
+    }
+}
+
+/// For work whose cost is known only when it is done: tokens of a language model, bytes of an answer.
+impl RateLimiter {
+    /// Takes what it will probably cost, now; [`settle`](Hold::settle) it when it is known.
+    ///
+    /// An estimate of zero is taken as one: it has to be admitted like any other.
+    ///
+    /// # Errors
+    /// As [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// // 90,000 tokens of a language model a minute.
+    /// let tokens = RateLimiter::builder("model").quota(Quota::per_minute(90_000)).build()?;
+    /// let hold = tokens.try_hold(4_000)?; // the prompt, and the longest answer
+    /// hold.settle(1_250); // what the answer says it used
+    /// assert!(tokens.available() >= 90_000 - 1_250);
+    ///
+    /// let hold = tokens.try_hold(1_000)?;
+    /// hold.settle(120_000); // more than there was: nobody is admitted until it is paid
+    /// assert!(tokens.try_hold(1).unwrap_err().retry_after().unwrap().as_secs() >= 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_hold(&self, estimate: u64) -> Result<Hold, Rejected> {
+        let tokens = estimate.max(1);
+        let charge = match self.0.try_take(tokens, clock::now()) {
+            Ok(charge) => Some(charge),
+            Err(_) if self.0.waives() => None,
+            Err(short) => return Err(self.0.refuse(&short)),
+        };
+        self.0.admit();
+        Ok(Hold::new(self.clone(), tokens, charge))
+    }
+
+    /// Takes what it will probably cost, when it is this caller's turn; [`settle`](Hold::settle) it when
+    /// it is known.
+    ///
+    /// # Errors
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire_many`](Self::acquire_many). A debt puts off everybody who waits, in order.
+    pub async fn hold(&self, estimate: u64) -> Result<Hold, Rejected> {
+        let tokens = estimate.max(1);
+        let charge = if let Ok(charge) = self.0.try_take(tokens, clock::now()) {
+            self.0.admit();
+            Some(charge)
+        } else {
+            self.wait(tokens, Instant::from_nanos(u64::MAX)).await?
+        };
+        Ok(Hold::new(self.clone(), tokens, charge))
     }
 }
 
@@ -293,7 +353,7 @@ impl RateLimiter {
         if tokens == 0 || self.take(tokens, clock::now()) {
             return Ok(());
         }
-        self.wait(tokens, Instant::from_nanos(u64::MAX)).await
+        self.wait(tokens, Instant::from_nanos(u64::MAX)).await.map(drop)
     }
 
     /// `tokens` tokens at once, if it is this caller's turn `within` that time.
@@ -318,7 +378,7 @@ impl RateLimiter {
             return Ok(());
         }
         match tokio::time::timeout(within, self.wait(tokens, now + within)).await {
-            Ok(waited) => waited,
+            Ok(waited) => waited.map(drop),
             Err(_) => Err(self.0.refuse_late()),
         }
     }
@@ -333,11 +393,11 @@ impl RateLimiter {
         taken
     }
 
-    async fn wait(&self, tokens: u64, by: Instant) -> Result<(), Rejected> {
+    async fn wait(&self, tokens: u64, by: Instant) -> Result<Option<Charge>, Rejected> {
         match wait(&*self.0, tokens, by).await {
-            Ok(_) => {
+            Ok(charge) => {
                 self.0.admit();
-                Ok(())
+                Ok(charge)
             }
             Err(Failed::Short(short)) => Err(self.0.refuse(&short)),
             Err(Failed::TooLarge) => Err(self.0.refuse_too_large()),

@@ -4,13 +4,12 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use plimsoll::rate::{Leaky, Quota};
 //!
-//! // One every 2 ms, never two at once; no more than 8 wait, so that nobody waits longer than 16 ms.
-//! let sms = Leaky::builder("sms-gateway").quota(Quota::per_second(500)).queue(8).build()?;
-//! for _ in 0..3 {
-//!     sms.acquire().await?; // at once, after 2 ms, after 4 ms
-//! }
+//! // One every 10 seconds, never two at once; no more than 3 wait, so that nobody waits longer than
+//! // half a minute.
+//! let sms = Leaky::builder("sms-gateway").quota(Quota::per_minute(6)).queue(3).build()?;
+//! sms.acquire().await?; // the first need not wait
 //! let refused = sms.try_acquire().unwrap_err();
-//! assert!(refused.retry_after().unwrap() <= std::time::Duration::from_millis(2));
+//! assert!(refused.retry_after().unwrap() <= std::time::Duration::from_secs(10));
 //! # Ok(()) }
 //! ```
 //!

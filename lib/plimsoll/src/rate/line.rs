@@ -29,6 +29,8 @@ use crate::waiters::{Ticket, Waiters};
 /// How late a waiter can come and still be served as if it had been on time: tokio's timer is up to
 /// a millisecond late, and the task has to be polled.
 const LATE_MAX: Duration = Duration::from_millis(2);
+/// A debt may always be as deep as what comes back in this time.
+const DEBT_MAX: Duration = Duration::from_secs(3_600);
 /// The least time to wait when the clock and the timer disagree.
 const TIMER_STEP: Duration = Duration::from_millis(1);
 
@@ -38,6 +40,8 @@ pub(super) struct Line {
     tokens: u64,
     /// The latest arrival time that somebody was promised.
     promised: u64,
+    /// By how much everybody in the line was put off, ever, in units: by debts.
+    put_off: u64,
     quota: Quota,
     /// The most that was spent at once under earlier quotas.
     high_water: u64,
@@ -47,6 +51,8 @@ struct Waiter {
     tokens: u64,
     entered: Instant,
     wakes_at: Instant,
+    /// How much of the line's being put off its timer knows of.
+    put_off: u64,
     stage: Stage,
 }
 
@@ -63,7 +69,7 @@ enum Stage {
 
 impl Line {
     pub(super) const fn new(quota: Quota) -> Self {
-        Self { waiters: Waiters::new(), tokens: 0, promised: 0, quota, high_water: 0 }
+        Self { waiters: Waiters::new(), tokens: 0, promised: 0, put_off: 0, quota, high_water: 0 }
     }
 }
 
@@ -160,7 +166,9 @@ impl<'a> Turn<'a> {
             return Enrolled::Short(Short::Behind { burst, after });
         }
         let stage = Stage::Waiting(waker);
-        let ticket = self.line.waiters.push(Waiter { tokens, entered: now, wakes_at: until, stage });
+        let put_off = self.line.put_off;
+        let waiter = Waiter { tokens, entered: now, wakes_at: until, put_off, stage };
+        let ticket = self.line.waiters.push(waiter);
         self.line.tokens = self.line.tokens.saturating_add(tokens);
         Enrolled::Queued { ticket, until }
     }
@@ -168,14 +176,19 @@ impl<'a> Turn<'a> {
     fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Charge> {
         let next = self.serve(now);
         let Some(place) = ticket.as_ref() else { unreachable!("a waiter was polled after it was served") };
+        let put_off = self.line.put_off;
         let waiter = self.line.waiters.get_mut(place);
         match &mut waiter.stage {
             Stage::Granted { at, .. } if *at > now => return Place::Wait { until: *at },
             Stage::Waiting(known) => {
                 known.clone_from(waker);
                 if waiter.wakes_at <= now {
-                    // Somebody before it is not polled: it serves them in their stead.
-                    waiter.wakes_at = next.unwrap_or(now).max(now + TIMER_STEP);
+                    // Its turn was put off, or somebody before it is not polled: then it serves them in
+                    // their stead.
+                    let longer = self.gcra.length(put_off - waiter.put_off);
+                    waiter.put_off = put_off;
+                    waiter.wakes_at =
+                        (waiter.wakes_at + longer).max(next.unwrap_or(now)).max(now + TIMER_STEP);
                 }
                 return Place::Wait { until: waiter.wakes_at };
             }
@@ -202,6 +215,32 @@ impl<'a> Turn<'a> {
     pub(super) fn give_back(&mut self, charge: Charge, now: Instant) {
         self.refund(charge, now);
         self.serve(now);
+    }
+
+    /// Puts the `actual` cost in the place of an `estimate` that was charged.
+    pub(super) fn settle(&mut self, charge: Charge, estimate: u64, actual: u64, now: Instant) {
+        if actual > estimate {
+            self.owe(actual - estimate, now);
+        } else {
+            let tokens = charge.tokens.min(estimate - actual);
+            self.refund(Charge { tokens, ..charge }, now);
+        }
+        self.serve(now);
+    }
+
+    /// Charges `tokens` that are not there, up to the deepest debt; the rest is forgiven.
+    fn owe(&mut self, tokens: u64, now: Instant) {
+        if self.gcra.admits_everything() {
+            return;
+        }
+        let (units, tolerance) = (self.gcra.units(now), self.gcra.tolerance());
+        let begin = self.word.arrival().max(units);
+        let end = begin.saturating_add(self.gcra.interval.saturating_mul(tokens));
+        let deepest = units + tolerance + self.gcra.span(DEBT_MAX).max(tolerance);
+        let charged = end.min(deepest.min(ARRIVAL_MAX)).max(begin);
+        self.state.note_forgiven(tokens - (charged - begin).div_ceil(self.gcra.interval).min(tokens));
+        self.line.put_off = self.line.put_off.saturating_add(charged - begin);
+        self.word = self.word.with_arrival(charged);
     }
 
     /// Gives back what is still ahead of now, unless somebody was promised a later time on top of it.
@@ -283,7 +322,8 @@ impl<'a> Turn<'a> {
     fn rearm(&mut self, now: Instant) {
         let (gcra, mut end) = (self.gcra, self.word.arrival().max(self.gcra.units(now)));
         let (mut tokens, wakes) = (0_u64, &mut self.wakes);
-        self.line.waiters.call_unless(|waiter| {
+        let Line { waiters, put_off, .. } = &mut *self.line;
+        waiters.call_unless(|waiter| {
             if waiter.tokens > gcra.burst {
                 if let Stage::Waiting(waker) = std::mem::replace(&mut waiter.stage, Stage::TooLarge) {
                     wakes.push(waker);
@@ -294,6 +334,7 @@ impl<'a> Turn<'a> {
             if !gcra.admits_everything() {
                 end = end.saturating_add(gcra.cost(waiter.tokens)).min(ARRIVAL_MAX);
                 waiter.wakes_at = gcra.instant(end.saturating_sub(gcra.tolerance()));
+                waiter.put_off = *put_off;
             }
             if let Stage::Waiting(waker) = &waiter.stage {
                 wakes.push(waker.clone());

@@ -21,6 +21,7 @@
 //! | to wait, but only if it is soon | [`acquire_within`](RateLimiter::acquire_within) |
 //! | to be told when, and to do the waiting yourself | [`reserve`](RateLimiter::reserve) |
 //! | more than one token (bytes, messages) | the same with `_many` |
+//! | to pay what it cost, known only afterwards | [`try_hold`](RateLimiter::try_hold), [`hold`](RateLimiter::hold), and [`settle`](Hold::settle) |
 //!
 //! # Which one?
 //!
@@ -65,6 +66,7 @@
 mod builder;
 mod gcra;
 mod handle;
+mod hold;
 pub mod leaky;
 mod line;
 #[cfg(test)]
@@ -80,6 +82,7 @@ mod word;
 
 pub use builder::Builder;
 pub use handle::RateLimiter;
+pub use hold::Hold;
 pub use leaky::Leaky;
 pub use quota::Quota;
 pub use reservation::Reservation;

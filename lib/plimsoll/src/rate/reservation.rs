@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::handle::RateLimiter;
+use super::hold::settle;
 use super::line::Turn;
 use super::state::Charge;
 use crate::clock::{self, Instant};
@@ -15,6 +16,7 @@ use crate::clock::{self, Instant};
 #[must_use = "the tokens are spent, to be used after the delay or cancelled"]
 pub struct Reservation {
     limiter: RateLimiter,
+    tokens: u64,
     /// None when nothing was spent.
     charge: Option<Charge>,
     at: Instant,
@@ -22,8 +24,14 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    pub(super) fn new(limiter: RateLimiter, charge: Option<Charge>, now: Instant, at: Instant) -> Self {
-        Self { limiter, charge, at, delay: at - now }
+    pub(super) fn new(
+        limiter: RateLimiter,
+        tokens: u64,
+        charge: Option<Charge>,
+        now: Instant,
+        at: Instant,
+    ) -> Self {
+        Self { limiter, tokens, charge, at, delay: at - now }
     }
 
     /// How long to wait, from when it was made; zero when the work may begin at once.
@@ -36,6 +44,21 @@ impl Reservation {
     #[must_use]
     pub const fn ready_at(&self) -> Instant {
         self.at
+    }
+
+    /// Charges what it truly cost instead of what was reserved, as [`Hold::settle`](super::Hold::settle)
+    /// does.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let bytes = RateLimiter::new(Quota::per_minute(60_000))?;
+    /// let reserved = bytes.reserve_many(60_000)?;
+    /// reserved.settle(20_000);
+    /// assert!(bytes.available() >= 40_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle(self, actual: u64) {
+        settle(&self.limiter, self.charge, self.tokens, actual);
     }
 
     /// Gives the tokens back, for work that is not done after all.

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) line_ends: AtomicU64,
     pub(super) line: Mutex<Line>,
     built: Gcra,
+    /// Tokens that were owed beyond the deepest debt.
+    forgiven: AtomicU64,
     /// How many may wait, where that is bounded: of a leaky bucket.
     queue_max: Option<u64>,
     pub(super) counters: Counters,
@@ -139,6 +141,7 @@ impl State {
             line_ends: AtomicU64::new(0),
             line: Mutex::new(Line::new(quota)),
             built,
+            forgiven: AtomicU64::new(0),
             queue_max,
             counters: Counters::new(),
             enforcement: Enforcement::new(),
@@ -308,6 +311,12 @@ impl State {
         self.refuse(&Short::TooLarge { burst: self.burst() })
     }
 
+    pub(super) fn note_forgiven(&self, tokens: u64) {
+        if tokens > 0 {
+            self.forgiven.fetch_add(tokens, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     pub(super) fn note_ahead(&self, ahead: u64) {
         if ahead > self.ahead_max.load(Ordering::Relaxed) {
@@ -360,6 +369,10 @@ impl Bound for State {
             details: vec![("interval_nanos", gcra.interval)],
             ..Snapshot::new(self.name, Kind::Rate)
         };
+        let forgiven = self.forgiven.load(Ordering::Relaxed);
+        if forgiven > 0 {
+            snapshot.details.push(("forgiven", forgiven));
+        }
         if let Some(queue) = self.queue_max {
             snapshot.kind = Kind::Leaky;
             snapshot.details.push(("queue_max", queue));
