@@ -1,6 +1,7 @@
 //! The dependency as its callers hold it.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::parts::Parts;
@@ -69,7 +70,7 @@ impl<J, B> Downstream<J, B> {
     {
         let inner = &*self.0;
         inner.parts.counts.call();
-        let ended = inner.in_time(inner.retried(&f)).await;
+        let ended = inner.in_time(pin!(inner.retried(&f))).await;
         inner.concluded(ended).await
     }
 
@@ -109,7 +110,7 @@ impl<J, B> Downstream<J, B> {
     {
         let inner = &*self.0;
         inner.parts.counts.call();
-        let ended = inner.in_time(inner.tried(f)).await;
+        let ended = inner.in_time(pin!(inner.tried(f))).await;
         inner.concluded(ended).await
     }
 }

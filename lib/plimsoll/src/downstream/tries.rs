@@ -1,5 +1,6 @@
 //! The parts in their order, from the deadline inwards; the fallback is asked at the end.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use super::handle::Inner;
@@ -27,7 +28,10 @@ pub(super) enum Unsettled<T, E> {
 
 impl<J, B> Inner<J, B> {
     /// Runs `call` until the deadline, and not at all if the scope has ended already.
-    pub(super) async fn in_time<T, E>(&self, call: impl Future<Output = Tried<T, E>>) -> Tried<T, E> {
+    pub(super) async fn in_time<T, E>(
+        &self,
+        call: Pin<&mut impl Future<Output = Tried<T, E>>>,
+    ) -> Tried<T, E> {
         let Some(deadline) = self.parts.deadline else {
             return match scope::ended_now() {
                 Some(ended) => Err(Unsettled::ScopeEnded(ended)),
@@ -89,17 +93,18 @@ impl<J, B> Inner<J, B> {
     {
         let Admitted { passed, place } = self.parts.admit().await.map_err(Unsettled::Rejected)?;
         let finish = |outcome| passed.map(|permit| permit.finish(outcome));
-        let result = match self.parts.timeout {
-            None => f().await,
-            Some(timeout) => match within(f(), None, Some(timeout)).await {
-                Ok(result) => result,
-                Err(_) => {
-                    finish(Outcome::Failure);
-                    return Err(Unsettled::TimedOut(timeout));
-                }
-            },
+        let ended = match self.parts.timeout {
+            None => Ok(f().await),
+            Some(timeout) => within(pin!(f()), None, Some(timeout)).await.map_err(|_| timeout),
         };
         drop(place);
+        let result = match ended {
+            Ok(result) => result,
+            Err(timeout) => {
+                finish(Outcome::Failure);
+                return Err(Unsettled::TimedOut(timeout));
+            }
+        };
         let outcome = self.judge.outcome(&result);
         finish(outcome);
         let decision = self.judge.decision(&result);

@@ -1,1 +1,4 @@
+mod calls;
+mod drops;
 mod pairs;
+mod service;
