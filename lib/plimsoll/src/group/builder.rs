@@ -1,5 +1,6 @@
 //! Making a group.
 
+use super::state::Policy;
 use super::{Ending, Group};
 use crate::{Invalid, Name};
 
@@ -13,11 +14,12 @@ pub struct Builder {
     name: String,
     limit: usize,
     collect_all: bool,
+    quorum: Option<usize>,
 }
 
 impl Builder {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), limit: 0, collect_all: false }
+        Self { name: name.into(), limit: 0, collect_all: false, quorum: None }
     }
 
     /// How many children run at once: 1 to 16,777,216. There is no default.
@@ -33,15 +35,52 @@ impl Builder {
         self
     }
 
+    /// Ends the other children as soon as so many have succeeded; at least 1, and 1 is the first
+    /// success. Errors end nothing, and every one is kept until the group is joined. By default, all
+    /// have to succeed.
+    ///
+    /// ```
+    /// use plimsoll::group::Group;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let mut group = Group::builder("replicas").limit(5).quorum(2).build()?;
+    /// for replica in 0..5u32 {
+    ///     let read = async move {
+    ///         match replica {
+    ///             0 => Err("down"),
+    ///             1 | 2 => Ok(replica),
+    ///             _ => std::future::pending().await,
+    ///         }
+    ///     };
+    ///     group.spawn(read).await;
+    /// }
+    /// assert_eq!(group.join().await, Ok(vec![1, 2]));
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub const fn quorum(mut self, wanted: usize) -> Self {
+        self.quorum = Some(wanted);
+        self
+    }
+
     /// Makes the group and puts it into the [registry](crate::registry).
     ///
     /// # Errors
-    /// When the name is not one that [`Name::new`] takes, or the limit is zero, not set, or too
-    /// large. With a limit of zero, `spawn` would wait for ever.
+    /// When the name is not one that [`Name::new`] takes; when the limit is zero, not set, or too
+    /// large (with a limit of zero, `spawn` would wait for ever); when the quorum is zero, or set for a
+    /// group that collects all.
     pub fn build<O: Ending>(self) -> Result<Group<O>, Invalid> {
         let name = Name::new(&self.name)?;
         check_limit(name, self.limit)?;
-        Ok(Group::registered(name, self.limit, self.collect_all))
+        let policy = match (self.quorum, self.collect_all) {
+            (None, false) => Policy::FailFast,
+            (None, true) => Policy::CollectAll,
+            (Some(wanted), false) if wanted > 0 => Policy::Quorum(wanted),
+            (Some(wanted), false) => return Err(Invalid::new(name, "quorum", wanted, "1 or more")),
+            (Some(wanted), true) => {
+                return Err(Invalid::new(name, "quorum", wanted, "none in a group that collects all"));
+            }
+        };
+        Ok(Group::registered(name, self.limit, policy))
     }
 }
 

@@ -18,6 +18,16 @@ pin_project! {
         future: Option<F>,
         membership: Membership<O>,
     }
+
+    impl<F, O: Ending> PinnedDrop for Child<F, O> {
+        fn drop(this: Pin<&mut Self>) {
+            // The runtime would swallow a panic of a child that is dropped because it was aborted.
+            let mut this = this.project();
+            if let Err(payload) = caught(|| this.future.set(None)) {
+                this.membership.end(End::Panicked(payload));
+            }
+        }
+    }
 }
 
 impl<F, O: Ending> Child<F, O> {
@@ -34,7 +44,9 @@ impl<F: Future<Output = Result<O, Stop>>, O: Ending> Future for Child<F, O> {
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(()) };
         let end = match poll_caught(future, cx) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(output))) => End::Returned(output),
+            Ok(Poll::Ready(Ok(output))) => {
+                caught(|| output.into_result()).map_or_else(End::Panicked, End::Returned)
+            }
             Ok(Poll::Ready(Err(Stop::Ended(ended)))) => End::Stopped(ended),
             Ok(Poll::Ready(Err(Stop::Limit))) => unreachable!("a child has no time limit"),
             Err(payload) => End::Panicked(payload),

@@ -19,6 +19,16 @@ pub enum Error<E> {
         /// cancelled, or all of them in a group that collects all.
         rest: Vec<E>,
     },
+    /// Fewer children succeeded than the [quorum](super::Builder::quorum).
+    #[non_exhaustive]
+    OutOfReach {
+        /// How many had to succeed.
+        wanted: usize,
+        /// How many did.
+        succeeded: usize,
+        /// Every error, in the order in which they came.
+        errors: Vec<E>,
+    },
     /// No child failed by itself, but one was ended by the scope it was spawned in.
     ScopeEnded(Ended),
     /// No child failed, but the group was cancelled before all had finished.
@@ -51,6 +61,7 @@ impl<E> Error<E> {
     pub fn into_first(self) -> Option<E> {
         match self {
             Self::Failed { first, .. } => Some(first),
+            Self::OutOfReach { errors, .. } => errors.into_iter().next(),
             Self::ScopeEnded(_) | Self::Cancelled => None,
         }
     }
@@ -61,6 +72,10 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
         match self {
             Self::Failed { first, rest } if rest.is_empty() => first.fmt(f),
             Self::Failed { first, rest } => write!(f, "{first} (and {} more failed)", rest.len()),
+            Self::OutOfReach { wanted, succeeded, errors } => {
+                write!(f, "{succeeded} of the {wanted} wanted succeeded, {} failed", errors.len())?;
+                errors.first().map_or(Ok(()), |first| write!(f, ", the first: {first}"))
+            }
             Self::ScopeEnded(ended) => ended.fmt(f),
             Self::Cancelled => f.write_str("the group was cancelled"),
         }
@@ -71,6 +86,7 @@ impl<E: error::Error + 'static> error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Failed { first, .. } => first.source(),
+            Self::OutOfReach { errors, .. } => errors.first().and_then(|first| first.source()),
             Self::ScopeEnded(_) | Self::Cancelled => None,
         }
     }

@@ -10,10 +10,10 @@ use tokio::runtime;
 
 use super::builder::check_limit;
 use super::child::Child;
-use super::state::{Membership, Place, Shared, Wanted};
+use super::state::{Membership, Place, Policy, Shared, Wanted};
 use super::{Builder, Ending, Error, Failure, Refused};
 use crate::scope::{inherited, within};
-use crate::{Invalid, Name, registry};
+use crate::{Invalid, Name, clock, registry};
 
 /// Tasks that live and end together, at most so many at once; `O` is what a child returns.
 ///
@@ -30,7 +30,8 @@ pub struct Group<O: Ending> {
 pub enum Spawned {
     /// It runs.
     Started,
-    /// It was dropped unpolled: the group has failed or was cancelled, which `join` tells.
+    /// It was dropped unpolled: the group has failed, has its quorum, or was cancelled, which `join`
+    /// tells.
     Ended,
 }
 
@@ -49,19 +50,19 @@ impl<O: Ending> Group<O> {
     /// When the limit is not 1 to 16,777,216.
     pub fn new(limit: usize) -> Result<Self, Invalid> {
         check_limit(Name::UNNAMED, limit)?;
-        Ok(Self { shared: Arc::new(Shared::new(Name::UNNAMED, limit, false, None)) })
+        Ok(Self { shared: Arc::new(Shared::new(Name::UNNAMED, limit, Policy::FailFast, None)) })
     }
 
-    pub(super) fn registered(name: Name, limit: usize, collect_all: bool) -> Self {
+    pub(super) fn registered(name: Name, limit: usize, policy: Policy) -> Self {
         let shared = Arc::new_cyclic(|shared: &Weak<Shared<O>>| {
-            Shared::new(name, limit, collect_all, Some(registry::register(shared.clone())))
+            Shared::new(name, limit, policy, Some(registry::register(shared.clone())))
         });
         Self { shared }
     }
 
     /// Waits for a slot, then starts `future` as a task, in the current [scope](crate::scope).
     ///
-    /// In a group that has failed or was cancelled the future is dropped and
+    /// In a group that has failed, has its quorum, or was cancelled, the future is dropped and
     /// [`Spawned::Ended`] returned at once, also when that happens while it waits: a loop of spawns
     /// may run to its end and leave the error to [`join`](Self::join).
     ///
@@ -86,24 +87,30 @@ impl<O: Ending> Group<O> {
     where
         F: Future<Output = O> + Send + 'static,
     {
-        loop {
-            poll_fn(|cx| self.shared.poll_wanted(Wanted::Slot, cx)).await;
-            if self.shared.is_ended() {
-                return Spawned::Ended;
+        let mut since = None;
+        poll_fn(|cx| {
+            let polled = self.shared.poll_wanted(Wanted::Slot, cx);
+            if polled.is_pending() {
+                since.get_or_insert_with(clock::now);
             }
-            // There is one owner, so that the slot is still free.
-            if let Ok(place) = self.shared.reserve() {
-                self.start(place, future);
-                return Spawned::Started;
-            }
+            polled
+        })
+        .await;
+        // There is one owner, so that the slot is still free: if there is none, the group has ended.
+        let Ok(place) = self.shared.reserve() else { return Spawned::Ended };
+        if let Some(since) = since {
+            self.shared.counters.waited(clock::now() - since);
         }
+        self.start(place, future);
+        Spawned::Started
     }
 
     /// Starts `future` as a task if a slot is free.
     ///
     /// # Errors
-    /// Hands the future back: [`Reason::Full`](crate::Reason::Full) when every slot is in use, [`Reason::Draining`](crate::Reason::Draining) when
-    /// the group has failed or was cancelled.
+    /// Hands the future back: [`Reason::Full`](crate::Reason::Full) when every slot is in use,
+    /// [`Reason::Draining`](crate::Reason::Draining) when the group has failed, has its quorum, or was
+    /// cancelled.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -137,8 +144,9 @@ impl<O: Ending> Group<O> {
     /// their values are kept until somebody does (nothing is kept of values without size).
     ///
     /// # Errors
-    /// [`Error::Failed`] with the first error and those after it; [`Error::ScopeEnded`] or
-    /// [`Error::Cancelled`] when no child failed but some did not finish.
+    /// [`Error::Failed`] with the first error and those after it, or in a group with a quorum
+    /// [`Error::OutOfReach`]; [`Error::ScopeEnded`] or [`Error::Cancelled`] when no child failed but
+    /// some did not finish.
     ///
     /// # Panics
     /// Resumes the first panic of a child, after every child has ended.

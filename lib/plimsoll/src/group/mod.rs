@@ -22,6 +22,8 @@
 //! - To work through a list whose results you want, a group with the default policy.
 //! - To let every child finish whatever the others do, [`Builder::collect_all`] and
 //!   [`Group::join_each`].
+//! - To be content with k of them, [`Builder::quorum`]; with a quorum of one, the first success.
+//! - For the same work on many items, [`map`](fn@crate::map), which starts no task per item.
 //! - For tasks that come and go for as long as the process lives, such as one per connection, a
 //!   group of children that return `()`: it keeps nothing of the finished ones. End it with
 //!   [`Group::drain`].

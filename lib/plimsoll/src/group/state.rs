@@ -4,6 +4,7 @@
 //! - `running` is the number of occupied slots; a slot is freed after the child's future has been
 //!   dropped, by the child itself, whether it finished, panicked or was aborted.
 //! - Once `ended` is set no child starts, and every running one has been, or is being, aborted.
+//! - Of a panic the payload is kept until the group is joined or dropped: the first of them.
 //! - Nothing of the caller's runs under the lock: futures are dropped, tasks aborted and wakers
 //!   called after it is released.
 //! - For values without size nothing grows with the number of children that have finished.
@@ -14,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::AbortHandle;
 
 use super::{Ending, Error, Failure};
+use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::unwind::Payload;
 use crate::{Name, Reason, Rejected};
@@ -21,9 +23,21 @@ use crate::{Name, Reason, Rejected};
 pub(super) struct Shared<O: Ending> {
     pub(super) name: Name,
     pub(super) limit: usize,
-    collect_all: bool,
+    policy: Policy,
+    pub(super) counters: Counters,
     state: Mutex<State<O>>,
     _registration: Option<Registration>,
+}
+
+/// When a group ends by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Policy {
+    /// With the first child that fails or panics.
+    FailFast,
+    /// Never.
+    CollectAll,
+    /// With so many successes, or a panic.
+    Quorum(usize),
 }
 
 /// What the owner waits for: there is one owner, so one waker.
@@ -36,8 +50,8 @@ pub(super) enum Wanted {
 }
 
 /// How a child ended.
-pub(super) enum End<O> {
-    Returned(O),
+pub(super) enum End<O: Ending> {
+    Returned(Result<O::Value, O::Error>),
     Stopped(crate::scope::Ended),
     Panicked(Payload),
     Aborted,
@@ -82,19 +96,13 @@ struct Results<O: Ending> {
 struct Counts {
     high_water: usize,
     admitted: u64,
-    rejected: u64,
     failed: u64,
     cancelled: u64,
     panicked: u64,
 }
 
 impl<O: Ending> Shared<O> {
-    pub(super) fn new(
-        name: Name,
-        limit: usize,
-        collect_all: bool,
-        registration: Option<Registration>,
-    ) -> Self {
+    pub(super) fn new(name: Name, limit: usize, policy: Policy, registration: Option<Registration>) -> Self {
         let state = State {
             slots: Vec::new(),
             free: Vec::new(),
@@ -105,7 +113,8 @@ impl<O: Ending> Shared<O> {
             results: Results::empty(0),
             counts: Counts::default(),
         };
-        Self { name, limit, collect_all, state: Mutex::new(state), _registration: registration }
+        let counters = Counters::new();
+        Self { name, limit, policy, counters, state: Mutex::new(state), _registration: registration }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<O>> {
@@ -117,8 +126,8 @@ impl<O: Ending> Shared<O> {
         let mut state = self.lock();
         let state = &mut *state;
         if state.ended || state.running >= self.limit {
-            state.counts.rejected += 1;
             let reason = if state.ended { Reason::Draining } else { Reason::Full };
+            self.counters.reject(reason);
             return Err(Rejected::new(self.name, reason).with_use(
                 self.limit as u64,
                 state.running as u64,
@@ -156,19 +165,20 @@ impl<O: Ending> Shared<O> {
 
     /// The child at `place` has ended and its future is dropped.
     pub(super) fn finished(&self, place: Place, end: End<O>) {
-        let (doomed, waker) = {
+        let (surplus, doomed, waker) = {
             let mut state = self.lock();
             state.slots[place.slot] = None;
             state.free.push(place.slot);
             state.running -= 1;
-            let failed = state.record(place.index, end);
-            let doomed = if failed && !self.collect_all { state.end() } else { Vec::new() };
-            (doomed, state.waker_due(self.limit))
+            let surplus = state.record(place.index, end);
+            let doomed = if state.is_over(self.policy) { state.end() } else { Vec::new() };
+            (surplus, doomed, state.waker_due(self.limit))
         };
         doomed.iter().for_each(AbortHandle::abort);
         if let Some(waker) = waker {
             waker.wake();
         }
+        drop(surplus);
     }
 
     /// Ends the group: no child starts, the running ones are aborted.
@@ -194,10 +204,6 @@ impl<O: Ending> Shared<O> {
         self.lock().running
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.lock().ended
-    }
-
     /// Takes the first panic, to be resumed.
     pub(super) fn take_panic(&self) -> Option<Payload> {
         self.lock().results.panic.take()
@@ -213,19 +219,30 @@ impl<O: Ending> Shared<O> {
 
     pub(super) fn join(&self) -> Result<Vec<O::Value>, Error<O::Error>> {
         let results = self.take_results();
-        let (mut first, mut rest, mut otherwise) = (None, Vec::new(), None);
+        let succeeded = results.values.len();
+        if let Policy::Quorum(wanted) = self.policy
+            && succeeded >= wanted
+        {
+            return Ok(in_order::<O>(results.values, results.indices));
+        }
+        let (mut errors, mut otherwise) = (Vec::new(), None);
         for (_, failure) in results.failures {
             match failure {
-                Failure::Failed(error) if first.is_none() => first = Some(error),
-                Failure::Failed(error) => rest.push(error),
+                Failure::Failed(error) => errors.push(error),
                 Failure::ScopeEnded(ended) => otherwise = Some(Error::ScopeEnded(ended)),
                 Failure::Cancelled => otherwise = otherwise.or(Some(Error::Cancelled)),
             }
         }
-        match (first, otherwise) {
-            (Some(first), _) => Err(Error::Failed { first, rest }),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(in_order::<O>(results.values, results.indices)),
+        match (self.policy, otherwise) {
+            (_, Some(error)) if errors.is_empty() => Err(error),
+            (Policy::Quorum(wanted), _) => Err(Error::OutOfReach { wanted, succeeded, errors }),
+            (Policy::FailFast | Policy::CollectAll, _) => {
+                let mut errors = errors.into_iter();
+                match errors.next() {
+                    Some(first) => Err(Error::Failed { first, rest: errors.collect() }),
+                    None => Ok(in_order::<O>(results.values, results.indices)),
+                }
+            }
         }
     }
 
@@ -247,25 +264,26 @@ impl<O: Ending> Shared<O> {
 }
 
 impl<O: Ending> State<O> {
-    /// Whether the child failed, in a way that ends a group which fails fast.
-    fn record(&mut self, index: u64, end: End<O>) -> bool {
+    /// Takes what a child left; gives back a panic that is not the first, to be dropped unlocked.
+    fn record(&mut self, index: u64, end: End<O>) -> Option<Payload> {
         let failure = match end {
-            End::Returned(output) => match output.into_result() {
-                Ok(value) => {
-                    self.results.values.push(value);
-                    if size_of::<O::Value>() > 0 {
-                        self.results.indices.push(index);
-                    }
-                    return false;
+            End::Returned(Ok(value)) => {
+                self.results.values.push(value);
+                if size_of::<O::Value>() > 0 {
+                    self.results.indices.push(index);
                 }
-                Err(error) => Failure::Failed(error),
-            },
+                return None;
+            }
+            End::Returned(Err(error)) => Failure::Failed(error),
             End::Stopped(ended) => Failure::ScopeEnded(ended),
             End::Aborted => Failure::Cancelled,
             End::Panicked(payload) => {
                 self.counts.panicked += 1;
-                self.results.panic.get_or_insert(payload);
-                return true;
+                if self.results.panic.is_some() {
+                    return Some(payload);
+                }
+                self.results.panic = Some(payload);
+                return None;
             }
         };
         match failure {
@@ -273,7 +291,19 @@ impl<O: Ending> State<O> {
             Failure::ScopeEnded(_) | Failure::Cancelled => self.counts.cancelled += 1,
         }
         self.results.failures.push((index, failure));
-        true
+        None
+    }
+
+    /// Whether what is recorded ends the group.
+    const fn is_over(&self, policy: Policy) -> bool {
+        if self.ended {
+            return false;
+        }
+        match policy {
+            Policy::FailFast => self.results.panic.is_some() || !self.results.failures.is_empty(),
+            Policy::CollectAll => false,
+            Policy::Quorum(wanted) => self.results.panic.is_some() || self.results.values.len() >= wanted,
+        }
     }
 
     fn end(&mut self) -> Vec<AbortHandle> {
@@ -317,20 +347,21 @@ impl<O: Ending> registry::Bound for Shared<O> {
     fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         let counts = &state.counts;
-        Snapshot {
+        let mut snapshot = Snapshot {
             limit: self.limit as u64,
             in_use: state.running as u64,
             high_water: counts.high_water as u64,
             waiting: u64::from(matches!(state.waiting, Some((Wanted::Slot, _)))),
             admitted: counts.admitted,
-            rejected: counts.rejected,
             details: vec![
                 ("failed", counts.failed),
                 ("cancelled", counts.cancelled),
                 ("panicked", counts.panicked),
             ],
             ..Snapshot::new(self.name, Kind::Group)
-        }
+        };
+        self.counters.show(&mut snapshot);
+        snapshot
     }
 }
 

@@ -157,7 +157,7 @@ async fn conc_156_errors_after_the_first_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn golang_53757_a_panic_in_a_child_resumes_at_the_join() {
+async fn golang_go_53757_74275_a_panic_in_a_child_resumes_at_the_join() {
     let (alive, mut group) = (Alive::default(), Group::new(8).unwrap());
     for _ in 0..3 {
         let life = alive.begin();
@@ -316,13 +316,20 @@ async fn the_registry_shows_a_group_until_it_is_dropped() {
     assert!(group.try_spawn(sleep(SECOND)).is_err());
     let now = seen().unwrap();
     assert_eq!((now.limit, now.in_use, now.high_water, now.admitted, now.rejected), (2, 2, 2, 2, 1));
+    assert_eq!((now.rejected_by, now.waits.count()), (vec![(Reason::Full, 1)], 0));
+    group.spawn(sleep(SECOND)).await;
+    let now = seen().unwrap();
+    assert_eq!((now.waits.count(), now.waits.total()), (1, SECOND));
+    group.cancel();
+    group.spawn(sleep(SECOND)).await;
+    assert_eq!(seen().unwrap().rejected_by, [(Reason::Full, 1), (Reason::Draining, 1)]);
     drop(group);
     sleep(SECOND).await;
     assert!(seen().is_none());
 }
 
 #[test]
-fn golang_27837_a_limit_of_zero_is_refused() {
+fn golang_go_27837_set_limit_zero_a_limit_of_zero_is_refused() {
     for limit in [0, usize::MAX] {
         assert_eq!(Group::<()>::new(limit).unwrap_err().field(), "limit");
         assert_eq!(Group::builder("group-test-bad").limit(limit).build::<()>().unwrap_err().field(), "limit");
@@ -347,4 +354,225 @@ async fn children_on_many_threads_keep_the_limit_and_lose_nothing() {
         group.spawn(child).await;
     }
     assert_eq!(group.join().await, Ok((0..2_000).collect()));
+}
+
+/// Ends after `seconds`, with an error if they are even.
+async fn odd(seconds: u32) -> Result<u32, u32> {
+    sleep(seconds * SECOND).await;
+    if seconds.is_multiple_of(2) { Err(seconds) } else { Ok(seconds) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quorum_ends_the_rest_and_nobody_has_to_join_for_that() {
+    let (alive, begun) = (Alive::default(), tokio::time::Instant::now());
+    let mut group = Group::builder("group-test-quorum").limit(8).quorum(2).build().unwrap();
+    for seconds in [7, 3, 2, 1, 5] {
+        let life = alive.begin();
+        group
+            .spawn(async move {
+                let _life = life;
+                odd(seconds).await
+            })
+            .await;
+    }
+    sleep(3 * SECOND + SECOND / 2).await;
+    assert_eq!(alive.count(), 0);
+    assert_eq!(group.spawn(odd(1)).await, Spawned::Ended);
+    assert_eq!(group.join().await, Ok(vec![3, 1]), "in the order of their spawning");
+    assert_eq!(begun.elapsed(), 3 * SECOND + SECOND / 2);
+
+    group.spawn(odd(2)).await;
+    group.spawn(odd(1)).await;
+    group.spawn(odd(4)).await;
+    let each = group.join_each().await;
+    assert_eq!(each, [Err(Failure::Failed(2)), Ok(1), Err(Failure::Failed(4))], "nothing is clipped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quorum_that_was_not_reached_tells_every_error() {
+    let mut group = Group::builder("group-test-missed").limit(8).quorum(3).build().unwrap();
+    for seconds in [4, 1, 2, 3] {
+        group.spawn(odd(seconds)).await;
+    }
+    let missed = group.join().await.unwrap_err();
+    assert_eq!(missed, Error::OutOfReach { wanted: 3, succeeded: 2, errors: vec![2, 4] });
+    assert_eq!(missed.to_string(), "2 of the 3 wanted succeeded, 2 failed, the first: 2");
+
+    group.spawn(odd(1)).await;
+    group.cancel();
+    assert_eq!(group.join().await, Err(Error::Cancelled));
+    assert_eq!(group.join().await, Err(Error::OutOfReach { wanted: 3, succeeded: 0, errors: vec![] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_success_is_a_quorum_of_one() {
+    let mut group = Group::builder("group-test-first").limit(1).quorum(1).build().unwrap();
+    for seconds in [2, 4, 1, 3] {
+        group.spawn(odd(seconds)).await;
+    }
+    assert_eq!(group.join().await, Ok(vec![1]));
+}
+
+#[test]
+fn a_quorum_of_zero_or_of_a_group_that_collects_all_is_refused() {
+    let builder = || Group::builder("group-test-quorum-bad").limit(1);
+    assert_eq!(builder().quorum(0).build::<()>().unwrap_err().field(), "quorum");
+    assert_eq!(builder().quorum(1).collect_all().build::<()>().unwrap_err().field(), "quorum");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_an_inner_child_reaches_the_outer_join_after_all_have_ended() {
+    let alive = Alive::default();
+    let mut outer = Group::new(2).unwrap();
+    for panics in [false, true] {
+        let (life, alive) = (alive.begin(), alive.clone());
+        outer
+            .spawn(async move {
+                let _life = life;
+                let mut inner = Group::new(2).unwrap();
+                let life = alive.begin();
+                inner
+                    .spawn(async move {
+                        let _life = life;
+                        if panics {
+                            sleep(SECOND).await;
+                            panic!("inner");
+                        }
+                        pending::<()>().await;
+                    })
+                    .await;
+                inner.join().await.unwrap();
+            })
+            .await;
+    }
+    let payload = AssertUnwindSafe(outer.join()).catch_unwind().await.unwrap_err();
+    assert_eq!(panic_text(&*payload), "inner");
+    sleep(SECOND).await;
+    assert_eq!(alive.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_the_outer_group_ends_the_inner() {
+    let alive = Alive::default();
+    let mut outer = Group::new(1).unwrap();
+    let seen = alive.clone();
+    outer
+        .spawn(async move {
+            let mut inner = Group::new(3).unwrap();
+            for _ in 0..3 {
+                let life = seen.begin();
+                inner
+                    .spawn(async move {
+                        let _life = life;
+                        pending::<()>().await;
+                    })
+                    .await;
+            }
+            inner.join().await.unwrap();
+        })
+        .await;
+    sleep(SECOND).await;
+    assert_eq!(alive.count(), 3);
+    outer.cancel();
+    assert_eq!(outer.join().await, Err(Error::Cancelled));
+    sleep(SECOND).await;
+    assert_eq!(alive.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_child_that_is_dropped_because_it_was_aborted_is_not_swallowed() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("while aborted");
+        }
+    }
+    let mut group = Group::new(1).unwrap();
+    group
+        .spawn(async {
+            let _bomb = Bomb;
+            pending::<()>().await;
+        })
+        .await;
+    sleep(SECOND).await;
+    group.cancel();
+    let payload = AssertUnwindSafe(group.join()).catch_unwind().await.unwrap_err();
+    assert_eq!(panic_text(&*payload), "while aborted");
+    assert!(group.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_the_scope_ends_the_children_spawned_in_it() {
+    let scope = Scope::new();
+    let (alive, mut group) = (Alive::default(), Group::new(2).unwrap());
+    let life = alive.begin();
+    let child = async move {
+        let _life = life;
+        pending::<()>().await;
+    };
+    scope.clone().run(async { group.spawn(child).await }).await.unwrap();
+    sleep(SECOND).await;
+    assert_eq!(alive.count(), 1);
+    scope.cancel();
+    assert_eq!(group.join().await, Err(Error::ScopeEnded(Ended::Cancelled)));
+    assert_eq!(alive.count(), 0);
+}
+
+/// Fills a group that is too small for its children, and joins it.
+async fn filled(alive: Alive, quorum: Option<usize>) {
+    let builder = Group::builder("group-test-filled").limit(2);
+    let builder = quorum.map_or(builder.clone(), |wanted| builder.quorum(wanted));
+    let mut group = builder.build().unwrap();
+    for n in 0..8 {
+        let life = alive.begin();
+        let child = async move {
+            let _life = life;
+            for _ in 0..n % 3 {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, Infallible>(())
+        };
+        group.spawn(child).await;
+    }
+    group.join().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_it_at_every_point_leaves_no_child_behind() {
+    for polls in 0..40 {
+        let alive = Alive::default();
+        for quorum in [None, Some(5)] {
+            let mut run = Box::pin(filled(alive.clone(), quorum));
+            for _ in 0..polls {
+                if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        sleep(SECOND).await;
+        assert_eq!(alive.count(), 0, "after {polls} polls");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_many_threads_no_child_survives_the_join() {
+    let alive = Alive::default();
+    for round in 0..100 {
+        let mut group = Group::builder("group-test-survive").limit(8).quorum(3).build().unwrap();
+        for n in 0..8u32 {
+            let life = alive.begin();
+            let child = async move {
+                let _life = life;
+                for _ in 0..(round + n) % 4 {
+                    tokio::task::yield_now().await;
+                }
+                if n < 4 { Ok(n) } else { pending::<Result<u32, ()>>().await }
+            };
+            group.spawn(child).await;
+        }
+        let values = group.join().await.unwrap();
+        assert!(values.len() >= 3 && values.is_sorted(), "{values:?}");
+        assert_eq!(alive.count(), 0);
+    }
 }

@@ -207,14 +207,16 @@ impl<L: Ledger> Core<L> {
         state.lanes.iter_mut().flatten().filter_map(|place| place.abort.take()).collect()
     }
 
-    /// Ends the lanes; nobody waits for it.
-    pub(super) fn abandon(&self) {
+    /// Ends the lanes; nobody waits for it. Gives back the panic that nobody has seen.
+    pub(super) fn abandon(&self) -> Option<Payload> {
         let mut state = self.lock();
         let doomed = self.end(&mut state);
         let left = (state.ledger.take(), state.owner.take());
+        let panic = state.panic.take();
         drop(state);
         doomed.iter().for_each(AbortHandle::abort);
         drop(left);
+        panic
     }
 
     /// Waits until every lane has left; then what they left.

@@ -23,7 +23,8 @@ use crate::Invalid;
 ///
 /// # Panics
 /// Awaiting it resumes the first panic of an item, of the iterator or of the stream, after all
-/// items in flight have ended. It panics outside of a tokio runtime.
+/// items in flight have ended; dropping it meanwhile resumes one that has happened already (unless the
+/// thread is panicking): none is ever swallowed. It panics outside of a tokio runtime.
 #[must_use = "a map does nothing unless it is awaited"]
 pub struct Map<S, F, P = InOrder> {
     source: S,

@@ -124,6 +124,19 @@ pin_project! {
         shared: Option<Arc<Shared<S, F, L>>>,
         seat: Seated<L>,
     }
+
+    impl<S, F, Fut, L> PinnedDrop for Lane<S, F, Fut, L>
+    where
+        L: Ledger,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            // The runtime would swallow a panic of an item that is dropped because it was aborted.
+            let mut this = this.project();
+            if let Err(payload) = caught(|| this.future.set(None)) {
+                this.seat.core.panicked(payload);
+            }
+        }
+    }
 }
 
 /// A seat, given back when it is dropped.

@@ -38,7 +38,10 @@ struct Owner<S, F, L: Ledger> {
 
 impl<S, F, L: Ledger> Drop for Owner<S, F, L> {
     fn drop(&mut self) {
-        self.shared.core.abandon();
+        let panic = self.shared.core.abandon();
+        if let Some(payload) = panic.filter(|_| !std::thread::panicking()) {
+            resume_unwind(payload);
+        }
     }
 }
 

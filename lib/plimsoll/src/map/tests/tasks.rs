@@ -411,6 +411,33 @@ async fn items_that_never_wait_spread_over_the_workers() {
     each(0..10, 2, work).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_an_item_that_is_dropped_because_it_was_aborted_is_not_swallowed() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("while aborted");
+        }
+    }
+    let work = async |n: u32| {
+        let _bomb = (n == 0).then_some(Bomb);
+        sleep((3 - n) * SECOND).await;
+        Err::<(), _>(n)
+    };
+    let payload = AssertUnwindSafe(map(0..2, 2, work).into_future()).catch_unwind().await.unwrap_err();
+    assert_eq!(panic_text(&*payload), "while aborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokio_4430_dropping_a_map_does_not_swallow_a_panic_that_has_happened() {
+    let mut results =
+        map(0..2, 2, async |_: u32| -> Result<(), ()> { panic!("tokio 4430") }).unordered().unwrap();
+    assert!(results.next().now_or_never().is_none());
+    sleep(SECOND).await;
+    let payload = std::panic::catch_unwind(AssertUnwindSafe(|| drop(results))).unwrap_err();
+    assert_eq!(panic_text(&*payload), "tokio 4430");
+}
+
 /// A stream that is pending as often as it was told before each item.
 fn halting(pauses: Vec<u8>) -> impl Stream<Item = usize> {
     let mut left = pauses.into_iter().enumerate();
