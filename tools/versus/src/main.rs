@@ -4,12 +4,16 @@
 //! hits both; what counts is the processor time of the whole process per operation, and of all
 //! turns the least. Only the ratio means something on another machine.
 
+mod breaker;
+mod group;
 mod keyed;
 mod measure;
 mod pair;
 mod pool;
 mod rate;
 mod report;
+mod retry;
+mod runtime;
 mod semaphore;
 mod versions;
 
