@@ -124,6 +124,14 @@ impl WaitTimes {
     /// Nobody waited.
     pub const NONE: Self = Self { buckets: [0; BUCKETS], nanos: 0 };
 
+    /// Those of both, as when bounds of one name are shown as one.
+    pub fn add(&mut self, more: &Self) {
+        for (count, more) in self.buckets.iter_mut().zip(more.buckets) {
+            *count = count.saturating_add(more);
+        }
+        self.nanos = self.nanos.saturating_add(more.nanos);
+    }
+
     /// How many waited.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -222,5 +230,8 @@ mod tests {
         assert_eq!(waits.quantile(0.8), Some(Duration::from_micros(1_024)));
         assert_eq!(waits.quantile(1.0), Some(Duration::MAX));
         assert_eq!(WaitTimes::NONE.quantile(0.5), None);
+        let mut both = waits.clone();
+        both.add(&waits);
+        assert_eq!((both.count(), both.quantile(0.2)), (10, waits.quantile(0.2)));
     }
 }

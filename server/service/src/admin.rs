@@ -151,6 +151,12 @@ async fn bounds(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<R
         .map(|bound| {
             let details: serde_json::Map<_, _> =
                 bound.details.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            let by_reason: serde_json::Map<_, _> = bound
+                .rejected_by
+                .iter()
+                .map(|(reason, count)| (reason.as_str().to_owned(), (*count).into()))
+                .collect();
+            let wait_ms = |quantile| bound.waits.quantile(quantile).map(|wait| wait.as_secs_f64() * 1_000.0);
             json!({
                 "name": bound.name.as_str(),
                 "kind": bound.kind.as_str(),
@@ -160,6 +166,11 @@ async fn bounds(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<R
                 "waiting": bound.waiting,
                 "admitted": bound.admitted,
                 "rejected": bound.rejected,
+                "rejected_by": by_reason,
+                "would_reject": bound.would_reject,
+                "waited": bound.waits.count(),
+                "wait_p50_ms": wait_ms(0.5),
+                "wait_p99_ms": wait_ms(0.99),
                 "details": details,
             })
         })

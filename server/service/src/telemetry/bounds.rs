@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use plimsoll::registry::{self, Snapshot};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -28,7 +29,7 @@ struct Column {
     read: fn(&Snapshot) -> u64,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column {
         name: "plimsoll_bound_limit",
         help: "The limit in force, in the unit of the bound",
@@ -65,6 +66,12 @@ const COLUMNS: [Column; 6] = [
         grows: true,
         read: |bound| bound.rejected,
     },
+    Column {
+        name: "plimsoll_bound_would_reject",
+        help: "How many an observing bound let through that it would have rejected",
+        grows: true,
+        read: |bound| bound.would_reject,
+    },
 ];
 
 impl Collector for Bounds {
@@ -78,6 +85,8 @@ impl Collector for Bounds {
                 encode_one(family.encode_family(&labels)?, grows, read(snapshot))?;
             }
         }
+        encode_reasons(&bounds, &mut encoder)?;
+        encode_waits(&bounds, &mut encoder)?;
         let help = "What only this kind of bound has";
         let mut family = encoder.encode_descriptor("plimsoll_bound_detail", help, None, MetricType::Gauge)?;
         for ((bound, kind), snapshot) in &bounds {
@@ -90,6 +99,35 @@ impl Collector for Bounds {
         let encoder = encoder.encode_descriptor("plimsoll_bounds_left_out", help, None, MetricType::Gauge)?;
         encode_one(encoder, false, left_out)
     }
+}
+
+fn encode_reasons(bounds: &BTreeMap<Key, Snapshot>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let (name, help) = ("plimsoll_bound_rejected_by", "How many were rejected, by reason");
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for ((bound, kind), snapshot) in bounds {
+        for (reason, count) in &snapshot.rejected_by {
+            let labels = [("bound", *bound), ("kind", *kind), ("reason", reason.as_str())];
+            encode_one(family.encode_family(&labels)?, true, *count)?;
+        }
+    }
+    Ok(())
+}
+
+/// Only of bounds where somebody had to wait: a histogram is 34 lines.
+fn encode_waits(bounds: &BTreeMap<Key, Snapshot>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let (name, help) = ("plimsoll_bound_wait", "How long those waited that had to");
+    let unit = prometheus_client::registry::Unit::Seconds;
+    let mut family = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
+    for ((bound, kind), snapshot) in bounds.iter().filter(|(_, snapshot)| snapshot.waits.count() > 0) {
+        let seconds =
+            |below: Duration| if below == Duration::MAX { f64::INFINITY } else { below.as_secs_f64() };
+        let waits = &snapshot.waits;
+        let buckets: Vec<_> = waits.buckets().map(|(below, count)| (seconds(below), count)).collect();
+        let labels = [("bound", *bound), ("kind", *kind)];
+        let mut one = family.encode_family(&labels)?;
+        one.encode_histogram::<NoLabelSet>(waits.total().as_secs_f64(), waits.count(), &buckets, None)?;
+    }
+    Ok(())
 }
 
 fn encode_one(
@@ -128,6 +166,14 @@ fn add(sum: &mut Snapshot, more: &Snapshot) {
     sum.waiting = sum.waiting.saturating_add(more.waiting);
     sum.admitted = sum.admitted.saturating_add(more.admitted);
     sum.rejected = sum.rejected.saturating_add(more.rejected);
+    sum.would_reject = sum.would_reject.saturating_add(more.would_reject);
+    sum.waits.add(&more.waits);
+    for (reason, count) in &more.rejected_by {
+        match sum.rejected_by.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, known)) => *known = known.saturating_add(*count),
+            None => sum.rejected_by.push((*reason, *count)),
+        }
+    }
     for (detail, value) in &more.details {
         match sum.details.iter_mut().find(|(known, _)| known == detail) {
             Some((_, known)) => *known = known.saturating_add(*value),
@@ -140,8 +186,9 @@ fn add(sum: &mut Snapshot, more: &Snapshot) {
 mod tests {
     use std::fmt::Write as _;
 
-    use plimsoll::Name;
     use plimsoll::registry::Kind;
+    use plimsoll::semaphore::Semaphore;
+    use plimsoll::{Name, Reason};
 
     use super::*;
 
@@ -162,10 +209,33 @@ mod tests {
         let name = Name::new("bounds-test-sum").unwrap();
         let mut one = Snapshot::new(name, Kind::Breaker);
         (one.limit, one.details) = (2, vec![("open", 1)]);
+        one.rejected_by = vec![(Reason::BreakerOpen, 2)];
         let mut two = one.clone();
         (two.limit, two.details) = (3, vec![("open", 1), ("x", 4)]);
         let (bounds, _) = summed(vec![one, two]);
         let sum = &bounds[&("bounds-test-sum", "breaker")];
+        assert_eq!(sum.rejected_by, [(Reason::BreakerOpen, 4)]);
         assert_eq!((sum.limit, sum.details.as_slice()), (5, &[("open", 2), ("x", 4)][..]));
+    }
+
+    #[tokio::test]
+    async fn a_page_shows_why_was_rejected_and_how_long_was_waited() {
+        let semaphore = Semaphore::builder("bounds-test-page").limit(1).build().unwrap();
+        let held = semaphore.try_acquire_owned().unwrap();
+        assert!(semaphore.try_acquire().is_err());
+        let waits = semaphore.clone();
+        let (_permit, ()) = tokio::join!(waits.acquire(), async { drop(held) });
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register_collector(Box::new(Bounds));
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let of = "bound=\"bounds-test-page\",kind=\"semaphore\"";
+        for line in [
+            format!("plimsoll_bound_rejected_by_total{{{of},reason=\"full\"}} 1"),
+            format!("plimsoll_bound_wait_seconds_count{{{of}}} 1"),
+            format!("plimsoll_bound_wait_seconds_bucket{{le=\"+Inf\",{of}}} 1"),
+        ] {
+            assert!(page.contains(&line), "{line} is not in {page}");
+        }
     }
 }
