@@ -3,6 +3,7 @@
 mod border;
 mod command;
 mod counts;
+mod footguns;
 mod imports;
 mod licences;
 mod modules;

@@ -130,16 +130,25 @@ fn is_tests(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem == "tests")
 }
 
-/// The source files of a crate or module, with their path from the root.
+/// The sources of a crate or module, without its tests.
 fn sources(root: &Path, path: &str) -> io::Result<Vec<(String, String)>> {
     let whole = root.join(path);
     let start = if whole.join("Cargo.toml").is_file() { whole.join("src") } else { whole };
-    let (mut files, mut left): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), vec![start]);
+    rust_files(root, &start, |file| !is_tests(file))
+}
+
+/// The Rust files below `start` that are wanted: their paths from the root, and what is in them.
+pub(crate) fn rust_files(
+    root: &Path,
+    start: &Path,
+    wanted: impl Fn(&Path) -> bool,
+) -> io::Result<Vec<(String, String)>> {
+    let (mut files, mut left): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), vec![start.to_owned()]);
     while let Some(one) = left.pop() {
         if files.len() + left.len() > FILES_MAX {
-            return Err(io::Error::other(format!("{path}: more than {FILES_MAX} source files")));
+            return Err(io::Error::other(format!("{}: more than {FILES_MAX} source files", start.display())));
         }
-        if is_tests(&one) {
+        if !wanted(&one) {
             continue;
         }
         if one.is_dir() {

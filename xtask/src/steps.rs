@@ -16,7 +16,7 @@ use crate::counts::{Counts, Format};
 use crate::python::Python;
 use crate::report::{self, Line, Outcome};
 use crate::workspace::Workspace;
-use crate::{border, modules, surface};
+use crate::{border, footguns, modules, surface};
 
 /// What to run, and how strictly.
 pub(crate) struct Plan {
@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", checks: "the format: cargo fmt --check", needs: &[], run: fmt },
     Step {
         name: "border",
-        checks: "crate borders, licences, bans, and the tables of ARCHITECTURE.md against the tree",
+        checks: "crate borders, licences, bans, the tables of ARCHITECTURE.md and docs/footguns.md against the tree",
         needs: &[],
         run: borders,
     },
@@ -200,6 +200,7 @@ fn fmt(context: &Context, log: &mut Log) -> io::Result<Outcome> {
 fn borders(context: &Context, log: &mut Log) -> io::Result<Outcome> {
     let mut told = border::crossed(&context.workspace);
     told.extend(modules::disagreements(&context.workspace)?);
+    told.extend(footguns::without_a_test(&context.workspace.root)?);
     for line in &told {
         log.line(line)?;
     }
