@@ -5,7 +5,9 @@
 //! turns the least. Only the ratio means something on another machine.
 
 mod breaker;
+mod fair;
 mod group;
+mod hedge;
 mod keyed;
 mod measure;
 mod pair;
@@ -15,6 +17,7 @@ mod report;
 mod retry;
 mod runtime;
 mod semaphore;
+mod singleflight;
 mod versions;
 
 use std::process::ExitCode;

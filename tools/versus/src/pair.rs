@@ -1,6 +1,6 @@
 //! What is compared with what.
 
-use crate::{breaker, group, keyed, pool, rate, retry, semaphore};
+use crate::{breaker, fair, group, hedge, keyed, pool, rate, retry, semaphore, singleflight};
 
 /// Does as many operations as it is told, and panics when one of them did not do what it is
 /// measured for: a limiter that refuses is fast, and says nothing.
@@ -22,9 +22,20 @@ pub(crate) struct Pair {
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
-    [semaphore::PAIRS, rate::PAIRS, keyed::PAIRS, pool::PAIRS, breaker::PAIRS, group::PAIRS, retry::PAIRS]
-        .into_iter()
-        .flatten()
+    [
+        semaphore::PAIRS,
+        rate::PAIRS,
+        keyed::PAIRS,
+        pool::PAIRS,
+        breaker::PAIRS,
+        group::PAIRS,
+        retry::PAIRS,
+        hedge::PAIRS,
+        singleflight::PAIRS,
+        fair::PAIRS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]
