@@ -5,11 +5,14 @@
 //! turns the least. Only the ratio means something on another machine.
 
 mod breaker;
+mod budget;
+mod downstream;
 mod fair;
 mod group;
 mod hedge;
 mod keyed;
 mod measure;
+mod merge;
 mod pair;
 mod pool;
 mod rate;
@@ -18,6 +21,7 @@ mod retry;
 mod runtime;
 mod semaphore;
 mod singleflight;
+mod spacing;
 mod versions;
 
 use std::process::ExitCode;

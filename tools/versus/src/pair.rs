@@ -1,6 +1,9 @@
 //! What is compared with what.
 
-use crate::{breaker, fair, group, hedge, keyed, pool, rate, retry, semaphore, singleflight};
+use crate::{
+    breaker, budget, downstream, fair, group, hedge, keyed, merge, pool, rate, retry, semaphore,
+    singleflight, spacing,
+};
 
 /// Does as many operations as it is told, and panics when one of them did not do what it is
 /// measured for: a limiter that refuses is fast, and says nothing.
@@ -33,6 +36,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
         hedge::PAIRS,
         singleflight::PAIRS,
         fair::PAIRS,
+        spacing::PAIRS,
+        budget::PAIRS,
+        merge::PAIRS,
+        downstream::PAIRS,
     ]
     .into_iter()
     .flatten()
