@@ -11,6 +11,7 @@ mod fair;
 mod group;
 mod hedge;
 mod keyed;
+mod map;
 mod measure;
 mod merge;
 mod pair;

@@ -1,7 +1,7 @@
 //! What is compared with what.
 
 use crate::{
-    breaker, budget, downstream, fair, group, hedge, keyed, merge, pool, rate, retry, semaphore,
+    breaker, budget, downstream, fair, group, hedge, keyed, map, merge, pool, rate, retry, semaphore,
     singleflight, spacing,
 };
 
@@ -39,6 +39,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
         spacing::PAIRS,
         budget::PAIRS,
         merge::PAIRS,
+        map::PAIRS,
         downstream::PAIRS,
     ]
     .into_iter()
