@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll::pool::Pool;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::pair::{Bench, Pair};
+use crate::runtime::two_threads;
 
 const WORKERS: usize = 64;
 const LONG: usize = 1_024;
 const SHORT: usize = 64;
 
-/// The usual idiom is gated; flume and async-channel can lose a message when a receiver is
+/// The usual idiom is gated, and asyncband; flume and async-channel can lose a message when a receiver is
 /// cancelled (their issues 104 and 87), which a pool must not.
 pub(crate) const PAIRS: &[Pair] = &[
     Pair {
@@ -32,6 +33,22 @@ pub(crate) const PAIRS: &[Pair] = &[
         gated: true,
         ours: || ours(SHORT),
         theirs: || idiom(SHORT),
+    },
+    Pair {
+        op: "pool_queue_1024",
+        peer: "asyncband",
+        goal: 2.0,
+        gated: true,
+        ours: || ours(LONG),
+        theirs: || asyncband(LONG),
+    },
+    Pair {
+        op: "pool_queue_64",
+        peer: "asyncband",
+        goal: 2.0,
+        gated: true,
+        ours: || ours(SHORT),
+        theirs: || asyncband(SHORT),
     },
     Pair {
         op: "pool_queue_1024",
@@ -131,6 +148,28 @@ fn idiom(queue: usize) -> Bench {
     })
 }
 
+/// A bounded channel of many receivers, which loses nothing when one is cancelled.
+fn asyncband(queue: usize) -> Bench {
+    let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
+    let (sender, receiver) = asyncband::mpmc::bounded::<u64>(queue);
+    let workers = workers(&runtime, || {
+        let (receiver, tally) = (receiver.clone(), Arc::clone(&tally));
+        async move {
+            while receiver.recv().await.is_ok() {
+                tally.job();
+            }
+        }
+    });
+    fed(runtime, tally, workers, move |jobs| {
+        let sender = sender.clone();
+        async move {
+            for job in 0..jobs {
+                sender.send(job).await.expect(WORKING);
+            }
+        }
+    })
+}
+
 fn flume(queue: usize) -> Bench {
     let (runtime, tally) = (two_threads(), Arc::<Tally>::default());
     let (sender, receiver) = flume::bounded::<u64>(queue);
@@ -204,8 +243,4 @@ where
         assert_eq!(tally.done.load(Ordering::Acquire), before + operations);
         assert!(workers.is_empty() || workers.len() == WORKERS, "a worker is gone");
     })
-}
-
-fn two_threads() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("two threads can be started")
 }

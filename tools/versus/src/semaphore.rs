@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use plimsoll::semaphore::Semaphore;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::pair::{Bench, Pair};
+use crate::runtime::{one_thread, two_threads};
 
 const TASKS: u64 = 4;
 /// Less than there are tasks, so that some of them wait.
@@ -104,7 +104,7 @@ where
     F: Fn() -> O + Clone + Send + 'static,
     O: Future<Output = ()> + Send,
 {
-    let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("two threads can be started");
+    let runtime = two_threads();
     Box::new(move |operations| {
         runtime.block_on(async {
             let mut tasks = JoinSet::new();
@@ -122,8 +122,4 @@ where
             assert_eq!(done, operations);
         });
     })
-}
-
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime on this thread needs nothing")
 }
