@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | at most N at once | [`semaphore::Semaphore`] |
 //! | at most N a second | [`rate::RateLimiter`] |
+//! | one at a time, evenly spaced; or never more than N in any window | [`rate::Leaky`], [`rate::Sliding`] |
 //! | either, per tenant or address, with a cap on how many are remembered | [`keyed::Keyed`] |
 //! | one bound shared out: so much for reads, so much for writes | [`budget::Budget`] |
 //! | at most N at once, and nobody waits in vain: the least important is shed first | [`shed::Shed`] |

@@ -121,3 +121,32 @@ fn a_waiter_that_leaves_beside_a_change_of_share_leaves_no_line() {
         assert!(limiter.try_acquire().is_ok() && limiter.try_acquire().is_err());
     });
 }
+
+#[test]
+fn a_debt_beside_those_who_take_is_owed_once() {
+    model(3, || {
+        let limiter = RateLimiter::new(Quota::per_hour(1).burst(3)).unwrap();
+        let hold = limiter.try_hold(1).unwrap();
+        let taking = takes(&limiter, 2);
+        hold.settle(2);
+        let taken = taking.join().unwrap();
+        // Three, less the two that it cost, less what was taken: none left, or one owed.
+        let hours = limiter.try_acquire().unwrap_err().retry_after().unwrap().as_secs_f64() / 3_600.0;
+        assert_eq!((hours.round() as usize, hours > 0.99), (taken, true));
+    });
+}
+
+#[test]
+fn what_is_given_back_beside_one_who_comes_to_wait_wakes_them() {
+    model(3, || {
+        let limiter = RateLimiter::new(Quota::per_hour(1).burst(1)).unwrap();
+        let hold = limiter.try_hold(1).unwrap();
+        let waits = {
+            let limiter = limiter.clone();
+            thread::spawn(move || block_on(limiter.hold(1)).unwrap())
+        };
+        hold.settle(0);
+        drop(waits.join().unwrap());
+        assert_eq!((limiter.waiting(), limiter.available()), (0, 0));
+    });
+}

@@ -90,7 +90,8 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
     }
 
     /// The numbers as they are now: the limit and what is in use are keys, admitted and rejected are
-    /// of all keys together. It takes the lock of each shard for a moment.
+    /// of all keys together. What would have been rejected is the sum over the limiters of the keys, also
+    /// of those that are forgotten. It takes the lock of each shard for a moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

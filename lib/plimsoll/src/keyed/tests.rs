@@ -433,3 +433,71 @@ async fn actix_governor_60_addresses_that_come_once_leave_again() {
     }
     assert!(addresses.len() < 20_000, "{} are remembered, of which 10,000 came lately", addresses.len());
 }
+
+#[test]
+fn dropping_one_that_waits_for_its_key_leaves_nothing_behind() {
+    for polls in 0..4 {
+        for observes in [false, true] {
+            let keyed = semaphores(1, 1);
+            let held = keyed.try_acquire(&1).unwrap();
+            let mut waits = Box::pin(keyed.acquire(&1));
+            for poll in 0..polls {
+                if poll == 2 && observes {
+                    keyed.observe();
+                }
+                if waits.as_mut().now_or_never().is_some() {
+                    break;
+                }
+            }
+            drop(waits);
+            assert_eq!(keyed.snapshot().waiting, 0);
+            drop(held);
+            keyed.set_enforced_ratio(1.0).unwrap();
+            assert!(keyed.try_acquire(&2).is_ok(), "the key or its permit was left behind");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Against a model that forgets nothing.
+    #[test]
+    fn observing_counts_what_enforcing_would_refuse_whoever_is_forgotten(
+        steps in proptest::collection::vec((0..6u8, 0..8u32), 1..200),
+    ) {
+        let keyed = Keyed::builder("keyed-observing-model", |_: &u32| Semaphore::new(2))
+            .keys_max(5)
+            .idle_after(Duration::from_nanos(10))
+            .build()
+            .unwrap();
+        let (mut held, mut observing, mut waived): (Vec<(u32, _)>, _, _) = (Vec::new(), false, 0);
+        for (now, (step, key)) in steps.into_iter().enumerate() {
+            let now = Instant::from_nanos(now as u64 * 7);
+            let in_use = held.iter().filter(|(other, _)| *other == key).count();
+            match step {
+                0..=2 => match keyed.try_acquire_at(&key, now) {
+                    Ok(permit) => {
+                        prop_assert!(observing || in_use < 2);
+                        waived += u64::from(in_use >= 2);
+                        held.push((key, permit));
+                    }
+                    Err(refused) if refused.reason() == Reason::KeysFull => prop_assert_eq!(keyed.len(), 5),
+                    Err(_) => prop_assert!(!observing && in_use >= 2),
+                },
+                3 if !held.is_empty() => drop(held.swap_remove(key as usize % held.len())),
+                4 => {
+                    observing = !observing;
+                    keyed.set_enforced_ratio(if observing { 0.0 } else { 1.0 }).unwrap();
+                }
+                _ => {
+                    keyed.0.sweep(now);
+                }
+            }
+            prop_assert_eq!(keyed.snapshot().would_reject, waived);
+        }
+        held.clear();
+        keyed.0.sweep(Instant::from_nanos(1 << 40));
+        prop_assert_eq!((keyed.len(), keyed.snapshot().would_reject), (0, waived));
+    }
+}

@@ -176,6 +176,8 @@ mod tests {
         assert_eq!(limiter.available(), 6);
         limiter.reserve_many(6).unwrap().settle(16);
         assert_eq!(limiter.reserve().unwrap().delay(), millis(1_100));
+        // What was reserved as nothing may have cost something.
+        limiter.reserve_many(0).unwrap().settle(1);
         // Nothing is spent for what was let through, and so nothing is settled.
         limiter.observe();
         let waived: Reservation = limiter.reserve_many(10).unwrap();
@@ -183,7 +185,7 @@ mod tests {
         waived.settle(1_000);
         held.settle(0);
         limiter.set_enforced_ratio(1.0).unwrap();
-        assert_eq!(limiter.reserve().unwrap().delay(), millis(1_200));
+        assert_eq!(limiter.reserve().unwrap().delay(), millis(1_300));
     }
 
     #[tokio::test(start_paused = true)]

@@ -185,7 +185,7 @@ impl<'a> Turn<'a> {
                 if waiter.wakes_at <= now {
                     // Its turn was put off, or somebody before it is not polled: then it serves them in
                     // their stead.
-                    let longer = self.gcra.length(put_off - waiter.put_off);
+                    let longer = self.gcra.length((put_off - waiter.put_off).min(ARRIVAL_MAX));
                     waiter.put_off = put_off;
                     waiter.wakes_at =
                         (waiter.wakes_at + longer).max(next.unwrap_or(now)).max(now + TIMER_STEP);
@@ -259,7 +259,7 @@ impl<'a> Turn<'a> {
     /// No charge if it is let through.
     pub(super) fn reserve(&mut self, tokens: u64, now: Instant) -> Result<(Option<Charge>, Instant), Short> {
         if tokens == 0 {
-            return Ok((None, now));
+            return Ok((Some(Charge { tokens, end: 0, changes: self.word.changes() }), now));
         }
         self.serve(now);
         match self.try_take(tokens, now) {

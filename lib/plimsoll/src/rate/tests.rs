@@ -114,6 +114,27 @@ fn congestion_limiter_a_clock_that_steps_back_does_not_panic() {
 }
 
 #[test]
+fn tower_resilience_370_every_setting_that_is_given_is_in_force() {
+    let start = 5 * SECOND;
+    let admitted = |limiter: &RateLimiter, now: u64| {
+        (0..1_000).filter(|_| limiter.try_acquire_at(at(now)).is_ok()).count()
+    };
+    for (per_second, burst) in [(10, 3), (100, 3), (10, 30)] {
+        let quota = Quota::per_second(per_second).burst(burst);
+        let built = RateLimiter::builder("rate-in-force").quota(quota).build().unwrap();
+        let changed = limiter(Quota::per_hour(1));
+        changed.set_quota_at(quota, at(0)).unwrap();
+        for limiter in [built, changed] {
+            // The burst, and then what the rate brings, and no more than the burst of it.
+            assert_eq!(admitted(&limiter, start), burst as usize);
+            assert_eq!(admitted(&limiter, start + SECOND / 5), (per_second / 5).min(burst) as usize);
+            assert_eq!(admitted(&limiter, start + 100 * SECOND), burst as usize);
+            assert_eq!(limiter.quota(), quota);
+        }
+    }
+}
+
+#[test]
 fn axum_2582_clones_share_one_limit() {
     let one = limiter(Quota::per_hour(1));
     one.clone().try_acquire().unwrap();
