@@ -49,6 +49,7 @@
 //! # Fairness
 //! Items begin in input order. A lane gives its thread to other tasks after 128 items, or 50 µs.
 mod core;
+mod engine;
 mod error;
 mod flags;
 mod frontier;

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::StreamExt;
 use proptest::prelude::*;
+use tokio::sync::Barrier;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
@@ -150,5 +151,26 @@ async fn on_many_threads_every_node_is_visited_once() {
         visited.sort_unstable();
         assert_eq!(visited, (1..5_000).collect::<Vec<_>>());
         assert!(alive.most() <= limit && alive.count() == 0);
+    }
+}
+
+/// If what one lane found were left lying because another, just leaving, still took up its room, one
+/// of a pair would wait for the other for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_wait_for_each_other_always_find_two_lanes() {
+    for round in 0..10 {
+        let barrier = Arc::new(Barrier::new(2));
+        let visit = move |(pair, is_first): (u32, bool)| {
+            let barrier = Arc::clone(&barrier);
+            async move {
+                barrier.wait().await;
+                for _ in 0..(pair + round) % 3 {
+                    yield_now().await;
+                }
+                let next = (is_first && pair < 300).then(|| [(pair + 1, true), (pair + 1, false)]);
+                Ok::<_, ()>(((), next.into_iter().flatten()))
+            }
+        };
+        crawl([(0, true), (0, false)], 2, visit).each().await.unwrap();
     }
 }

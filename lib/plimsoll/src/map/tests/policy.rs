@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn collect_all_clips_nothing(arrivals in arrivals()) {
+    fn conc_156_collect_all_clips_nothing(arrivals in arrivals()) {
         let (output, _) = run(Policy::<u32, u32>::open(CollectAll, Name::UNNAMED), &arrivals);
         let mut sorted = arrivals;
         sorted.sort_by_key(|(place, _, _)| *place);

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::stream::{self, StreamExt};
 use futures_util::{FutureExt, Stream};
 use proptest::prelude::*;
+use tokio::sync::Barrier;
 use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -436,6 +437,32 @@ async fn tokio_4430_dropping_a_map_does_not_swallow_a_panic_that_has_happened() 
     sleep(SECOND).await;
     let payload = std::panic::catch_unwind(AssertUnwindSafe(|| drop(results))).unwrap_err();
     assert_eq!(panic_text(&*payload), "tokio 4430");
+}
+
+/// As for a crawl, over a stream that gives the next pair only when the one before has met.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_wait_for_each_other_always_find_two_lanes() {
+    for round in 0..10 {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
+        let barrier = Arc::new(Barrier::new(2));
+        let work = move |pair: u32| {
+            let (sender, barrier) = (sender.clone(), Arc::clone(&barrier));
+            async move {
+                let is_leader = barrier.wait().await.is_leader();
+                for _ in 0..(pair + round) % 3 {
+                    yield_now().await;
+                }
+                if is_leader && pair < 300 {
+                    sender.send(pair + 1).await.unwrap();
+                    sender.send(pair + 1).await.unwrap();
+                }
+                if pair == 300 { Err(pair) } else { Ok(()) }
+            }
+        };
+        let later = stream::poll_fn(move |cx| receiver.poll_recv(cx));
+        let pairs = stream::iter([0, 0]).chain(later);
+        assert_eq!(map_stream(pairs, 2, work).each().await.unwrap_err().into_first(), Some(300));
+    }
 }
 
 /// A stream that is pending as often as it was told before each item.
