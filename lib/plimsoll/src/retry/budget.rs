@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
+use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::window::Window;
 use crate::{Invalid, Name, Reason, Rejected};
@@ -43,7 +44,7 @@ struct Inner {
     terms: Terms,
     window: Window<2>,
     spending: Mutex<()>,
-    rejected: AtomicU64,
+    counters: Counters,
     high_water: AtomicU64,
     _registration: Option<Registration>,
 }
@@ -177,7 +178,7 @@ impl Inner {
             terms,
             window: Window::new(terms.window),
             spending: Mutex::new(()),
-            rejected: AtomicU64::new(0),
+            counters: Counters::new(),
             high_water: AtomicU64::new(0),
             _registration: registration,
         }
@@ -188,7 +189,7 @@ impl Inner {
         let [calls, retries] = self.window.sum(now);
         let allowance = self.terms.allowance(calls);
         if retries >= allowance {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
+            self.counters.reject(Reason::BudgetSpent);
             return Err(Rejected::new(self.name, Reason::BudgetSpent).with_use(allowance, retries, 0));
         }
         self.window.add(now, [0, 1]);
@@ -201,15 +202,16 @@ impl registry::Bound for Inner {
     fn snapshot(&self) -> Snapshot {
         let [calls, retries] = self.window.sum(clock::now());
         let [_, ever] = self.window.ever();
-        Snapshot {
+        let mut snapshot = Snapshot {
             limit: self.terms.allowance(calls),
             in_use: retries,
             high_water: self.high_water.load(Ordering::Relaxed),
             admitted: ever,
-            rejected: self.rejected.load(Ordering::Relaxed),
             details: vec![("window_calls", calls)],
             ..Snapshot::new(self.name, Kind::RetryBudget)
-        }
+        };
+        self.counters.show(&mut snapshot);
+        snapshot
     }
 }
 

@@ -25,11 +25,18 @@ pub trait Retryable {
 
 /// What a limiter rejects is worth another try when its `retry_after` is over, or after the
 /// policy's delay where it gives none; but not what can never be admitted, nor when a budget is
-/// spent or a drain has begun.
+/// spent, a drain has begun, or the deadline is too near: later it is nearer.
 impl Retryable for Rejected {
     fn decision(&self) -> Decision {
         match (self.reason(), self.retry_after()) {
-            (Reason::TooLarge | Reason::BudgetSpent | Reason::Draining, _) => Decision::GiveUp,
+            (
+                Reason::TooLarge
+                | Reason::Misconfigured
+                | Reason::BudgetSpent
+                | Reason::Draining
+                | Reason::DeadlineTooNear,
+                _,
+            ) => Decision::GiveUp,
             (_, Some(after)) => Decision::RetryAfter(after),
             (_, None) => Decision::Retry,
         }

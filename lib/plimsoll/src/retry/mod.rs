@@ -33,7 +33,19 @@
 //! - No more attempts than said, and none that the budget has nothing left for.
 //! - It does not sleep past the [scope's](crate::scope) deadline: it gives up at once instead.
 //! - A `retry_after` is waited for in full, or not at all.
-//! - Nothing is held while it sleeps: acquire permits inside of the operation.
+//! - Nothing is held while it sleeps: acquire permits inside of the operation, so that each attempt takes
+//!   its own and gives it back before the wait.
+//!
+//! # Which one?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | errors that say themselves whether another try is worth it | [`Policy::run`] with [`Retryable`] |
+//! | to say so in a closure | [`Policy::retry_if`] |
+//! | delays of your own, as a webhook's | [`Policy::schedule`] |
+//! | to make the attempts yourself | [`Policy::record_call`] and [`Policy::wait_after`] |
+//! | many callers of one dependency not to make its outage worse | one [`Budget`] for all of them |
+//! | a second try before the first has failed | [`hedge`](crate::hedge), on the same budget |
 
 mod budget;
 mod decision;

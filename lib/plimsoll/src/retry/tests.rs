@@ -9,6 +9,7 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::scope::Scope;
+use crate::semaphore::Semaphore;
 use crate::{Name, Reason, Rejected, registry};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -116,6 +117,7 @@ async fn clones_of_a_budget_are_one_budget_and_it_refills_with_time() {
     assert!(budget.try_spend().is_err() && other.try_spend().is_err());
     let seen = registry::snapshot().into_iter().find(|bound| bound.name == budget.name()).unwrap();
     assert_eq!((seen.limit, seen.in_use, seen.admitted, seen.rejected), (2, 2, 2, 2));
+    assert_eq!(seen.rejected_by, [(Reason::BudgetSpent, 2)]);
     advance(2 * SECOND).await;
     assert!(budget.try_spend().is_ok());
 }
@@ -136,12 +138,60 @@ async fn dropping_it_while_it_sleeps_makes_no_other_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_permit_is_held_while_it_sleeps() {
+    let limit = Semaphore::new(1).unwrap();
+    let policy = seconds(3).retry_if(always);
+    let mut run = pin!(policy.run(|| async {
+        let _permit = limit.acquire().await;
+        tokio::time::sleep(SECOND).await;
+        Err::<(), _>("down")
+    }));
+    // An attempt of a second, a wait of one, an attempt, a wait of two, an attempt.
+    for in_use in [1, 0, 1, 0, 0, 1] {
+        assert!(poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(limit.in_use(), in_use);
+        advance(SECOND).await;
+    }
+    assert_eq!(run.await.unwrap_err().attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_it_at_any_await_leaves_no_permit_and_makes_no_other_attempt() {
+    for polls in 0..12 {
+        let (limit, tries) = (Semaphore::new(1).unwrap(), Cell::new(0));
+        {
+            let policy = seconds(4).retry_if(always);
+            let mut run = pin!(policy.run(|| async {
+                tries.set(tries.get() + 1);
+                let _permit = limit.acquire().await;
+                tokio::task::yield_now().await;
+                Err::<(), _>("down")
+            }));
+            for _ in 0..polls {
+                let _ = poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
+                advance(SECOND / 2).await;
+            }
+        }
+        let before = tries.get();
+        advance(60 * SECOND).await;
+        assert_eq!((limit.in_use(), limit.waiting(), tries.get()), (0, 0, before));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_says_itself_whether_it_is_worth_another_try() {
     let name = Name::UNNAMED;
     let full = Rejected::new(name, Reason::Full);
     assert_eq!(full.decision(), Decision::Retry);
     assert_eq!(full.with_retry_after(SECOND).decision(), Decision::RetryAfter(SECOND));
-    for never in [Reason::TooLarge, Reason::BudgetSpent, Reason::Draining] {
+    let never_again = [
+        Reason::TooLarge,
+        Reason::Misconfigured,
+        Reason::BudgetSpent,
+        Reason::Draining,
+        Reason::DeadlineTooNear,
+    ];
+    for never in never_again {
         assert_eq!(Rejected::new(name, never).with_retry_after(SECOND).decision(), Decision::GiveUp);
     }
     let draining = || async { Err::<(), _>(Rejected::new(name, Reason::Draining)) };
