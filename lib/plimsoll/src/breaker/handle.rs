@@ -3,22 +3,25 @@
 //! # Invariants
 //! - `word` and `shut_until` are what the machine says; both are stored under its lock, the word
 //!   last.
-//! - The window holds calls of the current epoch: it is cleared when the breaker closes. A call
+//! - The window and the row of failures hold calls of the current epoch: they are cleared when the
+//!   breaker closes. A call
 //!   that checks the epoch and is then held up for a whole round of opening and closing may still be
 //!   counted in the wrong one.
 //! - The observer is called without the lock.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::fence;
 
 use super::permit::Admission;
 use super::policy::Totals;
 use super::state::{Decision, Gate, Machine, Probe, Word};
 use super::{Builder, Error, OwnedPermit, Permit, Policy, State, Transition};
 use crate::clock::{self, Instant};
+use crate::counters::Counters;
 use crate::limiter::Limiter;
 use crate::registry::{self, Kind, Registration, Snapshot};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::window::Window;
 use crate::{Invalid, Name, Outcome, Reason, Rejected};
 
@@ -34,13 +37,15 @@ pub(super) struct Inner {
     word: AtomicU64,
     shut_until: AtomicU64,
     window: Window<3>,
+    /// How many failed since the last that succeeded; only where failures in a row count.
+    run: AtomicU64,
     machine: Mutex<Machine>,
     observer: Option<Observer>,
     /// Ended without counting: ignored, out of date, or under force.
     uncounted: AtomicU64,
     probed: AtomicU64,
-    rejected: AtomicU64,
     opened: AtomicU64,
+    counters: Counters,
     _registration: Option<Registration>,
 }
 
@@ -188,8 +193,8 @@ impl Limiter for Breaker {
             return false;
         }
         fence(Ordering::Acquire);
-        let fresh = self.0.machine.lock().unwrap_or_else(PoisonError::into_inner).is_fresh();
-        fresh && self.0.window.sum(now) == [0; 3]
+        let fresh = lock(&self.0.machine).is_fresh();
+        fresh && self.0.run.load(Ordering::Relaxed) == 0 && self.0.window.sum(now) == [0; 3]
     }
 }
 
@@ -207,12 +212,13 @@ impl Inner {
             word: AtomicU64::new(machine.word().bits()),
             shut_until: AtomicU64::new(0),
             window: Window::new(policy.window_span()),
+            run: AtomicU64::new(0),
             machine: Mutex::new(machine),
             observer,
             uncounted: AtomicU64::new(0),
             probed: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
             opened: AtomicU64::new(0),
+            counters: Counters::new(),
             _registration: registration,
         }
     }
@@ -255,7 +261,7 @@ impl Inner {
         match decision {
             Decision::Pass(word) => Ok(Admission { word, began: now }),
             Decision::Reject { retry_after, probes_out } => {
-                self.rejected.fetch_add(1, Ordering::Relaxed);
+                self.counters.reject(Reason::BreakerOpen);
                 let rejected = Rejected::new(self.name, Reason::BreakerOpen).with_use(
                     u64::from(self.policy.probes()),
                     u64::from(probes_out),
@@ -279,8 +285,9 @@ impl Inner {
                 let failed = outcome == Outcome::Failure;
                 let slow = self.policy.is_slow(now - began);
                 self.window.add(now, [1, u64::from(failed), u64::from(slow)]);
+                let run = self.count_run(failed);
                 if failed || slow {
-                    self.judge(word, now);
+                    self.judge(word, now, run);
                 }
             }
             Gate::Probed => self.settle_probe(admission, outcome),
@@ -290,10 +297,26 @@ impl Inner {
         }
     }
 
+    /// How many failed in a row, this one included.
+    #[inline]
+    fn count_run(&self, failed: bool) -> u64 {
+        if !self.policy.counts_runs() {
+            return 0;
+        }
+        if failed {
+            return self.run.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        // A shared line that is not written stays in every cache.
+        if self.run.load(Ordering::Relaxed) != 0 {
+            self.run.store(0, Ordering::Relaxed);
+        }
+        0
+    }
+
     #[cold]
-    fn judge(&self, word: Word, now: Instant) {
+    fn judge(&self, word: Word, now: Instant, run: u64) {
         let [calls, failures, slow] = self.window.sum(now);
-        let totals = Totals { calls, failures, slow };
+        let totals = Totals { calls, failures, slow, run };
         if self.policy.trips(totals) {
             self.change(|machine| machine.judge(now, word, totals));
         }
@@ -314,13 +337,14 @@ impl Inner {
     /// Does something to the machine, publishes what came of it, and tells the observer.
     fn change<T>(&self, change: impl FnOnce(&mut Machine) -> T) -> T {
         let (answer, before, after) = {
-            let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut machine = lock(&self.machine);
             let before = machine.word();
             let answer = change(&mut machine);
             let after = machine.word();
             if before != after {
                 if after.gate() == Gate::Counted {
                     self.window.clear();
+                    self.run.store(0, Ordering::Relaxed);
                 }
                 self.shut_until.store(machine.shut_until().as_nanos(), Ordering::Relaxed);
                 self.word.store(after.bits(), Ordering::Release);
@@ -342,11 +366,11 @@ impl Inner {
 
 impl registry::Bound for Inner {
     fn snapshot(&self) -> Snapshot {
-        let probes_out = self.machine.lock().unwrap_or_else(PoisonError::into_inner).probes_out();
+        let probes_out = lock(&self.machine).probes_out();
         let state = self.word().state();
         let [calls, failures, slow] = self.window.sum(clock::now());
         let [ever, ..] = self.window.ever();
-        Snapshot {
+        let mut snapshot = Snapshot {
             limit: match state {
                 State::Closed => u64::MAX,
                 State::HalfOpen => u64::from(self.policy.probes()),
@@ -354,7 +378,6 @@ impl registry::Bound for Inner {
             },
             in_use: u64::from(probes_out),
             admitted: ever + self.uncounted.load(Ordering::Relaxed) + self.probed.load(Ordering::Relaxed),
-            rejected: self.rejected.load(Ordering::Relaxed),
             details: vec![
                 ("open", u64::from(state == State::Open)),
                 ("half_open", u64::from(state == State::HalfOpen)),
@@ -364,7 +387,9 @@ impl registry::Bound for Inner {
                 ("window_slow", slow),
             ],
             ..Snapshot::new(self.name, Kind::Breaker)
-        }
+        };
+        self.counters.show(&mut snapshot);
+        snapshot
     }
 }
 

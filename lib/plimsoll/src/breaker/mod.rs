@@ -1,14 +1,26 @@
 //! Stop calling what is down.
 //!
 //! A [`Breaker`] stands before one dependency. *Closed*, it passes every call and counts how they
-//! go over a rolling window; when too large a share of them fails, or is slow, it *opens* and
-//! rejects at once, which spares the caller a wait and the dependency the load. After a while it is
+//! go over a rolling window; when too large a share of them fails or is slow, or too many fail in a row, it *opens*
+//! and rejects at once, which spares the caller a wait and the dependency the load. After a while it is
 //! *half-open*: a few probes are let through, and how they go decides whether it closes or opens
 //! again.
 //!
 //! The terms are those of Michael Nygard's *Release It!*; the failure ratio over a minimum volume
-//! and the rolling window are Hystrix's. Compared to counting failures in a row, a ratio does not
-//! open on three unlucky calls of a thousand, nor stay closed when every second call fails.
+//! and the rolling window are Hystrix's.
+//!
+//! # Which one?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | to stop when a share of the calls fails | [`Policy::ratio`] |
+//! | to stop after so many failures in a row, however seldom it is called | [`Policy::consecutive`] |
+//! | to stop when calls become slow, though they succeed | either, with [`Policy::slow_call`] |
+//! | to be told of every change | [`Builder::on_transition`] |
+//! | to stop, or not to, whatever is counted | [`Breaker::force_open`], [`Breaker::force_closed`] |
+//!
+//! Compared to counting failures in a row, a ratio does not open on three unlucky calls of a thousand,
+//! nor stay closed when every second call fails; but it needs calls enough to be a ratio of.
 //!
 //! ```
 //! use std::time::Duration;

@@ -28,7 +28,7 @@ const DURATION: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[must_use = "a policy does nothing until a breaker is built with it"]
 pub struct Policy {
-    failure_ratio: f64,
+    failures: Failures,
     calls_min: u32,
     window: Duration,
     open_for: Duration,
@@ -37,25 +37,62 @@ pub struct Policy {
     slow: Option<Slow>,
 }
 
+/// Which failures open it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Failures {
+    /// This share of the calls in the window.
+    Ratio(f64),
+    /// So many in a row.
+    Consecutive(u32),
+}
+
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Slow {
     from: Duration,
     ratio: f64,
 }
 
-/// How the calls in the window went.
+/// How the calls in the window went, and how many failed since the last that did not.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Totals {
     pub(super) calls: u64,
     pub(super) failures: u64,
     pub(super) slow: u64,
+    pub(super) run: u64,
 }
 
 impl Policy {
     /// Opens when this share of the calls in the window failed: above 0, at most 1.
     pub const fn ratio(failure_ratio: f64) -> Self {
+        Self::opening_at(Failures::Ratio(failure_ratio))
+    }
+
+    /// Opens when this many calls in a row failed: 1 to 1,000,000.
+    ///
+    /// However far apart: no time ends a row, only a call that succeeds, also if it was slow. Calls that
+    /// say nothing neither end nor extend it. Many calls at once end in any order, so that one success
+    /// among a thousand failures ends the row: take [`ratio`](Self::ratio) for what is called often, and
+    /// this for what is called seldom. The number of calls and the window are not looked at, but for
+    /// [slow calls](Self::slow_call).
+    ///
+    /// ```
+    /// use plimsoll::Outcome;
+    /// use plimsoll::breaker::{Breaker, Policy, State};
+    /// let breaker = Breaker::new(Policy::consecutive(2))?;
+    /// for outcome in [Outcome::Failure, Outcome::Success, Outcome::Failure, Outcome::Failure] {
+    ///     assert_eq!(breaker.state(), State::Closed);
+    ///     breaker.try_acquire().expect("closed").finish(outcome);
+    /// }
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub const fn consecutive(failures: u32) -> Self {
+        Self::opening_at(Failures::Consecutive(failures))
+    }
+
+    const fn opening_at(failures: Failures) -> Self {
         Self {
-            failure_ratio,
+            failures,
             calls_min: 20,
             window: Duration::from_secs(10),
             open_for: Duration::from_secs(5),
@@ -105,7 +142,13 @@ impl Policy {
     }
 
     pub(super) fn check(&self, name: Name) -> Result<(), Invalid> {
-        check_ratio(name, "ratio", self.failure_ratio)?;
+        match self.failures {
+            Failures::Ratio(ratio) => check_ratio(name, "ratio", ratio)?,
+            Failures::Consecutive(1..=1_000_000) => {}
+            Failures::Consecutive(failures) => {
+                return Err(Invalid::new(name, "consecutive", failures, "1 to 1,000,000"));
+            }
+        }
         if !(1..=1_000_000).contains(&self.calls_min) {
             return Err(Invalid::new(name, "calls_min", self.calls_min, "1 to 1,000,000"));
         }
@@ -140,19 +183,25 @@ impl Policy {
         self.slow.is_some()
     }
 
+    pub(super) const fn counts_runs(&self) -> bool {
+        matches!(self.failures, Failures::Consecutive(_))
+    }
+
     pub(super) fn is_slow(&self, took: Duration) -> bool {
         self.slow.is_some_and(|slow| took >= slow.from)
     }
 
     /// Whether calls that went like this open a closed breaker.
     pub(super) fn trips(&self, totals: Totals) -> bool {
-        let Totals { calls, failures, slow } = totals;
-        if calls < u64::from(self.calls_min) {
-            return false;
-        }
+        let Totals { calls, failures, slow, run } = totals;
         // A quotient is rounded once, as the constant was: 3 of 30 is 0.1, where 0.1 * 30 is not 3.
         let share = |part: u64| part as f64 / calls as f64;
-        share(failures) >= self.failure_ratio || self.slow.is_some_and(|limit| share(slow) >= limit.ratio)
+        let enough = calls >= u64::from(self.calls_min);
+        let failed = match self.failures {
+            Failures::Ratio(ratio) => enough && share(failures) >= ratio,
+            Failures::Consecutive(failures) => run >= u64::from(failures),
+        };
+        failed || self.slow.is_some_and(|limit| enough && share(slow) >= limit.ratio)
     }
 
     /// How long it stays open after probes failed `reopened` times in a row.

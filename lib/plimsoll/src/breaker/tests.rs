@@ -234,6 +234,7 @@ async fn the_registry_shows_what_was_counted() {
     calls(&breaker, Outcome::Failure, 3);
     assert!(breaker.try_acquire().is_err());
     assert_eq!((seen().admitted, seen().rejected, seen().limit), (7, 1, 0));
+    assert_eq!(seen().rejected_by, [(Reason::BreakerOpen, 1)]);
     assert!(seen().details.contains(&("open", 1)) && seen().details.contains(&("opened", 1)));
 }
 
@@ -300,6 +301,9 @@ fn configuration_out_of_range_is_refused_by_field() {
         (ok.probes_max(u32::MAX), "probes_max"),
         (ok.slow_call(Duration::ZERO, 0.5), "slow_call from"),
         (ok.slow_call(SECOND, f64::INFINITY), "slow_call ratio"),
+        (Policy::consecutive(0), "consecutive"),
+        (Policy::consecutive(u32::MAX), "consecutive"),
+        (Policy::consecutive(5).probes_max(0), "probes_max"),
     ];
     for (policy, field) in refused {
         assert_eq!(Breaker::new(policy).unwrap_err().field(), field);
@@ -311,9 +315,73 @@ fn configuration_out_of_range_is_refused_by_field() {
 
 #[test]
 fn three_of_thirty_is_a_tenth() {
-    let totals = Totals { calls: 30, failures: 3, slow: 0 };
+    let totals = Totals { calls: 30, failures: 3, ..Totals::default() };
     assert!(Policy::ratio(0.1).trips(totals));
     assert!(!Policy::ratio(0.1).trips(Totals { failures: 2, ..totals }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_it_whatever_the_time_and_the_number_of_calls() {
+    let breaker = Breaker::new(Policy::consecutive(3)).unwrap();
+    calls(&breaker, Outcome::Success, 1_000);
+    calls(&breaker, Outcome::Failure, 2);
+    advance(3_600 * SECOND).await;
+    assert!(!breaker.is_forgettable(clock::now()), "two failures are remembered");
+    calls(&breaker, Outcome::Failure, 1);
+    assert_eq!(breaker.state(), State::Open);
+    advance(5 * SECOND).await;
+    calls(&breaker, Outcome::Success, 3);
+    calls(&breaker, Outcome::Failure, 2);
+    assert_eq!(breaker.state(), State::Closed, "closing has begun a new row");
+    breaker.reset();
+    calls(&breaker, Outcome::Failure, 2);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cerberus_738_cancellations_neither_end_nor_extend_a_row() {
+    let breaker = Breaker::new(Policy::consecutive(2)).unwrap();
+    calls(&breaker, Outcome::Failure, 1);
+    for _ in 0..100 {
+        let mut call = pin!(breaker.call(pending::<Result<(), ()>>));
+        assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    calls(&breaker, Outcome::Failure, 1);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_calls_open_it_also_where_failures_in_a_row_count() {
+    let breaker = Breaker::new(Policy::consecutive(100).calls_min(4).slow_call(SECOND, 0.5)).unwrap();
+    for _ in 0..4 {
+        assert_eq!(breaker.state(), State::Closed);
+        let permit = breaker.try_acquire().unwrap();
+        advance(SECOND).await;
+        permit.finish(Outcome::Success);
+    }
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_call_at_any_await_gives_its_probe_back() {
+    for polls in 0..4 {
+        let breaker = opened();
+        advance(5 * SECOND).await;
+        {
+            let mut call = pin!(breaker.call(async || {
+                for _ in 0..5 {
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, ()>(())
+            }));
+            for _ in 0..polls {
+                assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+            }
+        }
+        calls(&breaker, Outcome::Success, 2);
+        assert_eq!(breaker.state(), State::Closed, "both probes were there after {polls} polls");
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -393,7 +461,7 @@ proptest! {
                     }
                 }
                 Step::Trip => {
-                    machine.judge(at(now), before, Totals { calls: 4, failures: 2, slow: 0 });
+                    machine.judge(at(now), before, Totals { calls: 4, failures: 2, ..Totals::default() });
                     if before.gate() == Gate::Counted {
                         open_until = now + 5;
                         prop_assert_eq!(machine.word().state(), State::Open);
@@ -415,5 +483,34 @@ proptest! {
             machine.probe(late, word, Probe::Good);
         }
         prop_assert_eq!(machine.word().state(), State::Closed);
+    }
+
+    /// The model is a number: how many have failed since the last success.
+    #[test]
+    fn it_opens_at_the_last_of_so_many_failures_in_a_row_and_at_no_other(
+        at in 1u32..6, outcomes in prop::collection::vec((0u8..8, any::<bool>()), 1..200),
+    ) {
+        let breaker = Breaker::new(Policy::consecutive(at).probes_max(1)).unwrap();
+        let mut run = 0;
+        for (kind, dropped) in outcomes {
+            let permit = breaker.try_acquire().unwrap();
+            match kind {
+                0..=4 => {
+                    permit.finish(Outcome::Failure);
+                    run += 1;
+                }
+                5 => {
+                    permit.finish(Outcome::Success);
+                    run = 0;
+                }
+                _ if dropped => drop(permit),
+                _ => permit.finish(Outcome::Ignored),
+            }
+            prop_assert_eq!(breaker.state() == State::Open, run >= at);
+            if run >= at {
+                breaker.reset();
+                run = 0;
+            }
+        }
     }
 }
