@@ -25,6 +25,7 @@
 //! | a queue in which every key gets its share | [`fair::Fair`] |
 //! | one call per key, its result shared by all who ask meanwhile | [`singleflight::Singleflight`] |
 //! | many streams that come and go, as one | [`merge::Merge`] |
+//! | several steps that go on at once, bounded between | [`pipeline::Pipeline`] |
 //! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
 //! | to know how large a bound should be | [`sizing`] |
 //! | to see all of it | [`registry::snapshot`] |

@@ -1,0 +1,65 @@
+//! Why a pipeline stopped, and what it went on without.
+
+use std::error;
+use std::fmt;
+
+use crate::Name;
+use crate::scope::Ended;
+
+/// Why a pipeline stopped before its source had ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error<E> {
+    /// A stage failed. What was in the pipeline was dropped.
+    #[non_exhaustive]
+    Failed {
+        /// The stage that failed; `source` for the source.
+        stage: Name,
+        /// Its error, the first.
+        error: E,
+    },
+    /// The scope it was started in ended.
+    ScopeEnded(Ended),
+    /// The runtime it was started on was shut down.
+    Cancelled,
+}
+
+/// An item that failed, where the pipeline goes on without it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct DeadLetter<E> {
+    /// The stage in which it failed; `source` for the source.
+    pub stage: Name,
+    /// Why. The item itself was the stage's: an error that should tell of it carries it.
+    pub error: E,
+}
+
+impl<E> Error<E> {
+    /// The error of the stage that failed, if one did.
+    #[must_use]
+    pub fn into_failure(self) -> Option<E> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            Self::ScopeEnded(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { stage, error } => write!(f, "stage {stage} failed: {error}"),
+            Self::ScopeEnded(ended) => ended.fmt(f),
+            Self::Cancelled => f.write_str("the runtime of the pipeline was shut down"),
+        }
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Failed { error, .. } => error.source(),
+            Self::ScopeEnded(_) | Self::Cancelled => None,
+        }
+    }
+}

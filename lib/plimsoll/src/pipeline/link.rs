@@ -1,0 +1,458 @@
+//! What connects two stages: a bounded queue that puts items in order where that is asked for.
+//!
+//! # Invariants
+//! - `ring` holds places from number `head` on, and no more than `capacity` of them.
+//! - The first place is an item, or is still empty: holes are taken out as they come to the front.
+//! - Items are numbered without gaps as they are taken. Whoever puts items in order puts each at the
+//!   number under which its origin was taken, or leaves a hole there; so each number is filled once,
+//!   and the oldest can always be put: it is within the capacity.
+//! - While takers wait and the first place is an item, one was called that has not looked yet; and
+//!   where items are put as they come, as many as there are items.
+//! - While putters wait and there is room for the first of them, one was called that has not looked
+//!   yet.
+//!
+//! # Lock order
+//! One lock; no item is dropped and no waker called under it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::waiters::{Ticket, Waiters};
+
+pub(super) struct Link<T> {
+    capacity: usize,
+    order: Order,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    ring: VecDeque<Slot<T>>,
+    head: u64,
+    taken: u64,
+    producers: usize,
+    /// Who waits for room, by the number of their item, or in the order in which they came.
+    putters: BTreeMap<u64, Waker>,
+    arrivals: u64,
+    takers: Waiters<Taker>,
+}
+
+enum Slot<T> {
+    Empty,
+    Hole,
+    Full(T),
+}
+
+struct Taker {
+    waker: Waker,
+    is_called: bool,
+}
+
+/// Where an item is put.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// Behind what is there.
+    AsTheyCome,
+    /// In the place of its number.
+    ByNumber,
+}
+
+/// How much of a link is used, whatever goes through it.
+pub(super) trait Queued: Send + Sync {
+    fn queued(&self) -> usize;
+}
+
+impl<T> Link<T> {
+    /// A link that is closed when so many [`Producer`]s have been dropped.
+    pub(super) fn new(capacity: usize, order: Order, producers: usize) -> Self {
+        debug_assert!(capacity > 0 && producers > 0);
+        let state = State {
+            ring: VecDeque::new(),
+            head: 0,
+            taken: 0,
+            producers,
+            putters: BTreeMap::new(),
+            arrivals: 0,
+            takers: Waiters::new(),
+        };
+        Self { capacity, order, state: Mutex::new(state) }
+    }
+
+    /// Takes the next item, and its number; `None` when there is none and no producer is left.
+    pub(super) const fn take(&self) -> Take<'_, T> {
+        Take { link: self, ticket: None }
+    }
+
+    pub(super) fn poll_take(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Option<(u64, T)>> {
+        let mut state = lock(&self.state);
+        let item = state.pop();
+        if item.is_none() && state.producers > 0 {
+            let stale = state.wait_for_item(ticket, cx.waker());
+            drop(state);
+            drop(stale);
+            return Poll::Pending;
+        }
+        let stale = ticket.take().map(|ticket| state.takers.remove(ticket));
+        let putter = self.putter_due(&mut state);
+        // Of several items that came to the front at once, only for the first was a taker called.
+        let taker = if self.order == Order::ByNumber { state.taker_due() } else { None };
+        drop(state);
+        drop(stale);
+        wake([putter, taker]);
+        Poll::Ready(item)
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        let mut state = lock(&self.state);
+        let (left, _) = state.takers.remove(ticket);
+        let taker = if left.is_called { state.taker_due() } else { None };
+        drop(state);
+        wake([taker, None]);
+    }
+
+    /// Waits for room for the item of this number, whose place is then the caller's for as long as
+    /// the lock is.
+    fn poll_room(
+        &self,
+        number: u64,
+        waiting: &mut Option<u64>,
+        cx: &Context<'_>,
+    ) -> Poll<MutexGuard<'_, State<T>>> {
+        let mut state = lock(&self.state);
+        if self.has_room(&state, number) {
+            if let Some(key) = waiting.take() {
+                state.putters.remove(&key);
+            }
+            return Poll::Ready(state);
+        }
+        let key = waiting.unwrap_or_else(|| match self.order {
+            Order::ByNumber => number,
+            Order::AsTheyCome => {
+                state.arrivals += 1;
+                state.arrivals
+            }
+        });
+        *waiting = Some(key);
+        let stale = state.putters.insert(key, cx.waker().clone());
+        drop(state);
+        drop(stale);
+        Poll::Pending
+    }
+
+    fn poll_put(&self, put: &mut Wanted<T>, cx: &Context<'_>) -> Poll<()> {
+        let Poll::Ready(mut state) = self.poll_room(put.number, &mut put.waiting, cx) else {
+            return Poll::Pending;
+        };
+        let slot = put.item.take().map_or(Slot::Hole, Slot::Full);
+        let was_ready = state.is_ready();
+        match self.order {
+            Order::AsTheyCome => state.ring.push_back(slot),
+            Order::ByNumber => {
+                let index = (put.number - state.head) as usize;
+                while state.ring.len() <= index {
+                    state.ring.push_back(Slot::Empty);
+                }
+                debug_assert!(matches!(state.ring[index], Slot::Empty), "a number is put once");
+                state.ring[index] = slot;
+            }
+        }
+        state.drop_holes();
+        let is_news = self.order == Order::AsTheyCome || !was_ready;
+        let taker = if is_news { state.taker_due() } else { None };
+        // More than one may have room now: holes have gone, or an item and the holes behind it.
+        let putter = self.putter_due(&mut state);
+        drop(state);
+        wake([taker, putter]);
+        Poll::Ready(())
+    }
+
+    fn give_up(&self, key: u64) {
+        let mut state = lock(&self.state);
+        let waker = state.putters.remove(&key);
+        let other = if waker.is_none() { self.putter_due(&mut state) } else { None };
+        drop(state);
+        drop(waker);
+        wake([other, None]);
+    }
+
+    fn has_room(&self, state: &State<T>, number: u64) -> bool {
+        match self.order {
+            Order::AsTheyCome => state.ring.len() < self.capacity,
+            Order::ByNumber => number < state.head + self.capacity as u64,
+        }
+    }
+
+    /// The putter to call, if there is room for it.
+    fn putter_due(&self, state: &mut State<T>) -> Option<Waker> {
+        let first = *state.putters.first_key_value()?.0;
+        if self.has_room(state, first) { state.putters.remove(&first) } else { None }
+    }
+}
+
+impl<T> State<T> {
+    fn is_ready(&self) -> bool {
+        matches!(self.ring.front(), Some(Slot::Full(_)))
+    }
+
+    fn pop(&mut self) -> Option<(u64, T)> {
+        if !self.is_ready() {
+            return None;
+        }
+        let Some(Slot::Full(item)) = self.ring.pop_front() else { unreachable!("the first is an item") };
+        self.head += 1;
+        self.drop_holes();
+        let number = self.taken;
+        self.taken += 1;
+        Some((number, item))
+    }
+
+    fn drop_holes(&mut self) {
+        while let Some(Slot::Hole) = self.ring.front() {
+            self.ring.pop_front();
+            self.head += 1;
+        }
+    }
+
+    /// The taker to call for the first item.
+    fn taker_due(&mut self) -> Option<Waker> {
+        if !self.is_ready() {
+            return None;
+        }
+        let taker = self.takers.first_mut()?;
+        taker.is_called = true;
+        let waker = taker.waker.clone();
+        self.takers.call_first();
+        Some(waker)
+    }
+
+    /// Puts a taker in the line, or leaves it there; returns a waker to be dropped unlocked.
+    fn wait_for_item(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
+        let mut stale = None;
+        if let Some(known) = ticket {
+            let taker = self.takers.get_mut(known);
+            if !taker.is_called {
+                let is_known = taker.waker.will_wake(waker);
+                return (!is_known).then(|| std::mem::replace(&mut taker.waker, waker.clone()));
+            }
+            stale = ticket.take().map(|ticket| self.takers.remove(ticket).0.waker);
+        }
+        *ticket = Some(self.takers.push(Taker { waker: waker.clone(), is_called: false }));
+        stale
+    }
+}
+
+fn wake(wakers: [Option<Waker>; 2]) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
+}
+
+impl<T: Send> Queued for Link<T> {
+    fn queued(&self) -> usize {
+        lock(&self.state).ring.iter().filter(|slot| matches!(slot, Slot::Full(_))).count()
+    }
+}
+
+/// The right to put items into a link, which is closed when the last is dropped.
+pub(super) struct Producer<T> {
+    link: Arc<Link<T>>,
+}
+
+impl<T> Producer<T> {
+    /// One of those that the link was told of.
+    pub(super) const fn new(link: Arc<Link<T>>) -> Self {
+        Self { link }
+    }
+
+    /// Puts an item, or in its place nothing, when there is room. Where items are put as they come
+    /// the number is not looked at.
+    pub(super) fn put(&self, number: u64, item: Option<T>) -> Put<'_, T> {
+        Put { link: &self.link, wanted: Wanted { number, item, waiting: None } }
+    }
+
+    /// Waits for room; it stays as long as this producer is the only one and puts nothing.
+    pub(super) async fn room(&self) {
+        let mut put = self.put(0, None);
+        poll_fn(|cx| self.link.poll_room(0, &mut put.wanted.waiting, cx).map(drop)).await;
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.link.state);
+        state.producers -= 1;
+        let mut takers = Vec::new();
+        if state.producers == 0 {
+            state.takers.call_unless(|taker| {
+                taker.is_called = true;
+                takers.push(taker.waker.clone());
+                false
+            });
+        }
+        drop(state);
+        takers.into_iter().for_each(Waker::wake);
+    }
+}
+
+struct Wanted<T> {
+    number: u64,
+    item: Option<T>,
+    /// As what it stands in the line, while it does.
+    waiting: Option<u64>,
+}
+
+/// Waits for room, then puts.
+pub(super) struct Put<'a, T> {
+    link: &'a Link<T>,
+    wanted: Wanted<T>,
+}
+
+// The item is moved on, never pinned.
+impl<T> Unpin for Put<'_, T> {}
+
+impl<T> Future for Put<'_, T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.link.poll_put(&mut this.wanted, cx)
+    }
+}
+
+impl<T> Drop for Put<'_, T> {
+    fn drop(&mut self) {
+        if let Some(key) = self.wanted.waiting.take() {
+            self.link.give_up(key);
+        }
+    }
+}
+
+/// Waits for an item, then takes it.
+pub(super) struct Take<'a, T> {
+    link: &'a Link<T>,
+    ticket: Option<Ticket>,
+}
+
+impl<T> Future for Take<'_, T> {
+    type Output = Option<(u64, T)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.link.poll_take(&mut this.ticket, cx)
+    }
+}
+
+impl<T> Drop for Take<'_, T> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.link.leave(ticket);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(link: &Link<u64>) -> Vec<u64> {
+        std::iter::from_fn(|| link.take().now_or_never().flatten().map(|(_, item)| item)).collect()
+    }
+
+    #[test]
+    fn it_holds_no_more_than_its_capacity_and_calls_the_next_putter_for_each_place() {
+        let link = Arc::new(Link::new(2, Order::AsTheyCome, 1));
+        let producer = Producer::new(Arc::clone(&link));
+        let mut puts: Vec<_> = (0..5).map(|item| producer.put(0, Some(item))).collect();
+        let done = puts.iter_mut().map(|put| put.now_or_never().is_some()).collect::<Vec<_>>();
+        assert_eq!(done, [true, true, false, false, false]);
+        assert_eq!(link.take().now_or_never(), Some(Some((0, 0))));
+        drop(puts.remove(2));
+        assert_eq!(lock(&link.state).putters.len(), 1, "the one that was called passed it on");
+        assert!(puts.iter_mut().skip(2).any(|put| put.now_or_never().is_some()));
+        drop(puts);
+        assert_eq!(drain(&link).len(), 2);
+        assert!(link.take().now_or_never().is_none());
+        drop(producer);
+        assert_eq!(link.take().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn a_taker_that_was_called_and_dropped_passes_it_on() {
+        let link = Arc::new(Link::new(2, Order::AsTheyCome, 1));
+        let producer = Producer::new(Arc::clone(&link));
+        let (mut first, mut second) = (link.take(), link.take());
+        assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+        assert!(producer.put(0, Some(7)).now_or_never().is_some());
+        drop(first);
+        assert_eq!(lock(&link.state).takers.queued(), 0, "the second was not called");
+        assert_eq!(second.now_or_never(), Some(Some((0, 7))));
+    }
+
+    #[test]
+    fn nothing_is_put_while_only_room_was_waited_for() {
+        let link = Arc::new(Link::new(1, Order::AsTheyCome, 1));
+        let producer = Producer::new(Arc::clone(&link));
+        assert!(producer.room().now_or_never().is_some());
+        assert!(producer.put(0, Some(1)).now_or_never().is_some());
+        let mut room = Box::pin(producer.room());
+        assert!(room.as_mut().now_or_never().is_none());
+        assert_eq!(drain(&link), [1]);
+        assert!(room.now_or_never().is_some());
+        assert_eq!(link.queued(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Several workers that take from a source in order and put at different times: what comes
+        /// out is in order, nothing is missing but what they left out, and none waits for ever.
+        #[test]
+        fn numbers_come_out_in_order_whatever_the_order_in_which_they_are_put(
+            capacity in 1usize..6,
+            workers in 1usize..6,
+            kept in prop::collection::vec(any::<bool>(), 1..60),
+            picks in prop::collection::vec(any::<prop::sample::Index>(), 1..60),
+        ) {
+            let link = Arc::new(Link::new(capacity, Order::ByNumber, 1));
+            let producer = Producer::new(Arc::clone(&link));
+            let mut puts: Vec<BoxFuture<'_, ()>> = Vec::new();
+            let mut next = 0..kept.len();
+            let mut out: Vec<(u64, u64)> = Vec::new();
+            let mut picks = picks.into_iter().cycle();
+            loop {
+                while puts.len() < workers {
+                    let Some(number) = next.next() else { break };
+                    let item = kept[number].then_some(number as u64);
+                    puts.push(producer.put(number as u64, item).boxed());
+                }
+                if puts.is_empty() {
+                    break;
+                }
+                let which = picks.next().map_or(0, |pick| pick.index(puts.len()));
+                if (&mut puts[which]).now_or_never().is_some() {
+                    drop(puts.swap_remove(which));
+                } else if let Some(item) = link.take().now_or_never() {
+                    out.extend(item);
+                } else {
+                    // It has no room, and nothing can be taken: the oldest is still to be put.
+                    let before = puts.len();
+                    puts.retain_mut(|put| put.now_or_never().is_none());
+                    prop_assert!(puts.len() < before, "they wait for one another");
+                }
+                prop_assert!(lock(&link.state).ring.len() <= capacity);
+            }
+            while let Some(item) = link.take().now_or_never() {
+                out.extend(item);
+            }
+            let expected = (0..kept.len() as u64).filter(|number| kept[*number as usize]);
+            prop_assert_eq!(out, (0u64..).zip(expected).collect::<Vec<_>>());
+            let state = lock(&link.state);
+            prop_assert!(state.ring.is_empty() && state.putters.is_empty());
+        }
+    }
+}

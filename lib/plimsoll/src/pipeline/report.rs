@@ -1,0 +1,107 @@
+//! What a pipeline did, and which stage holds it up.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::Name;
+
+/// What a pipeline did so far, stage by stage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The name of the pipeline.
+    pub name: Name,
+    /// The source, the stages in their order, and the output (whoever takes what the last gives).
+    pub stages: Vec<StageReport>,
+}
+
+/// What one stage did so far; times are summed over its workers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// The name of the stage; `source` and `output` for the two ends.
+    pub name: Name,
+    /// How many workers it has.
+    pub workers: usize,
+    /// How many items it took.
+    pub items_in: u64,
+    /// How many items, or batches, it gave.
+    pub items_out: u64,
+    /// How many failed in it.
+    pub failed: u64,
+    /// How long its workers were at work on items. For the source: how long it took to give them.
+    pub busy: Duration,
+    /// How long they waited to give an item, because the next stage was full or, where order is kept,
+    /// because an earlier item was not done.
+    pub blocked: Duration,
+    /// How long they waited for an item. For a batch: also how long it was open.
+    pub starved: Duration,
+}
+
+impl StageReport {
+    /// Which share of their time the workers were at work, 0 to 1.
+    #[must_use]
+    pub fn busy_ratio(&self) -> f64 {
+        self.ratio(self.busy)
+    }
+
+    /// Which share of their time they waited to give an item, 0 to 1.
+    #[must_use]
+    pub fn blocked_ratio(&self) -> f64 {
+        self.ratio(self.blocked)
+    }
+
+    /// Which share of their time they waited for an item, 0 to 1.
+    #[must_use]
+    pub fn starved_ratio(&self) -> f64 {
+        self.ratio(self.starved)
+    }
+
+    fn ratio(&self, part: Duration) -> f64 {
+        let whole = self.busy + self.blocked + self.starved;
+        if whole.is_zero() { 0.0 } else { part.as_secs_f64() / whole.as_secs_f64() }
+    }
+}
+
+impl Report {
+    /// The stage that holds the others up: the one whose workers were busy for the largest share of
+    /// their time. `None` before any has been busy.
+    ///
+    /// That it is the bottleneck, and not merely busy, shows in its neighbours: the stage before it is
+    /// blocked, the stage after it starved. More workers there help; anywhere else they do not. `source`
+    /// means that the input is slow, `output` that whoever takes the results is.
+    #[must_use]
+    pub fn bottleneck(&self) -> Option<&StageReport> {
+        let busy = self.stages.iter().filter(|stage| !stage.busy.is_zero());
+        busy.max_by(|one, other| one.busy_ratio().total_cmp(&other.busy_ratio()))
+    }
+
+    /// The stage of this name.
+    #[must_use]
+    pub fn stage(&self, name: &str) -> Option<&StageReport> {
+        self.stages.iter().find(|stage| stage.name.as_str() == name)
+    }
+}
+
+impl fmt::Display for StageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, workers, items_in, items_out, failed, .. } = self;
+        let [busy, blocked, starved] = [self.busy_ratio(), self.blocked_ratio(), self.starved_ratio()];
+        write!(f, "{name}: {items_in} in, {items_out} out, {failed} failed, {workers} at once; ")?;
+        let [busy, blocked, starved] = [busy, blocked, starved].map(|ratio| ratio * 100.0);
+        write!(f, "busy {busy:.0} %, blocked {blocked:.0} %, starved {starved:.0} %")
+    }
+}
+
+/// A line for each stage, then the bottleneck.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stage in &self.stages {
+            writeln!(f, "{stage}")?;
+        }
+        match self.bottleneck() {
+            Some(stage) => write!(f, "bottleneck: {}", stage.name),
+            None => write!(f, "bottleneck: none yet"),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the tasks of a pipeline do.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, timeout_at};
+
+use super::DeadLetter;
+use super::link::{Link, Producer};
+use super::meter::{Clock, Phase};
+use crate::Name;
+use crate::scope::Ended;
+
+/// Why a task stopped before its input had ended.
+pub(super) enum Fault<E> {
+    Failed { stage: Name, error: E },
+    ScopeEnded(Ended),
+}
+
+/// Takes from a source what there is room for.
+pub(super) async fn feed<S, T, E>(
+    source: S,
+    into_result: impl Fn(S::Item) -> Result<T, E>,
+    clock: Clock,
+    output: Producer<T>,
+    dead: Option<mpsc::Sender<DeadLetter<E>>>,
+) -> Result<(), Fault<E>>
+where
+    S: Stream,
+{
+    let mut source = pin!(source);
+    loop {
+        clock.enter(Phase::Blocked);
+        output.room().await;
+        clock.enter(Phase::Busy);
+        let Some(given) = poll_fn(|cx| source.as_mut().poll_next(cx)).await else { return Ok(()) };
+        clock.item_in();
+        match into_result(given) {
+            Ok(item) => {
+                output.put(0, Some(item)).await;
+                clock.item_out();
+            }
+            Err(error) => bury(error, &clock, dead.as_ref()).await?,
+        }
+        consume_budget().await;
+    }
+}
+
+/// Works on item after item.
+pub(super) async fn work<T, U, E, F>(
+    run: impl Fn(T) -> F,
+    clock: Clock,
+    input: Arc<Link<T>>,
+    output: Producer<U>,
+    dead: Option<mpsc::Sender<DeadLetter<E>>>,
+) -> Result<(), Fault<E>>
+where
+    F: Future<Output = Result<Option<U>, E>>,
+{
+    loop {
+        clock.enter(Phase::Starved);
+        let Some((number, item)) = input.take().await else { return Ok(()) };
+        clock.item_in();
+        clock.enter(Phase::Busy);
+        let result = run(item).await;
+        clock.enter(Phase::Blocked);
+        let item = match result {
+            Ok(item) => item,
+            Err(error) => {
+                bury(error, &clock, dead.as_ref()).await?;
+                None
+            }
+        };
+        let is_item = item.is_some();
+        output.put(number, item).await;
+        if is_item {
+            clock.item_out();
+        }
+        consume_budget().await;
+    }
+}
+
+/// Gathers items into batches of at most `count`, each given at the latest `age` after its first item
+/// came.
+pub(super) async fn gather<T, E>(
+    count: usize,
+    age: Duration,
+    clock: Clock,
+    input: Arc<Link<T>>,
+    output: Producer<Vec<T>>,
+) -> Result<(), Fault<E>> {
+    // A batch of a million is as large as it becomes, not as large as it may.
+    const ROOM_AT_FIRST: usize = 1_024;
+    loop {
+        clock.enter(Phase::Starved);
+        let Some((_, first)) = input.take().await else { return Ok(()) };
+        let closes_at = Instant::now() + age;
+        let mut batch = Vec::with_capacity(count.min(ROOM_AT_FIRST));
+        batch.push(first);
+        clock.item_in();
+        while batch.len() < count {
+            let Ok(Some((_, item))) = timeout_at(closes_at, input.take()).await else { break };
+            batch.push(item);
+            clock.item_in();
+        }
+        clock.enter(Phase::Blocked);
+        output.put(0, Some(batch)).await;
+        clock.item_out();
+        consume_budget().await;
+    }
+}
+
+/// Hands an error to whoever receives the dead letters; if nobody does, it is the pipeline's.
+async fn bury<E>(
+    error: E,
+    clock: &Clock,
+    dead: Option<&mpsc::Sender<DeadLetter<E>>>,
+) -> Result<(), Fault<E>> {
+    clock.failed();
+    let stage = clock.stage();
+    let Some(dead) = dead else { return Err(Fault::Failed { stage, error }) };
+    clock.enter(Phase::Blocked);
+    let sent = dead.send(DeadLetter { stage, error }).await;
+    sent.map_err(|mpsc::error::SendError(letter)| Fault::Failed { stage, error: letter.error })
+}
