@@ -22,6 +22,7 @@
 //! | the same work on many items, N at once | [`map`](mod@map) |
 //! | a few tasks that live and end together | [`group::Group`] |
 //! | workers behind a bounded queue, fair between customers | [`pool::Pool`] |
+//! | the same for what computes rather than waits, on threads of its own (feature `cpu`) | `cpu::CpuPool` |
 //! | a queue in which every key gets its share | [`fair::Fair`] |
 //! | one call per key, its result shared by all who ask meanwhile | [`singleflight::Singleflight`] |
 //! | many streams that come and go, as one | [`merge::Merge`] |
@@ -42,6 +43,8 @@ pub mod breaker;
 pub mod budget;
 pub mod clock;
 mod counters;
+#[cfg(feature = "cpu")]
+pub mod cpu;
 pub mod downstream;
 pub mod fair;
 pub mod group;

@@ -194,6 +194,8 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn build(self) -> Result<Pool<J, W::Output>, Invalid> {
+        // Before there is a need of a runtime.
+        self.check(Name::new(&self.name)?)?;
         let factory = Arc::clone(&self.factory);
         let runtime = runtime::Handle::current();
         self.build_on(Box::new(move |core, number| {
@@ -234,7 +236,7 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
         Ok(Pool::start(core))
     }
 
-    fn check(&self, name: Name) -> Result<(), Invalid> {
+    pub(crate) fn check(&self, name: Name) -> Result<(), Invalid> {
         self.check_workers(name)?;
         if !(1..=QUEUE_MAX).contains(&self.queue) {
             return Err(Invalid::new(name, "queue", self.queue, "1 to 16,777,216"));

@@ -107,3 +107,6 @@ pub use handle::{Left, Pool};
 pub use letter::{Cause, DeadLetter, GaveUp};
 pub use ticket::Ticket;
 pub use worker::{Calls, Worker};
+
+#[cfg(feature = "cpu")]
+pub(crate) use {self::core::Core, seat::Seat};

@@ -60,7 +60,7 @@ where
 }
 
 impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
-    pub(super) const fn new(core: Arc<Core<J, T>>, number: usize) -> Self {
+    pub(crate) const fn new(core: Arc<Core<J, T>>, number: usize) -> Self {
         Self { core, number, job: None, before: None }
     }
 
@@ -74,6 +74,12 @@ impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
         let (attempt, begun) = Attempt::begin(&self.core, entry);
         self.job = Some((lane, attempt));
         begun.map_err(|payload| self.finish(Err(payload))).ok()
+    }
+
+    /// The scope that a job runs in.
+    #[cfg(feature = "cpu")]
+    pub(crate) fn scope_of(&self, submitted_in: Option<Scope>) -> Scope {
+        self.core.scope_of(submitted_in)
     }
 
     pub(crate) fn finish(&mut self, ended: Result<Result<T, Stop>, Payload>) {

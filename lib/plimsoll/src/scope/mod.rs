@@ -41,4 +41,6 @@ pub use run::{Enter, Run};
 
 pub(crate) use handle::{ended_now, inherited};
 pub(crate) use inside::Inside;
+#[cfg(feature = "cpu")]
+pub(crate) use within::enter_now;
 pub(crate) use within::{Stop, enter, within};

@@ -27,6 +27,12 @@ pub(crate) fn enter<F: Future>(scope: Scope, future: F) -> TaskLocalFuture<Scope
     CURRENT.scope(scope, future)
 }
 
+/// Runs `action` in `scope`, here and now.
+#[cfg(feature = "cpu")]
+pub(crate) fn enter_now<R>(scope: Scope, action: impl FnOnce() -> R) -> R {
+    CURRENT.sync_scope(scope, action)
+}
+
 /// Runs `future` in `scope` for `limit` at the longest.
 ///
 /// The future is polled before timer and token, so that one that is ready at once pays for neither;

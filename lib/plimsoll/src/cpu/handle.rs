@@ -1,0 +1,127 @@
+//! The pool itself.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Builder;
+use crate::Name;
+use crate::clock::Instant;
+use crate::pool::{Left, Pool, Refused, Ticket};
+
+/// Threads that compute, behind a bounded queue; a handle, cheap to clone. `J` is a job, `T` what it
+/// yields.
+///
+/// When the last handle is dropped, queued jobs are dropped and their tickets say so; a job that runs
+/// is finished, and its ticket answered. Use [`drain`](CpuPool::drain) to end it in order.
+pub struct CpuPool<J: Send + 'static, T: Send + 'static> {
+    pool: Pool<J, T>,
+}
+
+impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
+    /// Begins a pool whose threads all call `function`.
+    pub fn builder<F>(name: &str, function: F) -> Builder<J, F>
+    where
+        F: Fn(J) -> T + Send + Sync + 'static,
+    {
+        Builder::new(name, function)
+    }
+
+    pub(super) const fn new(pool: Pool<J, T>) -> Self {
+        Self { pool }
+    }
+
+    /// Submits a job, in the current [scope](crate::scope); where there is no room for it, what
+    /// happens is said by [`OnFull`](crate::pool::OnFull).
+    ///
+    /// A job of this pool that submits to it never waits for room: it does the new job itself.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason.
+    ///
+    /// # Cancel safety
+    /// When it is dropped the job was either admitted, or is dropped with it; never half. Use
+    /// [`try_submit`](Self::try_submit) to keep the job.
+    ///
+    /// # Fairness
+    /// In a lane, first come first served, those that wait included; lanes take turns.
+    pub async fn submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
+        self.pool.submit(job).await
+    }
+
+    /// Submits a job without waiting: where [`submit`](Self::submit) would wait, the job is handed
+    /// back.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason.
+    pub fn try_submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
+        self.pool.try_submit(job)
+    }
+
+    /// Submits a job that is queued after `delay`; see [`Pool::submit_after`].
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back when as many are delayed as can be, or the pool is ending.
+    pub fn submit_after(&self, job: J, delay: Duration) -> Result<Ticket<T>, Refused<J>> {
+        self.pool.submit_after(job, delay)
+    }
+
+    /// Submits a job that is queued at the instant `at`; see [`Pool::submit_at`].
+    ///
+    /// # Errors
+    /// As [`submit_after`](Self::submit_after).
+    pub fn submit_at(&self, job: J, at: Instant) -> Result<Ticket<T>, Refused<J>> {
+        self.pool.submit_at(job, at)
+    }
+
+    /// Ends the pool in two phases, as [`Pool::drain`] does: nothing more is admitted and the queue is
+    /// worked off for as long as `within`; then what is queued is handed back.
+    ///
+    /// A job that runs cannot be cut off: the drain goes without it after another second, counts it
+    /// as abandoned, and it ends in its own time.
+    ///
+    /// # Cancel safety
+    /// The pool stays closed, and goes on with its queue; call it again for the rest.
+    pub async fn drain(&self, within: Duration) -> Left<J> {
+        self.pool.drain(within).await
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.pool.name()
+    }
+
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.workers()
+    }
+
+    /// How many jobs are queued; delayed ones are when they are due.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Whether no job is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pool.is_empty()
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> Clone for CpuPool<J, T> {
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone() }
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static> fmt::Debug for CpuPool<J, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CpuPool")
+            .field("name", &self.name())
+            .field("threads", &self.threads())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
