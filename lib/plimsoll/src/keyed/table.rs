@@ -7,11 +7,11 @@
 //! - A limiter is asked whether it can be forgotten only under its shard's lock, by which alone new
 //!   handles of it are made.
 //! - Under a shard's lock runs: `Eq` of the key, and the limiter's `try_acquire_owned_at`,
-//!   `is_forgettable` and `clone`; and, of an observable one, `would_reject`, and
-//!   `rebase_enforced_ratio` before anybody else has seen it. The factory, `Hash`, `Display` and every drop run outside of it.
+//!   `is_forgettable`, `clone` and `would_reject`. The factory, `Hash`, `Display`, every drop and every
+//!   change of the enforced ratio, which wakes whoever waits, run outside of it.
 //!
 //! - A key has the table's enforced ratio: it is stored before the shards are gone through, and a new
-//!   key is given it under its shard's lock.
+//!   key is inserted only if it was given the one that is found under its shard's lock.
 //!
 //! # Lock order
 //! One shard's lock at a time, and no other.
@@ -219,16 +219,19 @@ impl<K, L: Limiter, S> Table<K, L, S> {
             }
         };
         let entry = Entry::new(owned, label, limiter, hash, now);
-        let mut shard = self.lock(self.home(hash));
+        let mut shard = loop {
+            let given = self.give_ratio(&entry.limiter);
+            let shard = self.lock(self.home(hash));
+            if given == self.ratio_to_give() {
+                break shard;
+            }
+        };
         // Somebody else may have made it in the meantime; then this one was never used.
         if let Some((known, counts)) = shard.find(hash, key, now) {
             let visited = f(known, counts);
             drop(shard);
             drop(place);
             return Ok(visited);
-        }
-        if let Some(rollout) = self.rollout.get() {
-            (rollout.set)(&entry.limiter, self.enforcement.ratio());
         }
         place.fill();
         let (entry, counts) = shard.insert(entry);
@@ -321,6 +324,18 @@ impl<K, L: Limiter, S> Table<K, L, S> {
 
     pub(super) fn enforced_ratio(&self) -> f64 {
         self.enforcement.ratio()
+    }
+
+    /// Gives a new limiter the enforced ratio, and says which, if one was ever set.
+    fn give_ratio(&self, limiter: &L) -> Option<u64> {
+        let rollout = self.rollout.get()?;
+        let ratio = self.enforcement.ratio();
+        (rollout.set)(limiter, ratio);
+        Some(ratio.to_bits())
+    }
+
+    fn ratio_to_give(&self) -> Option<u64> {
+        self.rollout.get().map(|_| self.enforcement.ratio().to_bits())
     }
 
     /// Gives every key, also those to come, this enforced ratio.

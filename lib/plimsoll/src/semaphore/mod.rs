@@ -55,6 +55,8 @@ mod builder;
 mod handle;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod observing;
 mod permit;
 mod state;
 #[cfg(test)]

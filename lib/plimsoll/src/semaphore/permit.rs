@@ -18,7 +18,8 @@ impl<'a> Permit<'a> {
         Self { state, permits }
     }
 
-    /// How many permits this is.
+    /// How many permits this is: what was asked for, or none if it was let through where no more could
+    /// be [counted](Semaphore::observe).
     #[must_use]
     pub const fn permits(&self) -> u64 {
         self.permits
@@ -80,7 +81,8 @@ impl OwnedPermit {
         Self { semaphore, permits }
     }
 
-    /// How many permits this is.
+    /// How many permits this is: what was asked for, or none if it was let through where no more could
+    /// be [counted](Semaphore::observe).
     #[must_use]
     pub const fn permits(&self) -> u64 {
         self.permits
