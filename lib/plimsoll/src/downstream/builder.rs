@@ -94,6 +94,10 @@ impl<J, B> Builder<J, B> {
 
     /// Tries again what failed; for [`call_once`](Downstream::call_once) it is left out. Without a
     /// [budget](retry::Policy::budget), the policy is given one of 20 % of the calls and 10 a second.
+    ///
+    /// A breaker that is open says when it will let calls through, and a retry waits for that. Set
+    /// [`retry_after_max`](retry::Policy::retry_after_max) below the breaker's
+    /// [`open_for`](breaker::Policy::open_for), or a deadline, where callers should be told at once.
     pub fn retry(mut self, policy: retry::Policy) -> Self {
         self.settings.retry = Some(policy);
         self
@@ -183,34 +187,18 @@ impl Settings {
             name,
             deadline,
             retry,
-            hedge: hedge
-                .map(|policy| {
-                    made(named, policy, Hedge::new, |name, policy| {
-                        Hedge::builder(name).policy(policy).build()
-                    })
-                })
-                .transpose()?,
-            breaker: breaker
-                .map(|policy| {
-                    made(named, policy, Breaker::new, |name, policy| {
-                        Breaker::builder(name).policy(policy).build()
-                    })
-                })
-                .transpose()?,
-            rate: rate
-                .map(|quota| {
-                    made(named, quota, RateLimiter::new, |name, quota| {
-                        RateLimiter::builder(name).quota(quota).build()
-                    })
-                })
-                .transpose()?,
-            concurrency: concurrency
-                .map(|limit| {
-                    made(named, limit, Semaphore::new, |name, limit| {
-                        Semaphore::builder(name).limit(limit).build()
-                    })
-                })
-                .transpose()?,
+            hedge: part(named, hedge, Hedge::new, |name, policy| {
+                Hedge::builder(name).policy(policy).build()
+            })?,
+            breaker: part(named, breaker, Breaker::new, |name, policy| {
+                Breaker::builder(name).policy(policy).build()
+            })?,
+            rate: part(named, rate, RateLimiter::new, |name, quota| {
+                RateLimiter::builder(name).quota(quota).build()
+            })?,
+            concurrency: part(named, concurrency, Semaphore::new, |name, limit| {
+                Semaphore::builder(name).limit(limit).build()
+            })?,
             wait_up_to,
             timeout,
             counts: Counts::new(),
@@ -238,17 +226,19 @@ impl Settings {
     }
 }
 
-/// A part with the name of the whole, or one that nobody sees.
-fn made<S, P>(
+/// A part, if it was asked for: with the name of the whole, or one that nobody sees.
+fn part<S, P>(
     named: Option<&str>,
-    setting: S,
+    setting: Option<S>,
     unseen: impl FnOnce(S) -> Result<P, Invalid>,
     seen: impl FnOnce(&str, S) -> Result<P, Invalid>,
-) -> Result<P, Invalid> {
+) -> Result<Option<P>, Invalid> {
+    let Some(setting) = setting else { return Ok(None) };
     match named {
         Some(name) => seen(name, setting),
         None => unseen(setting),
     }
+    .map(Some)
 }
 
 fn with_budget(policy: retry::Policy, named: Option<&str>) -> Result<retry::Policy, Invalid> {

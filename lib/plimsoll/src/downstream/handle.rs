@@ -44,7 +44,8 @@ impl<J, B> Downstream<J, B> {
     /// Calls `f` within all the bounds: again if it fails and there is a retry, and beside the first
     /// try if that is late and there is a hedge. `f` must be safe to run twice, also at once.
     ///
-    /// `f` is called anew for each try, once the try is admitted.
+    /// `f` is called anew for each try, once the try is admitted. The future is `Send` when what `f`
+    /// captures is `Sync`, as what is captured by reference must be anyway.
     ///
     /// # Errors
     /// [`Error`] says which bound ended it, or holds the error of the dependency. With a fallback, only
@@ -129,13 +130,15 @@ impl<J, B> Downstream<J, B> {
         self.0.parts.breaker.as_ref()
     }
 
-    /// The rate limiter, if there is one: to change its quota.
+    /// The rate limiter, if there is one: to change its quota, or to have it
+    /// [observe](crate::limiter::Observable) only.
     #[must_use]
     pub fn rate(&self) -> Option<&RateLimiter> {
         self.0.parts.rate.as_ref()
     }
 
-    /// The bound on tries at once, if there is one: to resize it.
+    /// The bound on tries at once, if there is one: to resize it, or to have it
+    /// [observe](crate::limiter::Observable) only.
     #[must_use]
     pub fn concurrency(&self) -> Option<&Semaphore> {
         self.0.parts.concurrency.as_ref()

@@ -212,7 +212,7 @@ impl registry::Bound for Inner {
             details: vec![
                 ("hedges", self.begun.load(Ordering::Relaxed)),
                 ("hedges_won", self.won.load(Ordering::Relaxed)),
-                ("delay_us", self.delay.load(Ordering::Relaxed) / 1_000),
+                ("hedge_delay_us", self.delay.load(Ordering::Relaxed) / 1_000),
             ],
             ..Snapshot::new(self.name, Kind::Hedge)
         };
