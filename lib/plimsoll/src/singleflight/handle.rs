@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::run::Run;
+use super::run::{Lazy, Run};
 use super::table::Table;
 use crate::Name;
 use crate::registry::{Bound, Snapshot};
@@ -62,9 +62,23 @@ where
     ///
     /// # Fairness
     /// Keys do not wait for each other; who follows gets its result in no particular order.
-    pub fn run<F, Fut>(&self, key: K, work: F) -> Run<K, T, E, F, Fut>
+    pub fn run<F, Fut>(&self, key: K, work: F) -> Run<K, T, E, Lazy<F, Fut>>
     where
         F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.share(key, Lazy::new(work))
+    }
+
+    /// As [`run`](Self::run), for a future that is at hand: it is polled only if it runs.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub fn share<Fut>(&self, key: K, work: Fut) -> Run<K, T, E, Fut>
+    where
         Fut: Future<Output = Result<T, E>>,
     {
         Run::new(Arc::clone(&self.0), key, work)

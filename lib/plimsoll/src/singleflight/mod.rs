@@ -65,4 +65,4 @@ mod tests;
 pub use builder::{Builder, Errors};
 pub use error::Error;
 pub use handle::Singleflight;
-pub use run::Run;
+pub use run::{Lazy, Run};
