@@ -1,5 +1,6 @@
 //! Why a call has no value.
 
+use std::convert::Infallible;
 use std::error;
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +31,18 @@ impl<E> Error<E> {
         match self {
             Self::Inner(error) => Some(error),
             Self::Rejected(_) | Self::Panicked { .. } => None,
+        }
+    }
+
+    /// The call's own error, or else why there is no such; for code that handles the two apart.
+    ///
+    /// # Errors
+    /// When it is not the call's own error.
+    pub fn split(self) -> Result<E, Error<Infallible>> {
+        match self {
+            Self::Inner(error) => Ok(error),
+            Self::Rejected(rejected) => Err(Error::Rejected(rejected)),
+            Self::Panicked { message } => Err(Error::Panicked { message }),
         }
     }
 }
