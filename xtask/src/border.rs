@@ -16,6 +16,9 @@ const GROUND: &[&str] = &[
     "tokio-util",
 ];
 
+/// All that `lib/plimsoll-tower` may name: the traits of tower, and no http type.
+const TOWER: &[&str] = &["pin-project-lite", "plimsoll", "tokio", "tower-layer", "tower-service"];
+
 /// Storage engines: only `server/store` names them.
 const ENGINES: &[&str] = &["libsqlite3-sys", "rusqlite"];
 
@@ -25,6 +28,7 @@ const NOT_BY_ANY_WAY: &[(&str, &[&str])] = &[
         "lib/plimsoll",
         &["axum", "http", "hyper", "libsqlite3-sys", "ring", "rusqlite", "rustls", "serde", "serde_json"],
     ),
+    ("lib/plimsoll-tower", &["axum", "http", "hyper", "serde", "tower"]),
     ("server/store", &["axum", "http", "hyper"]),
     ("server/service", ENGINES),
 ];
@@ -123,6 +127,9 @@ fn arrow(workspace: &Workspace, one: &Crate, floor: Floor, dependency: &Dependen
     if floor == Floor::Ground && dependency.used_in != UsedIn::Tests && !GROUND.contains(&name) {
         return Some(format!("{}: must not depend on {name}: only on {}", one.path, GROUND.join(", ")));
     }
+    if one.path == "lib/plimsoll-tower" && dependency.used_in != UsedIn::Tests && !TOWER.contains(&name) {
+        return Some(format!("{}: must not depend on {name}: only on {}", one.path, TOWER.join(", ")));
+    }
     if floor != Floor::Store && ENGINES.contains(&name) {
         return Some(format!("{}: must not depend on {name}: only server/store names an engine", one.path));
     }
@@ -176,6 +183,7 @@ mod tests {
     fn the_house_as_drawn_crosses_no_border() {
         let house = house(&[
             ("lib/plimsoll", &["tokio", "quanta"]),
+            ("lib/plimsoll-tower", &["lib/plimsoll", "tower-service"]),
             ("server/store", &["lib/plimsoll", "rusqlite"]),
             ("server/service", &["lib/plimsoll", "axum"]),
             ("systems/hooks", &["lib/plimsoll", "server/store", "server/service"]),
@@ -209,6 +217,8 @@ mod tests {
         assert_eq!(crossed(&house(&[("server/store", &["rusqlite"])])).len(), 0);
         let told = crossed(&house(&[("lib/plimsoll", &["serde"])]));
         assert_eq!(told.len(), 2, "directly, and by any way: {told:?}");
+        let told = crossed(&house(&[("lib/plimsoll-tower", &["tower"])]));
+        assert_eq!(told.len(), 2, "only the traits of tower: {told:?}");
     }
 
     #[test]

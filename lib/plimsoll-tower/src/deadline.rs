@@ -1,0 +1,192 @@
+//! A scope around each request.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use plimsoll::scope::header::Malformed;
+use plimsoll::scope::{Ended, Run, Scope};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::call::{Call, take_ready};
+use crate::refuse::{Answer, IntoError, Refuse};
+
+/// Runs each request in a [`Scope`]: with a deadline, at which it is dropped, and with labels, which
+/// all that it starts inherits.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::scope::{self, header::Edge};
+/// use plimsoll_tower::{Deadline, DeadlineRefused};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// struct Request { timeout: &'static str, baggage: &'static str }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+/// # runtime.block_on(async {
+/// let edge = Edge::builder().labels(["tenant"]).deadline_max(Duration::from_secs(30)).build()?;
+/// let layer = Deadline::by(move |request: &Request| edge.read(Some(request.timeout), Some(request.baggage)));
+/// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: Request| {
+///     Ok::<_, DeadlineRefused>(scope::current().label_value("tenant").map(str::to_owned))
+/// }));
+/// let tenant = service.clone().oneshot(Request { timeout: "250m", baggage: "tenant=acme" }).await;
+/// assert_eq!(tenant, Ok(Some("acme".to_owned())));
+/// let refused = service.oneshot(Request { timeout: "soon", baggage: "tenant=acme" }).await;
+/// assert!(matches!(refused, Err(DeadlineRefused::Malformed(_))));
+/// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Deadline<F, R = IntoError> {
+    scope_for: F,
+    refuse: R,
+}
+
+/// Why a [`Deadline`] refused a request, or ended it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum DeadlineRefused {
+    /// Its scope ended: its deadline passed, or it was cancelled.
+    Ended(Ended),
+    /// What it came with is no deadline, or are no labels: it was not begun.
+    Malformed(Malformed),
+}
+
+impl Deadline<After> {
+    /// Gives each request so much time, and no more than its surroundings have.
+    pub const fn after(time: Duration) -> Self {
+        Self { scope_for: After(time), refuse: IntoError }
+    }
+}
+
+impl<F> Deadline<F> {
+    /// Runs each request in the scope that `scope_for` makes for it.
+    pub const fn by<Request>(scope_for: F) -> Self
+    where
+        F: Fn(&Request) -> Result<Scope, Malformed>,
+    {
+        Self { scope_for, refuse: IntoError }
+    }
+}
+
+impl<F, R> Deadline<F, R> {
+    /// Answers with a response what is refused or ended, for services that cannot fail.
+    pub fn on_refused<Response, A: Fn(DeadlineRefused) -> Response>(
+        self,
+        answer: A,
+    ) -> Deadline<F, Answer<A>> {
+        Deadline { scope_for: self.scope_for, refuse: Answer(answer) }
+    }
+}
+
+/// Makes the scope of a request.
+pub trait ScopeFor<Request> {
+    /// The scope for `request`.
+    ///
+    /// # Errors
+    /// When what the request came with is not well formed.
+    fn scope_for(&self, request: &Request) -> Result<Scope, Malformed>;
+}
+
+/// The same time for every request; see [`Deadline::after`].
+#[derive(Clone, Copy, Debug)]
+pub struct After(Duration);
+
+impl<Request> ScopeFor<Request> for After {
+    fn scope_for(&self, _: &Request) -> Result<Scope, Malformed> {
+        Ok(Scope::new().deadline_in(self.0))
+    }
+}
+
+impl<Request, F: Fn(&Request) -> Result<Scope, Malformed>> ScopeFor<Request> for F {
+    fn scope_for(&self, request: &Request) -> Result<Scope, Malformed> {
+        self(request)
+    }
+}
+
+impl<S, F: Clone, R: Clone> Layer<S> for Deadline<F, R> {
+    type Service = DeadlineService<S, F, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService { inner, deadline: self.clone() }
+    }
+}
+
+/// A service behind a [`Deadline`].
+#[derive(Clone, Debug)]
+pub struct DeadlineService<S, F, R> {
+    inner: S,
+    deadline: Deadline<F, R>,
+}
+
+impl<S, Request, F, R> Service<Request> for DeadlineService<S, F, R>
+where
+    S: Service<Request> + Clone,
+    F: ScopeFor<Request>,
+    R: Refuse<DeadlineRefused, S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = DeadlineFuture<S, Request, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (run, malformed) = match self.deadline.scope_for.scope_for(&request) {
+            // The service is called inside of the scope as well.
+            Ok(scope) => (Some(scope.run(Call::new(take_ready(&mut self.inner), request))), None),
+            Err(malformed) => (None, Some(malformed)),
+        };
+        DeadlineFuture { run, malformed, refuse: self.deadline.refuse.clone() }
+    }
+}
+
+pin_project! {
+    /// The response of a [`DeadlineService`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct DeadlineFuture<S, Request, R>
+    where
+        S: Service<Request>,
+    {
+        #[pin]
+        run: Option<Run<Call<S, Request>>>,
+        malformed: Option<Malformed>,
+        refuse: R,
+    }
+}
+
+impl<S, Request, R> Future for DeadlineFuture<S, Request, R>
+where
+    S: Service<Request>,
+    R: Refuse<DeadlineRefused, S::Response, S::Error>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let refused = match (this.run.as_pin_mut(), this.malformed.take()) {
+            (Some(run), _) => match ready!(run.poll(cx)) {
+                Ok(result) => return Poll::Ready(result),
+                Err(ended) => DeadlineRefused::Ended(ended),
+            },
+            (None, Some(malformed)) => DeadlineRefused::Malformed(malformed),
+            (None, None) => panic!("polled after it was done"),
+        };
+        Poll::Ready(this.refuse.refuse(refused))
+    }
+}
+
+impl fmt::Display for DeadlineRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(ended) => ended.fmt(f),
+            Self::Malformed(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+impl Error for DeadlineRefused {}

@@ -1,0 +1,77 @@
+//! Plimsoll's bounds as tower layers, for axum, tonic, hyper and whatever else is a tower service.
+//!
+//! ```
+//! use plimsoll::{Rejected, semaphore::Semaphore};
+//! use plimsoll_tower::Admit;
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
+//! let admission = Admit::rejecting(Semaphore::builder("requests").limit(1).build()?);
+//! let slow = service_fn(async |request: u32| {
+//!     tokio::task::yield_now().await;
+//!     Ok::<_, Rejected>(request)
+//! });
+//! let service = ServiceBuilder::new().layer(admission).service(slow);
+//! // A clone has the same bound, as a second connection has.
+//! let (first, second) = (service.clone().oneshot(1), service.oneshot(2));
+//! let (first, second) = tokio::join!(first, second);
+//! assert_eq!(first, Ok(1));
+//! assert_eq!(second.unwrap_err().to_string(), "requests: 1 of 1 in use, 0 waiting");
+//! # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+//! ```
+//!
+//! # Which one?
+//!
+//! | you want | use |
+//! | --- | --- |
+//! | a limiter of any kind before a service, one for all or one for each key | [`Admit`] |
+//! | all bounds of one dependency, in the right order | [`DownstreamExt::layer`] |
+//! | labels and a deadline for all that a request does | [`Deadline`] |
+//! | equal requests at the same time to be one | [`Coalesce`] |
+//! | to know, and to bound, how many calls one request makes | [`FanOutFactor`] |
+//! | only to try again | [`Retry`] |
+//! | only a second try when the first is late | [`Hedge`] |
+//!
+//! # What all of them keep to
+//!
+//! - **Nothing is reserved in `poll_ready`**, which cannot be undone: it only asks the service within.
+//!   Admission is decided when a request is there.
+//! - **All clones share one state**: that of the limiter that the layer holds. A server that clones its
+//!   service for each connection has one limit, not one for each.
+//! - **What was ready is what is called**: the clone that stays behind is asked again before it is used.
+//! - A permit is held until the response is there: its head, where the body is streamed.
+//!
+//! # What a refusal becomes
+//!
+//! A layer that can refuse makes an error of why, when the service's error type has a
+//! [`From`] for it (a `Box<dyn Error + Send + Sync>` has); or a response, by a closure, where a
+//! service cannot fail, as in axum and in tonic's server: see [`Refuse`].
+//!
+//! # Cost
+//!
+//! The futures are named types within one another. [`Hedge`], a [`DownstreamExt::layer`] and
+//! [`Admit::waiting`] make one allocation for each request (not one for each bound); the others none.
+
+mod admit;
+mod call;
+mod coalesce;
+mod deadline;
+mod downstream;
+mod fan_out;
+mod hedge;
+mod refuse;
+mod retry;
+
+pub use admit::{Acquire, Admit, AdmitFuture, AdmitService, Begin, Dropped, Finish, Line, Now, Reject, Told};
+pub use call::Call;
+pub use coalesce::{Coalesce, CoalesceFuture, CoalesceService};
+pub use deadline::{After, Deadline, DeadlineFuture, DeadlineRefused, DeadlineService, ScopeFor};
+pub use downstream::{DownstreamExt, DownstreamFuture, DownstreamLayer, DownstreamService};
+pub use fan_out::{
+    CallCounter, CallCounterFuture, CallCounterService, FanOutBuilder, FanOutFactor, FanOutFuture,
+    FanOutService,
+};
+pub use hedge::{Hedge, HedgeFuture, HedgeService};
+pub use refuse::{Answer, IntoError, Refuse};
+pub use retry::{Retry, RetryFuture, RetryService};
