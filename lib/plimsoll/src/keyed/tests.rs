@@ -501,3 +501,17 @@ proptest! {
         prop_assert_eq!((keyed.len(), keyed.snapshot().would_reject), (0, waived));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limiter_that_keys_share_is_let_through_by_a_key_that_comes_later() {
+    let shared = RateLimiter::new(Quota::per_hour(1)).unwrap();
+    let factory = shared.clone();
+    let keyed = Keyed::builder("keyed-shares", move |_: &u32| factory.clone()).build().unwrap();
+    keyed.observe();
+    assert!(shared.try_acquire().is_ok() && shared.try_acquire().is_err(), "no key has it yet");
+    let mut waiting = Box::pin(shared.acquire());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    keyed.try_acquire(&1).unwrap();
+    assert!(waiting.now_or_never().unwrap().is_ok());
+    assert_eq!(shared.snapshot().would_reject, 2);
+}

@@ -17,7 +17,7 @@
 //!
 //! Use [`Leaky`] where two at once are one too many, and a caller is better refused than left to
 //! wait long: a device, a modem, a partner that counts the time between two requests. Use
-//! [`RateLimiter`](super::RateLimiter) where a burst does no harm, or asking for more than one.
+//! [`RateLimiter`] where a burst does no harm, or asking for more than one.
 //!
 //! It is the token bucket with a burst of one, and a bound on the line before it.
 
@@ -75,7 +75,7 @@ impl Builder {
         self
     }
 
-    /// Makes the bucket and puts it into the [registry](crate::registry).
+    /// Makes the bucket and puts it into the [registry].
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, the quota or the queue was not set or is out
@@ -107,7 +107,7 @@ fn check(name: Name, quota: Quota, queue: u64) -> Result<Quota, Invalid> {
 
 /// Making, seeing and changing.
 impl Leaky {
-    /// A bucket without a name that nobody sees in the [registry](crate::registry): a value of a
+    /// A bucket without a name that nobody sees in the [registry]: a value of a
     /// [keyed](crate::keyed) limiter, or a part of another bound. `queue` is how many may wait.
     ///
     /// # Errors
