@@ -8,13 +8,13 @@
 //!   is never left lying because another, just retiring, still took up the room.
 //! - Nothing of the caller's runs under the lock, and wakers and aborts are called after it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::AbortHandle;
 
 use super::flags::Flags;
 use super::policy::{Ledger, Verdict};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::unwind::Payload;
 
 pub(super) struct Core<L> {
@@ -77,7 +77,7 @@ impl<L: Ledger> Core<L> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<L>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Takes a seat for one more lane, if it may start.

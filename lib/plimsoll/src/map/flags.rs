@@ -1,21 +1,21 @@
 //! What the lanes of a map have to know without a lock.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Another lane could find an item. Written under the source's lock.
-const MORE: u8 = 1;
+const MORE: u64 = 1;
 /// No other lane is to start, for now. Written under the core's lock.
-const FULL: u8 = 2;
+const FULL: u64 = 2;
 /// The map has ended. Written under the core's lock.
-const STOPPED: u8 = 4;
+const STOPPED: u64 = 4;
 
 /// Three bits in one word, so that their changes have one order: whoever reports more items and
 /// then sees no room for a lane is seen by the lane that leaves after that, which stays.
-pub(super) struct Flags(AtomicU8);
+pub(super) struct Flags(AtomicU64);
 
 impl Flags {
-    pub(super) const fn new() -> Self {
-        Self(AtomicU8::new(MORE))
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(MORE))
     }
 
     /// Says whether another lane could find an item.
