@@ -7,13 +7,14 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::Refused;
 use super::core::{Core, Entry};
 use super::elastic::Elastic;
-use super::state::{Phase, Seat};
+use super::state::{Done, Phase, Seat, Task};
 use super::ticket::{Answering, Ticket};
+use super::{JobError, Panic, Refused};
 use crate::clock::{self, Instant};
 use crate::scope::Scope;
+use crate::unwind::caught;
 use crate::{Invalid, Reason, Rejected};
 
 /// How many jobs are queued in one go, so that the lock is not held for long.
@@ -144,7 +145,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
 
     /// Queues some of what is due; whether there may be more.
     fn queue_due(&self, now: Instant) -> bool {
-        let mut wakers = Vec::new();
+        let (mut wakers, mut failed) = (Vec::new(), Vec::new());
         let mut state = self.lock();
         let at = &mut *state;
         let mut moved = 0;
@@ -152,13 +153,25 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             let Some(mut entry) = at.delayed.pop_due(now) else { break };
             moved += 1;
             entry.queued_at = Some(now);
-            let lane = at.directory.lane_of(&entry.job, at.queue.free_lane());
+            // The clockwork outlives a key that panics; a submitter would have seen it itself.
+            let free = at.queue.free_lane();
+            let lane = match caught(|| at.directory.lane_of(&entry.job, free)) {
+                Ok(lane) => lane,
+                Err(payload) => {
+                    at.counts.done[Done::Panicked as usize] += 1;
+                    failed.push((entry, payload));
+                    continue;
+                }
+            };
             wakers.extend(entry.answering.queued_in(lane));
             at.queue.push_due(lane, entry);
             wakers.extend(at.next_to_wake());
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        for (entry, payload) in failed {
+            entry.answering.answer(Err(JobError::Panicked(Panic::new(payload))));
+        }
         moved == BATCH
     }
 
@@ -198,29 +211,32 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
                 let seat = at.vacant.pop().unwrap_or(at.seats.len());
                 if seat == at.seats.len() {
                     at.seats.push(Seat::Left);
-                    at.tasks.push(None);
+                    at.tasks.push(Task::default());
                 }
                 at.seats[seat] = Seat::Busy;
                 at.alive += 1;
-                seats.push(seat);
+                at.started += 1;
+                at.tasks[seat] = Task { number: at.started, handle: None };
+                seats.push((seat, at.started));
             }
             let too_many = (at.alive - at.going).saturating_sub(at.wanted + at.waking);
             wakers.extend((0..too_many).map_while(|_| at.wake_one()));
         }
         wakers.into_iter().for_each(Waker::wake);
         // Outside of the lock: a runtime that has ended drops the new worker at once.
-        for seat in seats {
-            let task = (self.start)(Arc::clone(self), seat);
-            self.keep(seat, task);
+        for (seat, number) in seats {
+            let handle = (self.start)(Arc::clone(self), seat);
+            self.keep(seat, Task { number, handle });
         }
     }
 
-    fn keep(&self, seat: usize, task: Option<AbortHandle>) {
+    /// Keeps the handle of a worker, unless it has gone already: then the seat may be another's.
+    fn keep(&self, seat: usize, task: Task) {
         let mut state = self.lock();
         if state.phase == Phase::Closed {
             drop(state);
-            task.iter().for_each(AbortHandle::abort);
-        } else if !matches!(state.seats[seat], Seat::Left) {
+            task.handle.iter().for_each(AbortHandle::abort);
+        } else if state.tasks[seat].number == task.number {
             state.tasks[seat] = task;
         }
     }

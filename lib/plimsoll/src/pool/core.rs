@@ -159,7 +159,6 @@ impl<J, T> Core<J, T> {
         let waiting = at.queue.waiting() as u64;
         at.release(lane);
         drop(state);
-        self.counters.reject(Reason::WaitTimedOut);
         let rejected =
             Rejected::new(self.settings.name, Reason::WaitTimedOut).with_use(limit, in_use, waiting);
         Some(Refused { job: entry.job, rejected })
@@ -181,6 +180,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             directory,
             seats: Vec::with_capacity(settings.workers),
             tasks: Vec::with_capacity(settings.workers),
+            started: 0,
             vacant: Vec::new(),
             parked: Vec::with_capacity(settings.workers),
             waking: 0,

@@ -8,6 +8,7 @@
 //! - A step leaves the share between the thresholds: doubling from at least 80 % leaves at least
 //!   40 %, halving from at most 20 % leaves at most 40 %.
 
+use std::mem::replace;
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -25,6 +26,9 @@ pub(super) struct Elastic {
     side: Side,
     /// Since when it is on that side.
     since: Instant,
+    /// Whether somebody is going to decide: a load that crosses a threshold with every job must not
+    /// wake them each time.
+    is_watched: bool,
 }
 
 /// On which side of the thresholds the share of busy workers is.
@@ -38,7 +42,7 @@ enum Side {
 
 impl Elastic {
     pub(super) const fn new(min: usize, max: usize, dwell: Duration) -> Self {
-        Self { min, max, dwell, side: Side::Fine, since: Instant::from_nanos(0) }
+        Self { min, max, dwell, side: Side::Fine, since: Instant::from_nanos(0), is_watched: false }
     }
 
     pub(super) const fn min(&self) -> usize {
@@ -50,7 +54,7 @@ impl Elastic {
     }
 
     /// To be told of every change of `busy` and `workers`; reads the clock only when a threshold
-    /// was crossed. Returns whether one was, so that somebody has to [decide](Self::decide) later.
+    /// was crossed. Returns whether somebody has to [decide](Self::decide) later who does not know it.
     pub(super) fn observe(&mut self, busy: usize, workers: usize, now: impl FnOnce() -> Instant) -> bool {
         let side = self.side_of(busy, workers);
         if side == self.side {
@@ -61,10 +65,10 @@ impl Elastic {
             return false;
         }
         self.since = now();
-        true
+        !replace(&mut self.is_watched, true)
     }
 
-    /// When to decide next; `None` while the number of workers is fine.
+    /// When to decide next, which is then to be done; `None` while the number of workers is fine.
     pub(super) fn decide_at(&self) -> Option<Instant> {
         if self.side == Side::Fine { None } else { Some(self.since + self.dwell) }
     }
@@ -72,17 +76,18 @@ impl Elastic {
     /// The new number of workers, if it is to change now; the next change is a dwell away then.
     pub(super) fn decide(&mut self, now: Instant, busy: usize, workers: usize) -> Option<usize> {
         self.observe(busy, workers, || now);
-        if self.decide_at()? > now {
-            return None;
-        }
+        let is_time = self.decide_at().is_some_and(|at| at <= now);
         let wanted = match self.side {
-            Side::High => workers.saturating_mul(2),
-            Side::Low => workers.div_ceil(2),
-            Side::Fine => return None,
+            Side::High if is_time => Some(workers.saturating_mul(2)),
+            Side::Low if is_time => Some(workers.div_ceil(2)),
+            _ => None,
         };
-        let wanted = wanted.clamp(self.min, self.max);
-        self.changed(now, busy, wanted);
-        Some(wanted)
+        let wanted = wanted.map(|wanted| wanted.clamp(self.min, self.max));
+        if let Some(wanted) = wanted {
+            self.changed(now, busy, wanted);
+        }
+        self.is_watched = self.decide_at().is_some();
+        wanted
     }
 
     /// The number of workers was changed, here or by hand.

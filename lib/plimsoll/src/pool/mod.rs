@@ -1,8 +1,8 @@
 //! Workers behind a bounded queue, fair between customers.
 //!
-//! A [`Pool`] has a fixed number of workers, which are tasks that live as long as it does, and a
-//! queue in front of them that never holds more than it was built for. What happens when it is full
-//! is said by [`OnFull`]; a job that is not admitted is handed back.
+//! A [`Pool`] has workers, which are tasks that do one job after the other, and a queue in front of
+//! them that never holds more than it was built for. What happens when it is full is said by
+//! [`OnFull`]; a job that is not admitted is handed back.
 //!
 //! ```
 //! use std::time::Duration;

@@ -33,6 +33,13 @@ pub(super) enum Seat {
     Left,
 }
 
+/// The task of a worker; numbered, since a seat is taken again by another.
+#[derive(Default)]
+pub(super) struct Task {
+    pub(super) number: u64,
+    pub(super) handle: Option<AbortHandle>,
+}
+
 /// How a job, or an attempt at it, ended, for the counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Done {
@@ -64,7 +71,9 @@ pub(super) struct State<J, T> {
     pub(super) not_due: Vec<J>,
     pub(super) directory: Box<dyn Directory<J>>,
     pub(super) seats: Vec<Seat>,
-    pub(super) tasks: Vec<Option<AbortHandle>>,
+    pub(super) tasks: Vec<Task>,
+    /// How many workers were ever started.
+    pub(super) started: u64,
     /// The seats of those who left.
     pub(super) vacant: Vec<usize>,
     pub(super) parked: Vec<usize>,

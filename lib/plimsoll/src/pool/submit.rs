@@ -83,7 +83,7 @@ where
     let refused = match core.settings.on_full {
         OnFull::WaitUpTo(limit) => match wait_up_to(limit, &mut waiting).await {
             Some(refused) => refused,
-            None => waiting.give_up(),
+            None => waiting.give_up().inspect(|_| core.counters.reject(Reason::WaitTimedOut)),
         },
         _ => waiting.await,
     };

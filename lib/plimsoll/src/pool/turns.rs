@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::Left;
 use super::core::{Core, Done, Entry};
-use super::state::{Phase, Seat};
+use super::state::{Phase, Seat, Task};
 use crate::clock;
 
 impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
@@ -97,7 +97,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         }
         at.arrive(seat);
         at.seats[seat] = Seat::Left;
-        at.tasks[seat] = None;
+        at.tasks[seat] = Task::default();
         at.vacant.push(seat);
         at.alive -= 1;
         let worker = at.next_to_wake();
@@ -156,7 +156,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
 
     /// Cuts off what runs, where that can be done.
     pub(super) fn abort(&self) {
-        let tasks: Vec<_> = self.lock().tasks.iter_mut().map(Option::take).collect();
+        let tasks: Vec<_> = self.lock().tasks.iter_mut().map(|task| task.handle.take()).collect();
         tasks.iter().flatten().for_each(AbortHandle::abort);
     }
 

@@ -227,6 +227,20 @@ async fn a_customer_with_many_due_jobs_waits_behind_himself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_panics_fails_its_job_and_no_other() {
+    let key = |n: &u32| if *n == 1 { panic!("no key") } else { *n };
+    let pool = Pool::builder("pool-delayed-key", |n: u32| async move { n }).workers(1).queue(8).lanes(key);
+    let pool = pool.build().unwrap();
+    let tickets: Vec<_> = (0..3).map(|n| pool.submit_after(n, SECOND).unwrap()).collect();
+    let mut ends = Vec::new();
+    for ticket in tickets {
+        ends.push(ticket.await.map_err(|error| error.to_string()));
+    }
+    assert_eq!(ends, [Ok(0), Err("the job panicked: no key".into()), Ok(2)]);
+    assert_eq!(detail(&pool, "panicked"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn ants_197_waiting_inside_the_pool_for_a_job_that_is_not_due_does_not_deadlock() {
     type Jobs = Pool<u32, u32>;
     for on_full in [OnFull::Wait, OnFull::Reject, OnFull::RunInCaller] {

@@ -83,6 +83,21 @@ proptest! {
     }
 }
 
+#[test]
+fn a_load_that_swings_about_a_threshold_with_every_job_wakes_the_clockwork_once() {
+    let mut elastic = Elastic::new(1, 8, DWELL);
+    let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+    let wakes = |elastic: &mut Elastic| {
+        let swing = (0..100).map(|n| elastic.observe(3 + n % 2, 4, || at(1)));
+        swing.filter(|wakes| *wakes).count()
+    };
+    assert_eq!(wakes(&mut elastic), 1);
+    assert_eq!(elastic.decide(at(2), 4, 4), None, "not yet, but it will be looked at");
+    assert_eq!(wakes(&mut elastic), 0);
+    assert_eq!(elastic.decide(at(3), 2, 4), None, "nothing to look at");
+    assert_eq!(wakes(&mut elastic), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_busy_pool_grows_and_an_idle_one_shrinks_after_a_dwell() {
     let job = |seconds: u32| sleep(seconds * SECOND);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::settle;
+use super::{seen, settle};
 use crate::group::Group;
 use crate::pool::{Builder, Calls, JobError, OnFull, Pool, Refused, Ticket, Worker};
 use crate::scope::{self, Ended, Scope};
@@ -93,12 +93,18 @@ async fn who_waits_for_room_is_served_first_come_first_served() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_long_enough_gets_the_job_back() {
-    let pool = slow(1, 1, OnFull::WaitUpTo(Duration::from_millis(600)));
+    let on_full = OnFull::WaitUpTo(Duration::from_millis(600));
+    let pool = Pool::builder("pool-test-wait-up-to", takes_a_second).workers(1).queue(1).on_full(on_full);
+    let pool = pool.build().unwrap();
     let _first = pool.submit(1).await.unwrap();
     settle().await;
     let _second = pool.submit(2).await.unwrap();
     assert_eq!(reason(pool.submit(3).await), (3, Reason::WaitTimedOut));
     assert!(pool.submit(4).await.is_ok(), "in time there was room");
+    let mut dropped = Box::pin(pool.submit(5));
+    assert!(poll_once(&mut dropped).await.is_pending());
+    drop(dropped);
+    assert_eq!(seen(&pool).rejected_by, [(Reason::WaitTimedOut, 1)], "who leaves was not rejected");
 }
 
 #[tokio::test(start_paused = true)]
