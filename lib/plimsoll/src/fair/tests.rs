@@ -109,6 +109,15 @@ fn an_item_that_costs_nothing_counts_as_one_so_that_a_turn_ends() {
 }
 
 #[test]
+fn axum_2582_clones_share_one_queue_and_its_bounds() {
+    let queue = queue(2, 1);
+    queue.clone().try_push(1, 10).unwrap();
+    assert!(queue.clone().try_push(1, 11).is_err());
+    assert_eq!(queue.clone().try_pop(), Some(10));
+    assert!(queue.is_empty());
+}
+
+#[test]
 fn pushes_that_wait_take_turns_by_key_and_are_in_order_within_it() {
     let queue = queue(1, 1);
     queue.try_push(9, 0).unwrap();

@@ -69,7 +69,6 @@ impl<S> Handle<S> {
 
     /// Ends an input: the merge drops it, not polling it again, and says that it
     /// [ended](super::Event::Ended). False when it had ended already.
-    #[must_use = "it says whether the input was still there"]
     pub fn remove(&self, id: InputId) -> bool {
         self.shared.remove(id)
     }

@@ -89,7 +89,6 @@ impl<S> Merge<S> {
 
     /// Takes an input out, and hands its stream back; `None` when it has left already. Nothing is
     /// said of its end.
-    #[must_use = "the stream is handed back"]
     pub fn remove(&mut self, id: InputId) -> Option<S> {
         if !self.shared.has(id) {
             return None;

@@ -21,9 +21,18 @@ pub(super) enum Phase {
     Blocked,
 }
 
+/// How many workers of all stages are at work, and the most there were.
+#[derive(Default)]
+pub(super) struct Gauge {
+    now: AtomicU64,
+    most: AtomicU64,
+}
+
 /// The counts of one stage.
 pub(super) struct Meter {
     pub(super) name: Name,
+    /// `None` for the two ends, where nobody works.
+    gauge: Option<Arc<Gauge>>,
     workers: Box<[Hands]>,
     items_in: AtomicU64,
     items_out: AtomicU64,
@@ -58,10 +67,32 @@ impl Phase {
     }
 }
 
+impl Gauge {
+    pub(super) fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        if now > self.most() {
+            self.most.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    fn subtract(&self) {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Meter {
-    pub(super) fn new(name: Name, workers: usize) -> Self {
+    pub(super) fn new(name: Name, workers: usize, gauge: Option<Arc<Gauge>>) -> Self {
         Self {
             name,
+            gauge,
             workers: (0..workers).map(|_| Hands::default()).collect(),
             items_in: AtomicU64::new(0),
             items_out: AtomicU64::new(0),
@@ -75,11 +106,6 @@ impl Meter {
 
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
-    }
-
-    pub(super) fn working(&self) -> usize {
-        let phases = self.workers.iter().map(|hands| Phase::of(hands.current.load(Ordering::Relaxed)).0);
-        phases.filter(|phase| *phase == Phase::Busy).count()
     }
 
     pub(super) fn report(&self, now: Instant) -> StageReport {
@@ -114,6 +140,13 @@ impl Clock {
         let hands = &self.meter.workers[self.worker];
         let (past, since) = Phase::of(hands.current.swap(phase.since(now), Ordering::Relaxed));
         let nanos = now.as_nanos().saturating_sub(since.as_nanos());
+        if let Some(gauge) = self.meter.gauge.as_ref().filter(|_| past != phase) {
+            match (past, phase) {
+                (Phase::Busy, _) => gauge.subtract(),
+                (_, Phase::Busy) => gauge.add(),
+                _ => {}
+            }
+        }
         if past != Phase::Off {
             hands.spent[past as usize].fetch_add(nanos, Ordering::Relaxed);
         }
@@ -148,7 +181,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_goes_to_the_phase_it_was_spent_in_also_while_that_lasts() {
-        let meter = Arc::new(Meter::new(Name::UNNAMED, 2));
+        let gauge = Arc::new(Gauge::default());
+        let meter = Arc::new(Meter::new(Name::UNNAMED, 2, Some(Arc::clone(&gauge))));
         let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
         let clock = Clock::new(Arc::clone(&meter), 1);
         seconds(5).await;
@@ -165,9 +199,9 @@ mod tests {
         assert_eq!(shown(&meter), [1, 2, 3]);
         clock.enter(Phase::Busy);
         seconds(4).await;
-        assert_eq!((shown(&meter), meter.working()), ([1, 6, 3], 1));
+        assert_eq!((shown(&meter), gauge.now()), ([1, 6, 3], 1));
         drop(clock);
         seconds(9).await;
-        assert_eq!((shown(&meter), meter.working()), ([1, 6, 3], 0));
+        assert_eq!((shown(&meter), gauge.now(), gauge.most()), ([1, 6, 3], 0, 1));
     }
 }

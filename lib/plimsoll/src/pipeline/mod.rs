@@ -30,6 +30,7 @@
 //! | --- | --- |
 //! | one step, over a list or a stream | [`map`](mod@crate::map) |
 //! | several steps that go on at once, each with as many workers as it needs | a [`Pipeline`] |
+//! | a step that computes rather than waits | a stage that hands its item to a `CpuPool` (feature `cpu`) and awaits it |
 //! | jobs that come from many places, for as long as the process lives | a [`Pool`](crate::pool::Pool) |
 //!
 //! Compared to stages of `futures::stream::buffered`, which all live in one task and stop while its

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::link::{Link, Queued};
-use super::meter::{Clock, Meter, Phase};
+use super::meter::{Clock, Gauge, Meter, Phase};
 use super::report::StageReport;
 use super::worker::Fault;
 use super::{Builder, DeadLetter, Error, Report};
@@ -323,6 +323,7 @@ impl fmt::Debug for Monitor {
 /// What is seen of a pipeline, by whoever looks.
 pub(super) struct Shared {
     name: Name,
+    gauge: Arc<Gauge>,
     meters: Vec<Arc<Meter>>,
     /// Weak: what is left in them is dropped with the pipeline.
     links: Vec<Weak<dyn Queued>>,
@@ -332,11 +333,12 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) const fn new(
         name: Name,
+        gauge: Arc<Gauge>,
         meters: Vec<Arc<Meter>>,
         links: Vec<Weak<dyn Queued>>,
         registration: Registration,
     ) -> Self {
-        Self { name, meters, links, _registration: registration }
+        Self { name, gauge, meters, links, _registration: registration }
     }
 
     fn report(&self) -> Report {
@@ -354,7 +356,8 @@ impl Bound for Shared {
         details.extend(report.stages.iter().map(|stage| (stage.name.as_str(), percent(stage))));
         Snapshot {
             limit: between.iter().map(|meter| meter.workers() as u64).sum(),
-            in_use: between.iter().map(|meter| meter.working() as u64).sum(),
+            in_use: self.gauge.now(),
+            high_water: self.gauge.most(),
             waiting: queued.sum(),
             admitted: self.meters[0].items_out(),
             details,

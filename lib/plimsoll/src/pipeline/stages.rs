@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::DeadLetter;
 use super::link::{Link, Order, Producer, Queued};
-use super::meter::{Clock, Meter};
+use super::meter::{Clock, Gauge, Meter};
 use super::run::{Pipeline, Shared, Starter};
 use super::worker::{feed, gather, work};
 use crate::{Invalid, Name, registry};
@@ -96,8 +96,15 @@ impl Builder {
         E: Send + 'static,
     {
         let Self { name, order, queue } = self;
-        let mut plan =
-            Plan { name: Name::UNNAMED, order, queue, invalid: None, meters: Vec::new(), links: Vec::new() };
+        let mut plan = Plan {
+            name: Name::UNNAMED,
+            order,
+            queue,
+            invalid: None,
+            gauge: Arc::default(),
+            meters: Vec::new(),
+            links: Vec::new(),
+        };
         plan.name = plan.intern(&name);
         if !(1..=QUEUE_MAX).contains(&queue) {
             plan.refuse(Invalid::new(plan.name, "queue", queue, "1 to 65,536"));
@@ -131,6 +138,7 @@ struct Plan {
     queue: usize,
     /// The first thing that was refused.
     invalid: Option<Invalid>,
+    gauge: Arc<Gauge>,
     meters: Vec<Arc<Meter>>,
     links: Vec<Weak<dyn Queued>>,
 }
@@ -250,12 +258,12 @@ impl<T: Send + 'static, E: Send + 'static> Stages<T, E> {
     /// share, a number that is out of its range.
     pub fn build(mut self) -> Result<Pipeline<T, E>, Invalid> {
         let output = self.plan.add(OUTPUT, 1);
-        let Plan { name, invalid, meters, links, .. } = self.plan;
+        let Plan { name, invalid, gauge, meters, links, .. } = self.plan;
         if let Some(invalid) = invalid {
             return Err(invalid);
         }
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| {
-            Shared::new(name, meters, links, registry::register(shared.clone()))
+            Shared::new(name, gauge, meters, links, registry::register(shared.clone()))
         });
         Ok(Pipeline::new(shared, self.starters, self.output, output, self.dead))
     }
@@ -282,7 +290,8 @@ impl Plan {
         if !(1..=WORKERS_MAX).contains(&workers) {
             self.refuse(Invalid::new(self.name, "workers", workers, "1 to 10,000"));
         }
-        let meter = Arc::new(Meter::new(name, workers.clamp(1, WORKERS_MAX)));
+        let gauge = (![SOURCE, OUTPUT].contains(&stage)).then(|| Arc::clone(&self.gauge));
+        let meter = Arc::new(Meter::new(name, workers.clamp(1, WORKERS_MAX), gauge));
         self.meters.push(Arc::clone(&meter));
         meter
     }

@@ -374,7 +374,9 @@ async fn it_is_seen_in_the_registry_with_its_workers_queues_and_stages() {
     assert_eq!((snapshot.limit, snapshot.in_use, snapshot.waiting, snapshot.admitted), (3, 3, 4, 7));
     assert_eq!(snapshot.details[..3], [("failed", 0), ("source", 0), ("slow", 100)]);
     while running.next().await.is_some() {}
-    assert_eq!((monitor.snapshot().in_use, monitor.report().stages[1].items_out), (0, 100));
+    let end = monitor.snapshot();
+    assert_eq!((end.in_use, end.high_water, end.waiting, end.admitted), (0, 3, 0, 100));
+    assert_eq!(monitor.report().stages[1].items_out, 100);
     drop((running, monitor));
     assert!(seen().is_none());
 }
