@@ -1,8 +1,10 @@
 //! The lock and the atomics under our own lock-free code: std's, or loom's when it is model-checked
 //! (`--cfg plimsoll_loom`).
 //!
-//! Only what loom explores comes from here, such as [`semaphore`](crate::semaphore) and
-//! [`rate`](crate::rate); `Arc` stays std's, since loom has no weak references.
+//! Only what loom explores comes from here ([`semaphore`](crate::semaphore),
+//! [`rate`](crate::rate), [`breaker`](crate::breaker) and its window, [`fair`](crate::fair) and
+//! [`merge`](crate::merge)), and the lock of [`pipeline`](crate::pipeline); `Arc` stays std's, since
+//! loom has no weak references.
 
 #[cfg(plimsoll_loom)]
 pub(crate) use loom::sync::{
