@@ -57,19 +57,20 @@ impl<J, B> Inner<J, B> {
             hedge.count_call();
         }
         let Some(policy) = &self.parts.retry else { return self.hedged(f).await };
-        let mut attempts = 0u32;
-        let attempt = || {
-            if attempts > 0 {
-                self.parts.counts.retry();
-            }
+        policy.record_call();
+        let mut attempts = 0;
+        loop {
             attempts += 1;
-            self.hedged(f)
-        };
-        let run = policy.run_by(&Unsettled::decision, attempt).await;
-        run.map_err(|error| match error.into_last() {
-            Some(last) => last,
-            None => unreachable!("the policy was checked when this was built"),
-        })
+            let unsettled = match self.hedged(f).await {
+                Ok(answer) => return Ok(answer),
+                Err(unsettled) => unsettled,
+            };
+            let Ok(delay) = policy.wait_after(attempts, unsettled.decision()) else { return Err(unsettled) };
+            // An answer that is not wanted may hold a connection: it does not sleep with us.
+            drop(unsettled);
+            tokio::time::sleep(delay).await;
+            self.parts.counts.retry();
+        }
     }
 
     async fn hedged<F, Fut, T, E>(&self, f: &F) -> Tried<T, E>

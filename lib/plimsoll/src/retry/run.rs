@@ -49,7 +49,7 @@ impl Policy {
         self.run_by(&E::decision, operation).await
     }
 
-    pub(crate) async fn run_by<C, F, Fut, T, E>(&self, classify: &C, mut operation: F) -> Result<T, Error<E>>
+    async fn run_by<C, F, Fut, T, E>(&self, classify: &C, mut operation: F) -> Result<T, Error<E>>
     where
         C: Fn(&E) -> Decision,
         F: FnMut() -> Fut,

@@ -302,6 +302,21 @@ async fn an_ok_that_is_a_failure_is_retried_and_in_the_end_returned_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_wanted_is_dropped_before_the_retry_sleeps() {
+    let parts = Downstream::unnamed().retry(retry(1));
+    let judge = |_: &Result<Arc<()>, u16>| Outcome::Failure;
+    let downstream = parts.judge(judge).build().unwrap();
+    let connection = Arc::new(());
+    let held = async {
+        sleep(5 * MS).await;
+        Arc::strong_count(&connection)
+    };
+    let get = || async { Ok::<_, u16>(Arc::clone(&connection)) };
+    let (answer, held) = join!(downstream.call(get), held);
+    assert_eq!((answer.is_ok(), held), (true, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_settled_error_is_not_retried_nor_hidden_by_the_fallback() {
     let parts = Downstream::unnamed().retry(retry(2)).fallback(Value(1));
     let judge = |result: &Result<u32, u16>| match result {
