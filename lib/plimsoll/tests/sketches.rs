@@ -173,6 +173,7 @@ async fn a_group_is_filled_by_hand() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+#[derive(Clone)]
 struct Job {
     tenant: u32,
     bytes: usize,
@@ -185,12 +186,14 @@ async fn make_thumbnail(job: Job) -> Result<usize, std::io::Error> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_takes_jobs_and_is_drained() -> Result<(), Box<dyn std::error::Error>> {
+    let (dead_sender, mut dead_letters) = tokio::sync::mpsc::channel(16);
     let pool = Pool::builder("thumbnails", make_thumbnail)
         .workers(8)
         .queue(1_024)
         .on_full(OnFull::Reject)
         .lanes(|job: &Job| job.tenant)
         .job_timeout(Duration::from_secs(30))
+        .dead_letters(dead_sender)
         .build()?;
     let handle = pool.clone();
     let made = spawned(async move {
@@ -200,7 +203,7 @@ async fn a_pool_takes_jobs_and_is_drained() -> Result<(), Box<dyn std::error::Er
     .await;
     assert_eq!(made.unwrap(), 100);
     let left = spawned(async move { pool.drain(Duration::from_secs(20)).await }).await;
-    assert!(left.is_empty());
+    assert!(left.is_empty() && dead_letters.try_recv().is_err());
     Ok(())
 }
 
