@@ -60,9 +60,9 @@
 //! - a timeout is a failure, and is retried;
 //! - a call that is dropped, or ended by its deadline, counts as nothing: a caller that went away says
 //!   nothing about the dependency;
-//! - what these bounds reject themselves counts as nothing for the breaker. It is retried when the
-//!   [`Rejected`](crate::Rejected) says when, and not if that is beyond the deadline or the retry's
-//!   [`retry_after_max`](crate::retry::Policy::retry_after_max).
+//! - what these bounds reject themselves counts as nothing for the breaker. It is retried if it may be
+//!   admitted later, not before its `retry_after`, and not at all if that is beyond the deadline or the
+//!   retry's [`retry_after_max`](crate::retry::Policy::retry_after_max).
 //!
 //! # Extra load
 //!
