@@ -23,8 +23,8 @@ use crate::Invalid;
 ///
 /// # Panics
 /// Awaiting it resumes the first panic of an item, of the iterator or of the stream, after all
-/// items in flight have ended; dropping it meanwhile resumes one that has happened already (unless the
-/// thread is panicking): none is ever swallowed. It panics outside of a tokio runtime.
+/// items in flight have ended; dropping it meanwhile resumes one that has happened already, unless the
+/// thread is panicking. It panics outside of a tokio runtime.
 #[must_use = "a map does nothing unless it is awaited"]
 pub struct Map<S, F, P = InOrder> {
     source: S,
@@ -39,8 +39,8 @@ pub struct Map<S, F, P = InOrder> {
 /// The limit is 1 to 16,777,216; another is refused with [`Error::Invalid`](super::Error::Invalid).
 /// An item is taken from the iterator when its work begins, not earlier.
 ///
-/// The work runs in tasks of its own, so it owns what it uses. To borrow, use
-/// [`map_local`](super::map_local), which stays in the current task.
+/// The work runs in tasks of its own, so it owns what it uses, or shares it in an `Arc`. To borrow,
+/// use [`map_local`](super::map_local), which stays in the current task.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

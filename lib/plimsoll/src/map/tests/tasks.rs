@@ -18,9 +18,9 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Alive, SECOND, panic_text};
 use crate::map::policy::Ledger;
 use crate::map::{Each, Error, Policy, each, map, map_stream};
-use crate::registry;
 use crate::scope::{self, Scope};
 use crate::semaphore::Semaphore;
+use crate::{clock, registry};
 
 async fn doubled(n: u64) -> Result<u64, Infallible> {
     sleep(Duration::from_millis(100 - n % 100)).await;
@@ -392,24 +392,23 @@ async fn on_many_threads_the_limit_is_kept_and_nothing_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_that_never_wait_spread_over_the_workers() {
-    // Each holds its thread until another runs beside it; the virtual clock of tests does not move
-    // by itself, so the first items wait to start the lanes.
     let inside = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&inside);
     let work = move |n: u32| {
-        let inside = Arc::clone(&seen);
+        let inside = Arc::clone(&inside);
         async move {
-            if n < 2 {
-                yield_now().await;
+            let begun = clock::now();
+            while n < 8 && clock::now() - begun < Duration::from_micros(100) {
+                std::hint::spin_loop();
             }
-            inside.fetch_add(1, Ordering::SeqCst);
-            while inside.load(Ordering::SeqCst) < 2 {
+            // By now there is another lane; with one alone this would never end.
+            inside.fetch_add(usize::from(n >= 8), Ordering::SeqCst);
+            while n >= 8 && inside.load(Ordering::SeqCst) < 2 {
                 std::thread::yield_now();
             }
             Ok::<_, ()>(())
         }
     };
-    each(0..10, 2, work).await.unwrap();
+    each(0..16, 2, work).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
