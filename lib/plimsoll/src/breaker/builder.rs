@@ -27,7 +27,24 @@ impl Builder {
     }
 
     /// Calls `observer` at every change of state, on the task that caused it and outside of any
-    /// lock. It should be short: a call waits for it.
+    /// lock: it may use the breaker. It should be short: a call waits for it.
+    ///
+    /// Two changes close together may be told in the other order; their
+    /// [`epoch`](Transition::epoch) says which was first.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use plimsoll::Outcome;
+    /// use plimsoll::breaker::{Breaker, Policy, State};
+    /// let (told, changes) = mpsc::sync_channel(16);
+    /// let breaker = Breaker::builder("inventory-observed")
+    ///     .policy(Policy::consecutive(1))
+    ///     .on_transition(move |change| drop(told.try_send((change.from, change.to))))
+    ///     .build()?;
+    /// breaker.try_acquire().expect("closed").finish(Outcome::Failure);
+    /// assert_eq!(changes.try_recv(), Ok((State::Closed, State::Open)));
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
     pub fn on_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
 use crate::Reason;
+use crate::scope::{Scope, enter};
 
 const TARGET: Duration = Duration::from_millis(5);
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -22,11 +23,21 @@ struct Done {
     priority: Priority,
     came: Duration,
     waited: Duration,
+    /// From when it came.
+    deadline: Option<Duration>,
     end: Result<(), Reason>,
 }
 
+/// Whether requests have a deadline.
+#[derive(Clone, Copy)]
+enum Deadlines {
+    None,
+    /// Up to 40 ms, at random.
+    Random,
+}
+
 /// One second of these loads, `(priority, per second)`, at random times.
-fn simulate(loads: &[(Priority, usize)], seed: u64) -> Vec<Done> {
+fn simulate(loads: &[(Priority, usize)], deadlines: Deadlines, seed: u64) -> Vec<Done> {
     let mut random = fastrand::Rng::with_seed(seed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -38,10 +49,15 @@ fn simulate(loads: &[(Priority, usize)], seed: u64) -> Vec<Done> {
             for _ in 0..*per_second {
                 let (shed, priority) = (shed.clone(), *priority);
                 let came = Duration::from_micros(random.u64(0..1_000_000));
+                let deadline = match deadlines {
+                    Deadlines::None => None,
+                    Deadlines::Random => Some(Duration::from_micros(random.u64(1..40_000))),
+                };
                 requests.spawn(async move {
                     sleep_until(begun + came).await;
                     let came = begun.elapsed();
-                    let admitted = shed.acquire(priority).await;
+                    let scope = deadline.map_or_else(Scope::new, |after| Scope::new().deadline_in(after));
+                    let admitted = enter(scope, shed.acquire(priority)).await;
                     let waited = begun.elapsed() - came;
                     assert!(shed.in_use() <= CONCURRENCY && shed.waiting() <= 200);
                     let end = match admitted {
@@ -52,7 +68,7 @@ fn simulate(loads: &[(Priority, usize)], seed: u64) -> Vec<Done> {
                         }
                         Err(rejected) => Err(rejected.reason()),
                     };
-                    Done { priority, came, waited, end }
+                    Done { priority, came, waited, deadline, end }
                 });
             }
         }
@@ -72,7 +88,7 @@ proptest! {
 
     #[test]
     fn under_twice_the_load_the_wait_stays_at_the_target_and_the_places_stay_busy(seed in any::<u64>()) {
-        let done = simulate(&[(Priority::CRITICAL, 2 * CAPACITY)], seed);
+        let done = simulate(&[(Priority::CRITICAL, 2 * CAPACITY)], Deadlines::None, seed);
         let (served, _) = of(&done, Priority::CRITICAL);
         prop_assert!(served > CAPACITY * 9 / 10, "{served} served");
         // The queue is known to stand one interval after it began to.
@@ -90,7 +106,7 @@ proptest! {
             (Priority::CRITICAL, CAPACITY * 4 / 10),
             (Priority::SHEDDABLE, CAPACITY * 13 / 10),
         ];
-        let done = simulate(&loads, seed);
+        let done = simulate(&loads, Deadlines::None, seed);
         let (served, of_all) = of(&done, Priority::CRITICAL_PLUS);
         prop_assert_eq!(served, of_all);
         let (served, of_all) = of(&done, Priority::CRITICAL);
@@ -101,7 +117,26 @@ proptest! {
 
     #[test]
     fn below_the_capacity_a_burst_is_absorbed_and_nothing_is_shed(seed in any::<u64>()) {
-        let done = simulate(&[(Priority::CRITICAL, CAPACITY / 2), (Priority::SHEDDABLE, CAPACITY / 5)], seed);
+        let loads = [(Priority::CRITICAL, CAPACITY / 2), (Priority::SHEDDABLE, CAPACITY / 5)];
+        let done = simulate(&loads, Deadlines::None, seed);
         prop_assert!(done.iter().all(|request| request.end.is_ok()));
+    }
+
+    #[test]
+    fn nothing_begins_after_its_deadline_and_most_of_what_cannot_is_told_at_once(seed in any::<u64>()) {
+        let done = simulate(&[(Priority::CRITICAL, 2 * CAPACITY)], Deadlines::Random, seed);
+        let (mut at_once, mut in_vain) = (0, 0);
+        for request in &done {
+            let deadline = request.deadline.unwrap_or(Duration::MAX);
+            match request.end {
+                Ok(()) => prop_assert!(request.waited < deadline, "began {:?} late", request.waited - deadline),
+                Err(Reason::DeadlineTooNear) if request.waited.is_zero() => at_once += 1,
+                Err(Reason::DeadlineTooNear) => in_vain += 1,
+                Err(_) => {}
+            }
+        }
+        prop_assert!(at_once > 2 * in_vain, "{at_once} were told at once, {in_vain} waited in vain");
+        let (served, _) = of(&done, Priority::CRITICAL);
+        prop_assert!(served > CAPACITY * 9 / 10, "{served} served");
     }
 }
