@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::delay::Times;
 use super::handle::Shed;
 use super::priority::{LEVELS, Priority};
 use super::queue::Settings;
@@ -32,8 +33,7 @@ impl Builder {
         let settings = Settings {
             concurrency: 0,
             queue: 1_024,
-            target: Duration::from_millis(5),
-            interval: Duration::from_millis(100),
+            times: Times { target: Duration::from_millis(5), interval: Duration::from_millis(100) },
             thresholds: [1.0; LEVELS],
         };
         Self { name: name.into(), settings }
@@ -54,17 +54,17 @@ impl Builder {
 
     /// How long anybody waits while the queue stands: 1 ms to an hour. Default 5 ms.
     ///
-    /// Not below the usual gap between two that end (the time one takes, by the concurrency), or nobody
-    /// who waits is still there when a place is free.
+    /// It stretches with a service that is slow: nobody is shed sooner than two places are expected to be
+    /// given back, by the smoothed time that one is held. The interval stretches likewise.
     pub const fn target(mut self, target: Duration) -> Self {
-        self.settings.target = target;
+        self.settings.times.target = target;
         self
     }
 
     /// How long anybody waits at all, and how long the target must be exceeded for the queue to stand:
     /// from the target to an hour. Default 100 ms.
     pub const fn interval(mut self, interval: Duration) -> Self {
-        self.settings.interval = interval;
+        self.settings.times.interval = interval;
         self
     }
 
@@ -101,7 +101,7 @@ pub(super) fn check_concurrency(name: Name, concurrency: u64) -> Result<(), Inva
 }
 
 fn check(name: Name, settings: &Settings) -> Result<(), Invalid> {
-    let Settings { concurrency, queue, target, interval, thresholds } = settings;
+    let Settings { concurrency, queue, times: Times { target, interval }, thresholds } = settings;
     check_concurrency(name, *concurrency)?;
     if !(1..=QUEUE_MAX).contains(queue) {
         return Err(Invalid::new(name, "queue", queue, "1 to 1,000,000"));

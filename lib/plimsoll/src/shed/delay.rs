@@ -7,13 +7,18 @@ use crate::clock::Instant;
 /// Whether one queue stands, by how long those that leave it have waited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delay {
-    target: Duration,
-    interval: Duration,
     /// Since when everything that left has waited longer than the target.
     above_since: Option<Instant>,
     /// When the last left that had.
     above_last: Instant,
     standing: bool,
+}
+
+/// How long anybody may wait while the queue stands, and at other times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Times {
+    pub(super) target: Duration,
+    pub(super) interval: Duration,
 }
 
 /// How somebody left.
@@ -26,31 +31,30 @@ pub(super) enum Left {
 }
 
 impl Delay {
-    pub(super) const fn new(target: Duration, interval: Duration) -> Self {
-        let above_last = Instant::from_nanos(0);
-        Self { target, interval, above_since: None, above_last, standing: false }
+    pub(super) const fn new() -> Self {
+        Self { above_since: None, above_last: Instant::from_nanos(0), standing: false }
     }
 
     /// Somebody has left.
-    pub(super) fn leaves(&mut self, now: Instant, left: Left) {
-        self.standing = self.stands(now);
-        if matches!(left, Left::After(waited) if waited <= self.target) {
+    pub(super) fn leaves(&mut self, now: Instant, left: Left, times: Times) {
+        self.standing = self.stands(now, times);
+        if matches!(left, Left::After(waited) if waited <= times.target) {
             self.above_since = None;
             return;
         }
         self.above_last = now;
         let since = *self.above_since.get_or_insert(now);
-        self.standing |= now - since >= self.interval;
+        self.standing |= now - since >= times.interval;
     }
 
     /// Not any more once nobody waited longer than the target for an interval.
-    pub(super) fn stands(&self, now: Instant) -> bool {
-        self.standing && now - self.above_last < self.interval
+    pub(super) fn stands(&self, now: Instant, times: Times) -> bool {
+        self.standing && now - self.above_last < times.interval
     }
 
     /// How long anybody may wait.
-    pub(super) fn patience(&self, now: Instant) -> Duration {
-        if self.stands(now) { self.target } else { self.interval }
+    pub(super) fn patience(&self, now: Instant, times: Times) -> Duration {
+        if self.stands(now, times) { times.target } else { times.interval }
     }
 }
 
@@ -62,6 +66,7 @@ mod tests {
 
     const TARGET: Duration = Duration::from_millis(5);
     const INTERVAL: Duration = Duration::from_millis(100);
+    const TIMES: Times = Times { target: TARGET, interval: INTERVAL };
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
@@ -71,22 +76,23 @@ mod tests {
         fn a_queue_stands_from_an_interval_above_the_target_until_an_interval_without(
             events in prop::collection::vec((0u64..60, 0u64..9), 1..100),
         ) {
-            let mut delay = Delay::new(TARGET, INTERVAL);
+            let mut delay = Delay::new();
             let (mut now, mut left, mut standing) = (0u64, Vec::<(u64, bool)>::new(), false);
             for (step, waited) in events {
                 now += step;
                 let at = Instant::from_nanos(now * 1_000_000);
                 let last = left.iter().rev().find(|(_, above)| *above).map(|(then, _)| *then);
                 standing &= last.is_some_and(|last| now - last < 100);
-                prop_assert_eq!(delay.stands(at), standing);
-                prop_assert_eq!(delay.patience(at), if standing { TARGET } else { INTERVAL });
+                prop_assert_eq!(delay.stands(at, TIMES), standing);
+                prop_assert_eq!(delay.patience(at, TIMES), if standing { TARGET } else { INTERVAL });
 
                 let above = waited == 0 || waited > 5;
-                delay.leaves(at, if waited == 0 { Left::InVain } else { Left::After(Duration::from_millis(waited)) });
+                let how = if waited == 0 { Left::InVain } else { Left::After(Duration::from_millis(waited)) };
+                delay.leaves(at, how, TIMES);
                 left.push((now, above));
                 let run = left.iter().rev().take_while(|(_, above)| *above).last();
                 standing |= run.is_some_and(|(since, _)| now - since >= 100);
-                prop_assert_eq!(delay.stands(at), standing);
+                prop_assert_eq!(delay.stands(at, TIMES), standing);
             }
         }
     }

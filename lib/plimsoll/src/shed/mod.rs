@@ -38,7 +38,8 @@
 //!   Queue 10(5), 2012), a queue stands when what leaves it has waited longer than the target for a
 //!   whole interval. From then on, until nobody has for as long, nobody waits longer than the target;
 //!   at other times nobody longer than the interval: the two time-outs of Ben Maurer's *Fail at Scale*
-//!   (ACM Queue 13(8), 2015). `CoDel`'s own law, which drops a few packets and more by and by, is not used:
+//!   (ACM Queue 13(8), 2015). Both stretch where a place is held so long that fewer than two are given
+//!   back in that time: a slow service is not made an idle one. `CoDel`'s own law, which drops a few packets and more by and by, is not used:
 //!   it waits for senders that slow down, which callers do not.
 //! - **The least important.** Each priority has a line and a delay of its own, and is served before the
 //!   less important ones: under overload it is theirs that stand. When the queue is full, an arrival

@@ -9,7 +9,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::delay::{Delay, Left};
+use super::delay::{Delay, Left, Times};
 use super::priority::{LEVELS, Priority};
 use crate::Reason;
 use crate::clock::{self, Instant};
@@ -17,6 +17,9 @@ use crate::waiters::{Ticket, Waiters, Wakes};
 
 /// How much a new sample counts in the smoothed time that a place is held.
 const SMOOTHING: f64 = 1.0 / 16.0;
+/// Nobody is shed before so many places are expected to have been given back: a service that became slow
+/// would run empty between two that end, with everybody shed who waits for the second.
+const TURNS_MIN: f64 = 2.0;
 /// What was learned of an earlier load is forgotten after this.
 const HELD_KEEPS: Duration = Duration::from_secs(60);
 
@@ -24,8 +27,7 @@ const HELD_KEEPS: Duration = Duration::from_secs(60);
 pub(super) struct Settings {
     pub(super) concurrency: u64,
     pub(super) queue: usize,
-    pub(super) target: Duration,
-    pub(super) interval: Duration,
+    pub(super) times: Times,
     /// By level: the share of the concurrency below which it begins.
     pub(super) thresholds: [f64; LEVELS],
 }
@@ -76,8 +78,7 @@ pub(super) enum Look {
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Self {
-        let Settings { target, interval, .. } = settings;
-        let class = |_| Class { line: Waiters::new(), delay: Delay::new(target, interval) };
+        let class = |_| Class { line: Waiters::new(), delay: Delay::new() };
         Self {
             settings,
             classes: std::array::from_fn(class),
@@ -103,13 +104,26 @@ impl Queue {
 
     /// How many priorities have a line that stands.
     pub(super) fn standing(&self, now: Instant) -> usize {
-        self.classes.iter().filter(|class| class.delay.stands(now)).count()
+        let times = self.times(now);
+        self.classes.iter().filter(|class| class.delay.stands(now, times)).count()
     }
 
     /// How long a place is held, smoothed; unknown before the first, and a minute after the last.
     pub(super) fn held(&self, now: Instant) -> Option<Duration> {
         let (nanos, _) = self.held.filter(|(_, seen)| now - *seen < HELD_KEEPS)?;
         Some(Duration::from_nanos(nanos as u64))
+    }
+
+    /// How long anybody may wait, at the load as it is.
+    fn times(&self, now: Instant) -> Times {
+        let Times { target, interval } = self.settings.times;
+        let least = self.time_of(now, TURNS_MIN);
+        Times { target: target.max(least), interval: interval.max(least) }
+    }
+
+    /// How long it takes for so many places to be given back; nothing while that is not known.
+    fn time_of(&self, now: Instant, turns: f64) -> Duration {
+        self.held(now).map_or(Duration::ZERO, |held| held.mul_f64(turns / self.settings.concurrency as f64))
     }
 
     /// Nothing is in use, and nothing was learned that changes a decision.
@@ -130,7 +144,8 @@ impl Queue {
         if !self.has_room(priority.index()) || self.ahead_of(priority) > 0 {
             return Err(Reason::Full);
         }
-        self.classes[priority.index()].delay.leaves(now, Left::After(Duration::ZERO));
+        let times = self.times(now);
+        self.classes[priority.index()].delay.leaves(now, Left::After(Duration::ZERO), times);
         self.begin();
         Ok(())
     }
@@ -162,8 +177,9 @@ impl Queue {
         if self.waiting >= self.settings.queue && !self.evict(now, priority, wakes) {
             return Enrolled::Refused(Reason::QueueFull);
         }
+        let times = self.times(now);
         let Class { line, delay } = &mut self.classes[priority.index()];
-        let patience = now + delay.patience(now);
+        let patience = now + delay.patience(now, times);
         let until = deadline.map_or(patience, |deadline| patience.min(deadline));
         let ticket = line.push(Waiter { entered: now, deadline, turn: Turn::Waiting(waker) });
         self.waiting += 1;
@@ -192,6 +208,7 @@ impl Queue {
         priority: Priority,
         ticket: Ticket,
     ) -> Result<Waited, Reason> {
+        let times = self.times(now);
         let Class { line, delay } = &mut self.classes[priority.index()];
         let (waiter, queued) = line.remove(ticket);
         if !queued {
@@ -199,10 +216,10 @@ impl Queue {
         }
         self.waiting -= 1;
         if waiter.is_past_deadline(now) {
-            delay.leaves(now, Left::After(now - waiter.entered));
+            delay.leaves(now, Left::After(now - waiter.entered), times);
             return Err(Reason::DeadlineTooNear);
         }
-        delay.leaves(now, Left::InVain);
+        delay.leaves(now, Left::InVain, times);
         Err(Reason::Shed)
     }
 
@@ -236,14 +253,14 @@ impl Queue {
     /// Sheds whoever has waited too long, and grants to the most important for as long as there is
     /// room. True when it stopped because there was no room for more wakers.
     pub(super) fn serve(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
-        let mut level = 0;
+        let (mut level, times) = (0, self.times(now));
         while level < LEVELS && self.waiting > 0 {
             if wakes.is_full() {
                 return true;
             }
             let room = self.has_room(level);
             let Class { line, delay } = &mut self.classes[level];
-            let patience = delay.patience(now);
+            let patience = delay.patience(now, times);
             let answer = line.first_mut().and_then(|first| {
                 if first.is_past_deadline(now) {
                     Some(Turn::Refused(Reason::DeadlineTooNear))
@@ -264,9 +281,7 @@ impl Queue {
     /// How long somebody of that priority who comes now is expected to wait: until as many places were
     /// given back as there are ahead, and one more.
     pub(super) fn expected_wait(&self, now: Instant, priority: Priority) -> Duration {
-        let Some(held) = self.held(now) else { return Duration::ZERO };
-        let turns = (self.ahead_of(priority) + 1) as f64;
-        held.mul_f64(turns / self.settings.concurrency as f64)
+        self.time_of(now, (self.ahead_of(priority) + 1) as f64)
     }
 
     /// How many wait that are served before an arrival of that priority.
@@ -297,6 +312,7 @@ impl Queue {
 
     fn answer_first(&mut self, now: Instant, level: usize, answer: Turn, wakes: &mut Wakes) {
         let granted = matches!(answer, Turn::Granted);
+        let times = self.times(now);
         let Class { line, delay } = &mut self.classes[level];
         let Some(first) = line.first_mut() else { return };
         let waited = now - first.entered;
@@ -304,7 +320,7 @@ impl Queue {
             wakes.push(waker);
         }
         line.call_first();
-        delay.leaves(now, Left::After(waited));
+        delay.leaves(now, Left::After(waited), times);
         self.waiting -= 1;
         self.in_use += u64::from(granted);
         self.note_use();

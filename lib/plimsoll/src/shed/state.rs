@@ -162,7 +162,7 @@ impl State {
         self.counters.reject(reason);
         self.rejected[priority.index()].fetch_add(1, Ordering::Relaxed);
         let queue = self.queue();
-        let Settings { concurrency, queue: places, interval, .. } = *queue.settings();
+        let Settings { concurrency, queue: places, times, .. } = *queue.settings();
         let (in_use, waiting, wait) =
             (queue.in_use(), queue.waiting() as u64, queue.expected_wait(clock::now(), priority));
         drop(queue);
@@ -170,7 +170,7 @@ impl State {
         let rejected = Rejected::new(self.name, reason).with_use(limit, in_use, waiting);
         match reason {
             // A queue that stands is not gone sooner.
-            Reason::Shed | Reason::QueueFull => rejected.with_retry_after(interval.max(wait)),
+            Reason::Shed | Reason::QueueFull => rejected.with_retry_after(times.interval.max(wait)),
             _ => rejected,
         }
     }
