@@ -1,0 +1,94 @@
+//! Making an adaptive limiter that can be seen.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Weak};
+
+use super::algorithm::Algorithm;
+use super::handle::Adaptive;
+use super::knee::Knee;
+use super::state::State;
+use crate::semaphore::Semaphore;
+use crate::{Invalid, Name, registry};
+
+const LIMITS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Builds an [`Adaptive`] limiter with a name; made by [`Adaptive::builder`].
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: String,
+    algorithm: Box<dyn Algorithm>,
+    initial: u64,
+    limits: (u64, u64),
+}
+
+impl Builder {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), algorithm: Box::new(Knee::new()), initial: 20, limits: (1, 1_000) }
+    }
+
+    /// What finds the limit. Default: [`Knee`].
+    pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
+        self.algorithm = Box::new(algorithm);
+        self
+    }
+
+    /// Where it begins: within the [`limits`](Self::limits). Default 20.
+    pub const fn initial(mut self, limit: u64) -> Self {
+        self.initial = limit;
+        self
+    }
+
+    /// The limit is never below the one nor above the other: 1 to 1,000,000. Default 1 and 1,000.
+    ///
+    /// The lower is what is let through to something that is down; the higher what memory, sockets or
+    /// whatever stands behind can bear at the very most.
+    pub const fn limits(mut self, min: u64, max: u64) -> Self {
+        self.limits = (min, max);
+        self
+    }
+
+    /// Makes the limiter and puts it into the [registry](crate::registry).
+    ///
+    /// # Errors
+    /// When the name is not one that [`Name::new`] takes, the limits are out of their range or the
+    /// wrong way round, the initial limit is not within them, or a setting of the algorithm is out of
+    /// its range.
+    pub fn build(self) -> Result<Adaptive, Invalid> {
+        let name = Name::new(&self.name)?;
+        let (min, max) = self.limits;
+        for (field, limit) in [("limits min", min), ("limits max", max)] {
+            if !LIMITS.contains(&limit) {
+                return Err(Invalid::new(
+                    name,
+                    field,
+                    limit,
+                    "1 to 1,000,000 (a limit of 0 admits nobody, ever)",
+                ));
+            }
+        }
+        if min > max {
+            return Err(Invalid::new(name, "limits min", min, "at most limits max"));
+        }
+        if !(min..=max).contains(&self.initial) {
+            return Err(Invalid::new(name, "initial", self.initial, "limits min to limits max"));
+        }
+        self.algorithm.check(name)?;
+        let semaphore = Semaphore::new(self.initial)?;
+        Ok(Adaptive(Arc::new_cyclic(|state: &Weak<State>| {
+            let registration = registry::register(state.clone());
+            State::new(name, semaphore, self.algorithm, self.limits, Some(registration))
+        })))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("algorithm", &self.algorithm)
+            .field("initial", &self.initial)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}

@@ -1,0 +1,226 @@
+//! The adaptive limiter as its users hold it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use super::builder::Builder;
+use super::knee::Knee;
+use super::permit::{OwnedPermit, Permit};
+use super::state::State;
+use crate::clock::{self, Instant};
+use crate::limiter::{Limiter, Waiting};
+use crate::registry::{Bound, Snapshot};
+use crate::semaphore::Semaphore;
+use crate::{Name, Rejected};
+
+/// As many at once as the other side serves well, found by how it goes; a cheap handle, whose clones
+/// share one state.
+///
+/// See the [module](crate::adaptive) for which algorithm to use and what it costs.
+#[derive(Clone)]
+pub struct Adaptive(pub(super) Arc<State>);
+
+/// Making and seeing.
+impl Adaptive {
+    /// A limiter without a name that nobody sees in the [registry](crate::registry), with the default
+    /// algorithm and limits: a value of a [keyed](crate::keyed) limiter. Use
+    /// [`builder`](Self::builder) for one of its own.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// assert_eq!(Adaptive::unnamed().limit(), 20);
+    /// ```
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "20 is a limit that a semaphore takes")]
+    pub fn unnamed() -> Self {
+        let semaphore = Semaphore::new(20).expect("20 permits are within the range of a semaphore");
+        Self(Arc::new(State::new(Name::UNNAMED, semaphore, Box::new(Knee::new()), (1, 1_000), None)))
+    }
+
+    /// Begins a limiter that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::builder("adaptive-doc").initial(10).limits(2, 200).build()?;
+    /// assert_eq!((search.limit(), search.limit_min(), search.limit_max()), (10, 2, 200));
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
+    }
+
+    /// The name it was built with.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.0.name()
+    }
+
+    /// The limit in force.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.0.semaphore.limit()
+    }
+
+    /// The limit that it never goes below.
+    #[must_use]
+    pub fn limit_min(&self) -> u64 {
+        self.0.range().0
+    }
+
+    /// The limit that it never goes above.
+    #[must_use]
+    pub fn limit_max(&self) -> u64 {
+        self.0.range().1
+    }
+
+    /// How many permits are out; above the limit only after it fell, by what was out already.
+    #[must_use]
+    pub fn in_use(&self) -> u64 {
+        self.0.semaphore.in_use()
+    }
+
+    /// How many callers wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.semaphore.waiting()
+    }
+
+    /// The numbers as they are now; its details hold the latency without a queue, as far as the
+    /// algorithm knows it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+}
+
+/// Admission.
+impl Adaptive {
+    /// A permit, now.
+    ///
+    /// # Errors
+    /// [`Reason::Full`](crate::Reason::Full) when none is free, or when somebody waits for it already.
+    ///
+    /// ```
+    /// use plimsoll::Outcome;
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::builder("adaptive-doc-try").initial(1).build()?;
+    /// let permit = search.try_acquire()?;
+    /// let refused = search.try_acquire().unwrap_err();
+    /// assert_eq!(refused.to_string(), "adaptive-doc-try: 1 of 1 in use, 0 waiting");
+    /// permit.finish(Outcome::Success);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        match self.0.semaphore.try_acquire() {
+            Ok(place) => Ok(Permit::new(&self.0, place, self.0.begin(clock::now()))),
+            Err(full) => Err(self.0.refuse(&full)),
+        }
+    }
+
+    /// A permit, when it is this caller's turn. It cannot fail: a limit is never below one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; a permit that was already granted to it passes to the
+    /// next in line. The place in the line is lost.
+    ///
+    /// # Fairness
+    /// First come, first served, from the first poll on.
+    pub async fn acquire(&self) -> Permit<'_> {
+        let place = self.0.semaphore.acquire().await;
+        Permit::new(&self.0, place, self.0.begin(clock::now()))
+    }
+
+    /// A permit, if it is this caller's turn `within` that time.
+    ///
+    /// # Errors
+    /// [`Reason::WaitTimedOut`](crate::Reason::WaitTimedOut) when it was not.
+    ///
+    /// # Panics
+    /// When it has to wait outside of a tokio runtime with time enabled.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_within(&self, within: Duration) -> Result<Permit<'_>, Rejected> {
+        match self.0.semaphore.acquire_within(1, within).await {
+            Ok(place) => Ok(Permit::new(&self.0, place, self.0.begin(clock::now()))),
+            Err(late) => Err(self.0.refuse(&late)),
+        }
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        self.try_acquire_owned_at(clock::now())
+    }
+
+    /// As [`acquire`](Self::acquire), for a permit to move into a task.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_owned(&self) -> OwnedPermit {
+        let place = self.0.semaphore.acquire_owned().await;
+        OwnedPermit::new(self.0.clone(), place, self.0.begin(clock::now()))
+    }
+
+    /// As [`acquire_within`](Self::acquire_within), for a permit to move into a task.
+    ///
+    /// # Errors
+    /// As [`acquire_within`](Self::acquire_within).
+    ///
+    /// # Panics
+    /// As [`acquire_within`](Self::acquire_within).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Fairness
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_within_owned(&self, within: Duration) -> Result<OwnedPermit, Rejected> {
+        match self.0.semaphore.acquire_within_owned(1, within).await {
+            Ok(place) => Ok(OwnedPermit::new(self.0.clone(), place, self.0.begin(clock::now()))),
+            Err(late) => Err(self.0.refuse(&late)),
+        }
+    }
+}
+
+impl Limiter for Adaptive {
+    type Permit = OwnedPermit;
+
+    fn try_acquire_owned_at(&self, now: Instant) -> Result<OwnedPermit, Rejected> {
+        match self.0.semaphore.try_acquire_owned() {
+            Ok(place) => Ok(OwnedPermit::new(self.0.clone(), place, self.0.begin(now))),
+            Err(full) => Err(self.0.refuse(&full)),
+        }
+    }
+
+    fn is_forgettable(&self, now: Instant) -> bool {
+        if Arc::strong_count(&self.0) != 1 {
+            return false;
+        }
+        // Whoever held the other handles released them: see what they did before.
+        fence(Ordering::Acquire);
+        self.0.is_as_built(now)
+    }
+}
+
+impl Waiting for Adaptive {
+    async fn acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        Ok(Self::acquire_owned(self).await)
+    }
+}
+
+impl fmt::Debug for Adaptive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

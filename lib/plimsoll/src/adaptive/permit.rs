@@ -1,0 +1,71 @@
+//! Proof of admission by an adaptive limiter.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::state::State;
+use crate::clock::Instant;
+use crate::{Outcome, semaphore};
+
+/// Proof that an [`Adaptive`](super::Adaptive) limiter admitted work.
+///
+/// Tell it how the work went with [`finish`](Permit::finish): that is what the limit is found by.
+/// Dropping it gives the place back and teaches nothing.
+#[must_use = "a permit gives its place back when it is dropped"]
+pub struct Permit<'a> {
+    state: &'a State,
+    place: semaphore::Permit<'a>,
+    began: Began,
+}
+
+/// How it was when work was admitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Began {
+    pub(super) at: Instant,
+    pub(super) in_flight: u64,
+}
+
+impl<'a> Permit<'a> {
+    pub(super) const fn new(state: &'a State, place: semaphore::Permit<'a>, began: Began) -> Self {
+        Self { state, place, began }
+    }
+
+    /// Gives the place back, and says how the work went and that it ends now.
+    #[inline]
+    pub fn finish(self, outcome: Outcome) {
+        drop(self.place);
+        self.state.learn(self.began, outcome);
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("adaptive", &self.state.name()).finish_non_exhaustive()
+    }
+}
+
+/// A [`Permit`] that holds a handle of its limiter, for a task of its own.
+#[must_use = "a permit gives its place back when it is dropped"]
+pub struct OwnedPermit {
+    state: Arc<State>,
+    place: semaphore::OwnedPermit,
+    began: Began,
+}
+
+impl OwnedPermit {
+    pub(super) const fn new(state: Arc<State>, place: semaphore::OwnedPermit, began: Began) -> Self {
+        Self { state, place, began }
+    }
+
+    /// Gives the place back, and says how the work went and that it ends now.
+    pub fn finish(self, outcome: Outcome) {
+        drop(self.place);
+        self.state.learn(self.began, outcome);
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit").field("adaptive", &self.state.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,457 @@
+//! A service, its callers and limiters between them, by discrete events in virtual time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use plimsoll::Outcome;
+use plimsoll::adaptive::{Algorithm, Sample};
+use plimsoll::clock::Instant;
+
+/// A number that changes over the run: seconds since its beginning to the number.
+pub type Curve = fn(f64) -> f64;
+
+/// How long a call takes when it is alone, in units of the base latency: each with mean 1.
+#[derive(Clone, Copy)]
+pub enum Spread {
+    Fixed,
+    Exponential,
+    /// The standard deviation of the logarithm.
+    Lognormal(f64),
+    /// A tenth takes so many times as long as the rest.
+    Bimodal(f64),
+}
+
+/// How a call takes longer when it is not alone.
+#[derive(Clone, Copy)]
+pub enum Contention {
+    /// First come first served by `capacity` servers.
+    Queue,
+    /// All share `capacity` cores.
+    Sharing,
+    /// Each one in flight adds this share of the base latency to the others.
+    Linear(f64),
+}
+
+#[derive(Clone, Copy)]
+pub enum Callers {
+    /// Arrivals of a Poisson process at this rate; refused when the limiter is full.
+    Open(Curve),
+    /// So many callers, which wait for the limiter and call again at once.
+    Closed(usize),
+}
+
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub seconds: f64,
+    /// Nothing is measured before.
+    pub warm_up: f64,
+    pub callers: Callers,
+    pub limiters: usize,
+    /// In seconds.
+    pub base: Curve,
+    pub capacity: Curve,
+    pub spread: Spread,
+    pub contention: Contention,
+    /// The other side refuses at once what is more than this in flight.
+    pub refuses_above: usize,
+    /// Callers give up after so many seconds: a failure. The work goes on.
+    pub timeout: f64,
+    /// This share fails by itself.
+    pub failing: f64,
+    /// Calls a second that could be served well.
+    pub ideal: Curve,
+}
+
+impl Scenario {
+    pub const STEADY: Self = Self {
+        name: "steady",
+        seconds: 30.0,
+        warm_up: 3.0,
+        callers: Callers::Open(|_| 4_000.0),
+        limiters: 1,
+        base: |_| 0.01,
+        capacity: |_| 20.0,
+        spread: Spread::Exponential,
+        contention: Contention::Queue,
+        refuses_above: usize::MAX,
+        timeout: f64::INFINITY,
+        failing: 0.0,
+        ideal: |_| 2_000.0,
+    };
+}
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    /// Served, by what could have been.
+    pub goodput: f64,
+    /// The average latency, by what it would have been alone.
+    pub latency: f64,
+    pub refused: f64,
+    pub limit_mean: f64,
+    /// Standard deviation by mean.
+    pub limit_sway: f64,
+    /// Jain's index over the limiters: 1 is fair.
+    pub fairness: f64,
+}
+
+impl Measured {
+    pub fn mean(runs: impl ExactSizeIterator<Item = Self>) -> Self {
+        let share = 1.0 / runs.len() as f64;
+        runs.fold(Self::default(), |mean, run| Self {
+            goodput: mean.goodput + run.goodput * share,
+            latency: mean.latency + run.latency * share,
+            refused: mean.refused + run.refused * share,
+            limit_mean: mean.limit_mean + run.limit_mean * share,
+            limit_sway: mean.limit_sway + run.limit_sway * share,
+            fairness: mean.fairness + run.fairness * share,
+        })
+    }
+
+    /// Kleinrock's power, by that of the ideal: throughput by latency.
+    pub fn power(&self) -> f64 {
+        self.goodput.min(1.0) / self.latency.max(1.0)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Arrival,
+    /// The service may be done with somebody: the version of its plan.
+    Service(u64),
+    /// A caller of that limiter comes (again).
+    Caller(usize),
+    Timeout(u64),
+    /// Looks at the limits.
+    Watch,
+    Alone(u64),
+    Refused(u64),
+}
+
+struct Call {
+    limiter: usize,
+    began: f64,
+    in_flight: u64,
+    /// How long it takes when alone, in seconds.
+    alone: f64,
+    finished: bool,
+}
+
+struct Limiter {
+    algorithm: Box<dyn Algorithm>,
+    limit: f64,
+    in_use: u64,
+    waiting: usize,
+    served: f64,
+}
+
+pub const LIMIT: (f64, f64, f64) = (1.0, 20.0, 1_000.0);
+
+pub struct Simulation {
+    scenario: Scenario,
+    random: fastrand::Rng,
+    now: f64,
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    sequence: u64,
+    calls: BTreeMap<u64, Call>,
+    next_call: u64,
+    limiters: Vec<Limiter>,
+    // The service.
+    queue: VecDeque<u64>,
+    /// Those in service, by when they end: time, or attained service where cores are shared.
+    serving: BinaryHeap<Reverse<(u64, u64)>>,
+    attained: f64,
+    attained_at: f64,
+    present: usize,
+    plan: u64,
+    // What is measured.
+    goodput: f64,
+    latency_sum: (f64, f64),
+    offered: f64,
+    refused: f64,
+    limits: (f64, f64, f64),
+    pub trace: Vec<(f64, f64)>,
+}
+
+const NANOS: f64 = 1e9;
+
+fn nanos(seconds: f64) -> u64 {
+    (seconds * NANOS).round() as u64
+}
+
+impl Simulation {
+    pub fn run(
+        scenario: Scenario,
+        seed: u64,
+        make: &dyn Fn() -> Box<dyn Algorithm>,
+    ) -> (Measured, Vec<(f64, f64)>) {
+        let limiters = (0..scenario.limiters)
+            .map(|_| Limiter { algorithm: make(), limit: LIMIT.1, in_use: 0, waiting: 0, served: 0.0 })
+            .collect();
+        let mut simulation = Self {
+            scenario,
+            random: fastrand::Rng::with_seed(seed),
+            now: 0.0,
+            events: BinaryHeap::new(),
+            sequence: 0,
+            calls: BTreeMap::new(),
+            next_call: 0,
+            limiters,
+            queue: VecDeque::new(),
+            serving: BinaryHeap::new(),
+            attained: 0.0,
+            attained_at: 0.0,
+            present: 0,
+            plan: 0,
+            goodput: 0.0,
+            latency_sum: (0.0, 0.0),
+            offered: 0.0,
+            refused: 0.0,
+            limits: (0.0, 0.0, 0.0),
+            trace: Vec::new(),
+        };
+        simulation.go();
+        let trace = std::mem::take(&mut simulation.trace);
+        (simulation.measured(), trace)
+    }
+
+    fn at(&mut self, time: f64, event: Event) {
+        self.sequence += 1;
+        self.events.push(Reverse((nanos(time), self.sequence, event)));
+    }
+
+    fn go(&mut self) {
+        match self.scenario.callers {
+            Callers::Open(_) => self.at(0.0, Event::Arrival),
+            Callers::Closed(callers) => {
+                for caller in 0..callers {
+                    let limiter = caller % self.limiters.len();
+                    // The second limiter comes when the first has settled.
+                    self.at(limiter as f64 * 5.0 + caller as f64 * 1e-5, Event::Caller(limiter));
+                }
+            }
+        }
+        self.at(0.0, Event::Watch);
+        while let Some(Reverse((time, _, event))) = self.events.pop() {
+            self.now = time as f64 / NANOS;
+            if self.now > self.scenario.seconds {
+                return;
+            }
+            self.handle(event);
+            self.start_queued();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Arrival => {
+                let Callers::Open(rate) = self.scenario.callers else { return };
+                let rate = rate(self.now);
+                let gap = if rate > 0.0 { -self.random.f64().max(1e-12).ln() / rate } else { 0.01 };
+                self.at(self.now + gap.min(0.05), Event::Arrival);
+                if gap > 0.05 || rate <= 0.0 {
+                    return;
+                }
+                let limiter = self.random.usize(0..self.limiters.len());
+                self.offered += 1.0;
+                if self.has_room(limiter) {
+                    self.admit(limiter);
+                } else {
+                    self.refused += 1.0;
+                }
+            }
+            Event::Caller(limiter) => {
+                self.limiters[limiter].waiting += 1;
+                self.admit_waiting(limiter);
+            }
+            Event::Service(plan) if plan == self.plan => self.serve(),
+            Event::Service(_) => {}
+            Event::Alone(call) => {
+                self.present -= 1;
+                self.finish(call, Outcome::Success);
+            }
+            Event::Timeout(call) => self.finish(call, Outcome::Failure),
+            Event::Refused(call) => self.finish(call, Outcome::Failure),
+            Event::Watch => {
+                self.at(self.now + 0.01, Event::Watch);
+                self.trace.push((self.now, self.limiters[0].limit));
+                if self.now >= self.scenario.warm_up {
+                    let limit = self.limiters[0].limit;
+                    let (count, sum, squares) = self.limits;
+                    self.limits = (count + 1.0, sum + limit, squares + limit * limit);
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, limiter: usize) -> bool {
+        let Limiter { limit, in_use, .. } = self.limiters[limiter];
+        (in_use as f64) < limit.floor()
+    }
+
+    fn admit_waiting(&mut self, limiter: usize) {
+        while self.limiters[limiter].waiting > 0 && self.has_room(limiter) {
+            self.limiters[limiter].waiting -= 1;
+            self.admit(limiter);
+        }
+    }
+
+    fn admit(&mut self, limiter: usize) {
+        self.limiters[limiter].in_use += 1;
+        let id = self.next_call;
+        self.next_call += 1;
+        let alone = (self.scenario.base)(self.now) * self.spread();
+        let in_flight = self.limiters[limiter].in_use;
+        self.calls.insert(id, Call { limiter, began: self.now, in_flight, alone, finished: false });
+        if self.scenario.timeout.is_finite() {
+            self.at(self.now + self.scenario.timeout, Event::Timeout(id));
+        }
+        if self.present >= self.scenario.refuses_above || self.random.f64() < self.scenario.failing {
+            return self.at(self.now + 0.0005, Event::Refused(id));
+        }
+        match self.scenario.contention {
+            Contention::Queue => {
+                self.present += 1;
+                self.queue.push_back(id);
+            }
+            Contention::Sharing => {
+                self.attain();
+                self.present += 1;
+                self.serving.push(Reverse((nanos(self.attained + alone), id)));
+                self.plan_sharing();
+            }
+            Contention::Linear(share) => {
+                self.present += 1;
+                let takes = alone * (1.0 + share * (self.present as f64 - 1.0));
+                self.at(self.now + takes, Event::Alone(id));
+            }
+        }
+    }
+
+    fn spread(&mut self) -> f64 {
+        let uniform = self.random.f64().max(1e-12);
+        match self.scenario.spread {
+            Spread::Fixed => 1.0,
+            Spread::Exponential => -uniform.ln(),
+            Spread::Lognormal(deviation) => {
+                let angle = std::f64::consts::TAU * self.random.f64();
+                let normal = (-2.0 * uniform.ln()).sqrt() * angle.cos();
+                (deviation * normal - deviation * deviation / 2.0).exp()
+            }
+            Spread::Bimodal(times) => {
+                let short = 1.0 / (0.9 + 0.1 * times);
+                if uniform < 0.1 { short * times } else { short }
+            }
+        }
+    }
+
+    fn start_queued(&mut self) {
+        if !matches!(self.scenario.contention, Contention::Queue) {
+            return;
+        }
+        let mut started = false;
+        while (self.serving.len() as f64) < (self.scenario.capacity)(self.now)
+            && let Some(id) = self.queue.pop_front()
+        {
+            let alone = self.calls.get(&id).map_or(0.0, |call| call.alone);
+            self.serving.push(Reverse((nanos(self.now + alone), id)));
+            started = true;
+        }
+        if started {
+            self.plan_next();
+        }
+    }
+
+    fn plan_next(&mut self) {
+        self.plan += 1;
+        if let Some(Reverse((time, _))) = self.serving.peek() {
+            let time = *time as f64 / NANOS;
+            self.at(time.max(self.now), Event::Service(self.plan));
+        }
+    }
+
+    /// How fast each of those that share the cores goes.
+    fn speed(&self) -> f64 {
+        ((self.scenario.capacity)(self.now) / (self.present as f64).max(1.0)).min(1.0)
+    }
+
+    fn attain(&mut self) {
+        self.attained += (self.now - self.attained_at) * self.speed();
+        self.attained_at = self.now;
+    }
+
+    fn plan_sharing(&mut self) {
+        self.plan += 1;
+        if let Some(Reverse((at, _))) = self.serving.peek() {
+            let left = (*at as f64 / NANOS - self.attained).max(0.0) / self.speed();
+            // Looks again soon: the number of cores may change.
+            self.at(self.now + left.clamp(1e-6, 0.05), Event::Service(self.plan));
+        }
+    }
+
+    fn serve(&mut self) {
+        let sharing = matches!(self.scenario.contention, Contention::Sharing);
+        if sharing {
+            self.attain();
+        }
+        let due = if sharing { nanos(self.attained) + 1_000 } else { nanos(self.now) + 1 };
+        while let Some(Reverse((at, id))) = self.serving.peek().copied()
+            && at <= due
+        {
+            self.serving.pop();
+            self.present -= 1;
+            self.finish(id, Outcome::Success);
+            self.calls.remove(&id);
+        }
+        if sharing { self.plan_sharing() } else { self.plan_next() }
+    }
+
+    /// The caller has its answer, whatever the service still does.
+    fn finish(&mut self, id: u64, outcome: Outcome) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.finished) else { return };
+        call.finished = true;
+        let (index, began, in_flight) = (call.limiter, call.began, call.in_flight);
+        let latency = self.now - began;
+        if self.now >= self.scenario.warm_up && outcome == Outcome::Success {
+            self.goodput += 1.0;
+            self.limiters[index].served += 1.0;
+            self.latency_sum.0 += latency / (self.scenario.base)(began);
+            self.latency_sum.1 += 1.0;
+        }
+        let limiter = &mut self.limiters[index];
+        limiter.in_use -= 1;
+        let now = Instant::from_nanos(nanos(self.now));
+        let sample = Sample::new(now, Duration::from_nanos(nanos(latency)), in_flight).with_outcome(outcome);
+        limiter.limit = limiter.algorithm.update(limiter.limit, &sample).clamp(LIMIT.0, LIMIT.2);
+        if let Callers::Closed(_) = self.scenario.callers {
+            // A caller that was refused thinks for a moment.
+            let pause = if outcome == Outcome::Success { 0.0 } else { 0.001 };
+            self.at(self.now + pause, Event::Caller(index));
+        }
+        self.admit_waiting(index);
+    }
+
+    fn measured(&self) -> Measured {
+        let scenario = &self.scenario;
+        let steps = 2_000;
+        let width = (scenario.seconds - scenario.warm_up) / f64::from(steps);
+        let ideal: f64 = (0..steps)
+            .map(|step| (scenario.ideal)(scenario.warm_up + width * (f64::from(step) + 0.5)) * width)
+            .sum();
+        let (count, sum, squares) = self.limits;
+        let mean = sum / count;
+        let served: Vec<f64> = self.limiters.iter().map(|limiter| limiter.served).collect();
+        let total: f64 = served.iter().sum();
+        let squared: f64 = served.iter().map(|served| served * served).sum();
+        Measured {
+            goodput: self.goodput / ideal,
+            latency: self.latency_sum.0 / self.latency_sum.1.max(1.0),
+            refused: self.refused / self.offered.max(1.0),
+            limit_mean: mean,
+            limit_sway: (squares / count - mean * mean).max(0.0).sqrt() / mean,
+            fairness: total * total / (served.len() as f64 * squared).max(1.0),
+        }
+    }
+}
