@@ -10,6 +10,8 @@ use crate::clock::Instant;
 
 /// A window holds at least this many samples, and so many more where latencies vary.
 const SAMPLES_MIN: (f64, f64) = (10.0, 30.0);
+/// So many windows make the first base.
+const EARLY_WINDOWS: f64 = 8.0;
 /// A window holds at most this many times the number in flight.
 const ROUNDS_MAX: f64 = 16.0;
 /// How long a change of the limit takes to be felt, in latencies; and how long the first calls take.
@@ -33,6 +35,8 @@ const SHALLOW_TRUST: f64 = 0.75;
 const RESTARTS_MAX: u32 = 4;
 /// Routine trials may take this share of the time.
 const TRIAL_SHARE: f64 = 1.0 / 25.0;
+/// The time from an unclear trial to the next, in how long it took.
+const UNCLEAR: f64 = 5.0;
 
 /// Finds the knee: the limit above which more in flight brings more latency than throughput. The
 /// default, and our own.
@@ -78,6 +82,7 @@ pub struct Knee {
     held: Window,
     /// The logarithm of the latency without a queue, in seconds.
     base: Option<f64>,
+    early: Option<Early>,
     /// The average latency without a queue, in seconds.
     base_mean: f64,
     /// How much the logarithms of the latencies vary, smoothed.
@@ -123,6 +128,20 @@ enum Kind {
     Routine,
 }
 
+/// The first windows, none of which is to be trusted alone.
+#[derive(Clone, Copy, Debug)]
+struct Early {
+    windows: f64,
+    /// In the first of them.
+    in_flight: f64,
+}
+
+impl Early {
+    fn counts(&self, level: Level) -> bool {
+        self.windows < EARLY_WINDOWS && level.in_flight < 1.3 * self.in_flight
+    }
+}
+
 /// A limit at which the other side began to fail.
 #[derive(Clone, Copy, Debug)]
 struct Ceiling {
@@ -139,6 +158,7 @@ impl Knee {
             window: Window::EMPTY,
             held: Window::EMPTY,
             base: None,
+            early: None,
             base_mean: 0.0,
             variance: 1.0,
             step: 0.0,
@@ -207,8 +227,7 @@ impl Knee {
         }
         self.variance += (seen.variance() - self.variance) / 4.0;
         let level = Level::of(&seen, self.variance);
-        let base = self.base.map_or(level.log_mean, |base| level.lowest(base));
-        self.base = Some(base);
+        let base = self.learn(level);
         let queue = self.queue(level, base);
         if queue.is_short() {
             let weight = if self.base_mean > 0.0 { 0.125 } else { 1.0 };
@@ -233,6 +252,27 @@ impl Knee {
         }
         self.held.append(&seen);
         self.consider_trial(limit, base, now)
+    }
+
+    /// The base, with what a window says of it: at first their average, then the lowest.
+    fn learn(&mut self, level: Level) -> f64 {
+        let base = match (self.base, self.early) {
+            (None, _) => {
+                self.early = Some(Early { windows: 1.0, in_flight: level.in_flight });
+                level.log_mean
+            }
+            (Some(base), Some(early)) if early.counts(level) => {
+                let windows = early.windows + 1.0;
+                self.early = Some(Early { windows, ..early });
+                base + (level.log_mean - base) / windows
+            }
+            (Some(base), _) => {
+                self.early = None;
+                level.lowest(base)
+            }
+        };
+        self.base = Some(base);
+        base
     }
 
     fn queue(&self, level: Level, base: f64) -> Queue {
@@ -364,6 +404,10 @@ impl Knee {
         let trust = if possible > TRIAL_DEEP { 1.0 } else { SHALLOW_TRUST };
         let base = if is_queue { level.lowest(base) } else { base + (level.log_mean - base) * doubt * trust };
         let next = self.conclude(&trial, base, now);
+        if doubt > 0.0 && doubt < 1.0 && trial.kind == Kind::Routine {
+            // It was not clear: the next one is due sooner.
+            self.trial_after = now + now.since(trial.began).mul_f64(UNCLEAR);
+        }
         if doubt > 0.5 { trial.limit } else { next }
     }
 
