@@ -10,10 +10,10 @@ use super::knee::Knee;
 use super::permit::{OwnedPermit, Permit};
 use super::state::State;
 use crate::clock::{self, Instant};
-use crate::limiter::{Limiter, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
 use crate::semaphore::Semaphore;
-use crate::{Name, Rejected};
+use crate::{Invalid, Name, Rejected};
 
 /// As many at once as the other side serves well, found by how it goes; a cheap handle, whose clones
 /// share one state.
@@ -216,6 +216,17 @@ impl Limiter for Adaptive {
 impl Waiting for Adaptive {
     async fn acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         Ok(Self::acquire_owned(self).await)
+    }
+}
+
+impl Observable for Adaptive {
+    fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
+        let set = self.0.semaphore.set_enforced_ratio(ratio);
+        set.map_err(|by| Invalid::new(self.name(), by.field(), by.value(), by.allowed()))
+    }
+
+    fn enforced_ratio(&self) -> f64 {
+        self.0.semaphore.enforced_ratio()
     }
 }
 

@@ -9,6 +9,8 @@ mod knee;
 mod permit;
 mod queue;
 mod state;
+#[cfg(test)]
+mod tests;
 mod vegas;
 mod window;
 mod windowed;
