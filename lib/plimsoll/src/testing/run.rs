@@ -115,7 +115,10 @@ pub async fn run_waiting<L: Waiting>(
         let Some(next) = next else {
             match timeout(PATIENCE, callers.join_next()).await {
                 Ok(Some(answer)) => run.answer(answer),
-                Ok(None) | Err(_) => return run.report.finished(),
+                Ok(None) | Err(_) => {
+                    callers.shutdown().await;
+                    return run.report.finished();
+                }
             }
             continue;
         };

@@ -9,11 +9,11 @@ use plimsoll::adaptive::{Algorithm, Sample};
 use plimsoll::clock::Instant;
 
 /// A number that changes over the run: seconds since its beginning to the number.
-pub type Curve = fn(f64) -> f64;
+pub(crate) type Curve = fn(f64) -> f64;
 
 /// How long a call takes when it is alone, in units of the base latency: each with mean 1.
 #[derive(Clone, Copy)]
-pub enum Spread {
+pub(crate) enum Spread {
     Fixed,
     Exponential,
     /// The standard deviation of the logarithm.
@@ -24,7 +24,7 @@ pub enum Spread {
 
 /// How a call takes longer when it is not alone.
 #[derive(Clone, Copy)]
-pub enum Contention {
+pub(crate) enum Contention {
     /// First come first served by `capacity` servers.
     Queue,
     /// All share `capacity` cores.
@@ -34,7 +34,7 @@ pub enum Contention {
 }
 
 #[derive(Clone, Copy)]
-pub enum Callers {
+pub(crate) enum Callers {
     /// Arrivals of a Poisson process at this rate; refused when the limiter is full.
     Open(Curve),
     /// So many callers, which wait for the limiter and call again at once.
@@ -42,30 +42,30 @@ pub enum Callers {
 }
 
 #[derive(Clone, Copy)]
-pub struct Scenario {
-    pub name: &'static str,
-    pub seconds: f64,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) seconds: f64,
     /// Nothing is measured before.
-    pub warm_up: f64,
-    pub callers: Callers,
-    pub limiters: usize,
+    pub(crate) warm_up: f64,
+    pub(crate) callers: Callers,
+    pub(crate) limiters: usize,
     /// In seconds.
-    pub base: Curve,
-    pub capacity: Curve,
-    pub spread: Spread,
-    pub contention: Contention,
+    pub(crate) base: Curve,
+    pub(crate) capacity: Curve,
+    pub(crate) spread: Spread,
+    pub(crate) contention: Contention,
     /// The other side refuses at once what is more than this in flight.
-    pub refuses_above: usize,
+    pub(crate) refuses_above: usize,
     /// Callers give up after so many seconds: a failure. The work goes on.
-    pub timeout: f64,
+    pub(crate) timeout: f64,
     /// This share fails by itself.
-    pub failing: f64,
+    pub(crate) failing: f64,
     /// Calls a second that could be served well.
-    pub ideal: Curve,
+    pub(crate) ideal: Curve,
 }
 
 impl Scenario {
-    pub const STEADY: Self = Self {
+    pub(crate) const STEADY: Self = Self {
         name: "steady",
         seconds: 30.0,
         warm_up: 3.0,
@@ -84,23 +84,24 @@ impl Scenario {
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Served, by what could have been.
-    pub goodput: f64,
+    pub(crate) goodput: f64,
     /// The average latency, by what it would have been alone.
-    pub latency: f64,
-    pub refused: f64,
-    pub limit_mean: f64,
+    pub(crate) latency: f64,
+    pub(crate) refused: f64,
+    pub(crate) limit_mean: f64,
     /// Standard deviation by mean.
-    pub limit_sway: f64,
+    pub(crate) limit_sway: f64,
     /// Jain's index over the limiters: 1 is fair.
-    pub fairness: f64,
+    pub(crate) fairness: f64,
 }
 
 impl Measured {
-    pub fn mean(runs: impl ExactSizeIterator<Item = Self>) -> Self {
+    pub(crate) fn mean(runs: impl Iterator<Item = Self>) -> Self {
+        let runs: Vec<_> = runs.collect();
         let share = 1.0 / runs.len() as f64;
-        runs.fold(Self::default(), |mean, run| Self {
+        runs.into_iter().fold(Self::default(), |mean, run| Self {
             goodput: mean.goodput + run.goodput * share,
             latency: mean.latency + run.latency * share,
             refused: mean.refused + run.refused * share,
@@ -111,7 +112,7 @@ impl Measured {
     }
 
     /// Kleinrock's power, by that of the ideal: throughput by latency.
-    pub fn power(&self) -> f64 {
+    pub(crate) fn power(&self) -> f64 {
         self.goodput.min(1.0) / self.latency.max(1.0)
     }
 }
@@ -147,9 +148,9 @@ struct Limiter {
     served: f64,
 }
 
-pub const LIMIT: (f64, f64, f64) = (1.0, 20.0, 1_000.0);
+pub(crate) const LIMIT: (f64, f64, f64) = (1.0, 20.0, 1_000.0);
 
-pub struct Simulation {
+pub(crate) struct Simulation {
     scenario: Scenario,
     random: fastrand::Rng,
     now: f64,
@@ -172,7 +173,6 @@ pub struct Simulation {
     offered: f64,
     refused: f64,
     limits: (f64, f64, f64),
-    pub trace: Vec<(f64, f64)>,
 }
 
 const NANOS: f64 = 1e9;
@@ -182,11 +182,7 @@ fn nanos(seconds: f64) -> u64 {
 }
 
 impl Simulation {
-    pub fn run(
-        scenario: Scenario,
-        seed: u64,
-        make: &dyn Fn() -> Box<dyn Algorithm>,
-    ) -> (Measured, Vec<(f64, f64)>) {
+    pub(crate) fn run(scenario: Scenario, seed: u64, make: &dyn Fn() -> Box<dyn Algorithm>) -> Measured {
         let limiters = (0..scenario.limiters)
             .map(|_| Limiter { algorithm: make(), limit: LIMIT.1, in_use: 0, waiting: 0, served: 0.0 })
             .collect();
@@ -210,11 +206,9 @@ impl Simulation {
             offered: 0.0,
             refused: 0.0,
             limits: (0.0, 0.0, 0.0),
-            trace: Vec::new(),
         };
         simulation.go();
-        let trace = std::mem::take(&mut simulation.trace);
-        (simulation.measured(), trace)
+        simulation.measured()
     }
 
     fn at(&mut self, time: f64, event: Event) {
@@ -276,7 +270,6 @@ impl Simulation {
             Event::Refused(call) => self.finish(call, Outcome::Failure),
             Event::Watch => {
                 self.at(self.now + 0.01, Event::Watch);
-                self.trace.push((self.now, self.limiters[0].limit));
                 if self.now >= self.scenario.warm_up {
                     let limit = self.limiters[0].limit;
                     let (count, sum, squares) = self.limits;
