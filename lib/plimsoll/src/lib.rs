@@ -15,6 +15,7 @@
 //! | either, per tenant or address, with a cap on how many are remembered | [`keyed::Keyed`] |
 //! | one bound shared out: so much for reads, so much for writes | [`budget::Budget`] |
 //! | at most N at once, and nobody waits in vain: the least important is shed first | [`shed::Shed`] |
+//! | as many at once as the other side serves well, found by how it goes | [`adaptive::Adaptive`] |
 //! | to stop calling what is down | [`breaker::Breaker`] |
 //! | to try again without making an outage worse | [`retry::Policy`] |
 //! | to be rid of a slow tail, by a second try when the first is late | [`hedge::Hedge`] |
@@ -30,6 +31,7 @@
 //! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
 //! | to know how large a bound should be | [`sizing`] |
 //! | to see all of it | [`registry::snapshot`] |
+//! | to test a limiter under a load, in virtual time (feature `test-util`) | `testing` |
 //!
 //! # Words
 //!

@@ -131,7 +131,7 @@ async fn envoy_8337_a_probe_of_the_minimum_refuses_healthy_traffic() {
     // Ten minutes at half of what the service can do: no more in flight than 10 of 20 places, on average.
     let load = Load::steady(100.0, 600 * SECOND);
     let service = Service::places(20, 100 * MS);
-    let report = testing::run_learning(&adaptive, &load, service, |permit, how| permit.finish(how)).await;
+    let report = testing::run_learning(&adaptive, &load, service, OwnedPermit::finish).await;
     assert_eq!(report.rejected(), 0);
     assert_eq!(adaptive.limit(), 20);
 }

@@ -74,7 +74,7 @@ async fn a_breaker_is_told_how_calls_end() {
     let breaker = Breaker::new(policy).unwrap();
     let service = Service::constant(MS).failing(SECOND..2 * SECOND);
     let load = Load::steady(100.0, 5 * SECOND);
-    let report = run_learning(&breaker, &load, service, |permit, how| permit.finish(how)).await;
+    let report = run_learning(&breaker, &load, service, breaker::OwnedPermit::finish).await;
     assert!(report.rejected_for(Reason::BreakerOpen) > 50, "{report:?}");
     assert_eq!(report.seconds()[4].rejected, 0, "it has closed again");
 }
@@ -119,7 +119,7 @@ async fn the_same_run_twice_is_the_same_report() {
         let adaptive = Adaptive::unnamed();
         let service = Service::places(10, 10 * MS).varying(3);
         let load = Load::steady(2_000.0, 3 * SECOND).poisson(3);
-        run_learning(&adaptive, &load, service, |permit, how| permit.finish(how)).await
+        run_learning(&adaptive, &load, service, crate::adaptive::OwnedPermit::finish).await
     };
     assert_eq!(once().await, once().await);
 }
