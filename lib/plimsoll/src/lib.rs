@@ -29,8 +29,8 @@
 //! | many streams that come and go, as one | [`merge::Merge`] |
 //! | several steps that go on at once, bounded between | [`pipeline::Pipeline`] |
 //! | labels, a deadline and cancellation that children inherit | [`scope::Scope`] |
-//! | to know how large a bound should be | [`sizing`] |
 //! | those labels and that deadline to cross to another process | [`scope::header`] |
+//! | to know how large a bound should be | [`sizing`] |
 //! | to see all of it | [`registry::snapshot`] |
 //! | to test a limiter under a load, in virtual time (feature `test-util`) | `testing` |
 //! | any of it as a tower layer | the crate `plimsoll-tower` |
