@@ -49,7 +49,7 @@ pub(crate) const PAIRS: &[Pair] = &[Pair {
         Box::new(move |operations| {
             runtime.block_on(async {
                 for number in 0..operations {
-                    let ready = service.ready().await.ok().expect("it is ready");
+                    let ready = service.ready().await.expect("it is ready");
                     assert_eq!(ready.call(number).await.ok(), Some(number));
                 }
             });
