@@ -6,6 +6,7 @@
 
 mod breaker;
 mod budget;
+mod cpu;
 mod downstream;
 mod fair;
 mod group;
@@ -15,12 +16,14 @@ mod map;
 mod measure;
 mod merge;
 mod pair;
+mod pipeline;
 mod pool;
 mod rate;
 mod report;
 mod retry;
 mod runtime;
 mod semaphore;
+mod shed;
 mod singleflight;
 mod spacing;
 mod versions;

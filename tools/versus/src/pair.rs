@@ -1,8 +1,8 @@
 //! What is compared with what.
 
 use crate::{
-    breaker, budget, downstream, fair, group, hedge, keyed, map, merge, pool, rate, retry, semaphore,
-    singleflight, spacing,
+    breaker, budget, cpu, downstream, fair, group, hedge, keyed, map, merge, pipeline, pool, rate, retry,
+    semaphore, shed, singleflight, spacing,
 };
 
 /// Does as many operations as it is told, and panics when one of them did not do what it is
@@ -40,6 +40,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
         budget::PAIRS,
         merge::PAIRS,
         map::PAIRS,
+        cpu::PAIRS,
+        pipeline::PAIRS,
+        shed::PAIRS,
         downstream::PAIRS,
     ]
     .into_iter()
