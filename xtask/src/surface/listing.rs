@@ -413,6 +413,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pin_projected_is_seen() {
+        let listed = listed("pin_project_lite::pin_project! { pub struct F<T> { #[pin] pub inner: T } }");
+        assert_eq!(listed, ["pub struct x::F<T>", "pub x::F::inner: T"]);
+    }
+
+    #[test]
     fn a_trait_an_enum_and_a_condition_are_shown_whole() {
         let listed = listed(
             "pub trait T: Send { type P: Clone; fn f(&self) -> Self::P; fn g(&self) {} }

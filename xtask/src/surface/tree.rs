@@ -52,6 +52,7 @@ impl Tree {
     }
 
     fn add(&mut self, parent: usize, items: Vec<Item>, folder: &Path) -> io::Result<usize> {
+        let items: Vec<Item> = items.into_iter().flat_map(unwrapped).collect();
         let index = self.modules.len();
         self.modules.push(Module { parent, ..Module::default() });
         for item in &items {
@@ -133,6 +134,18 @@ impl Tree {
         found.sort();
         found.dedup();
         found
+    }
+}
+
+/// What stands inside of a `pin_project!`, which leaves its items as they are; other items themselves.
+fn unwrapped(item: Item) -> Vec<Item> {
+    match &item {
+        Item::Macro(made)
+            if made.mac.path.segments.last().is_some_and(|last| last.ident == "pin_project") =>
+        {
+            made.mac.parse_body().map_or_else(|_| vec![item.clone()], |file: syn::File| file.items)
+        }
+        _ => vec![item],
     }
 }
 
