@@ -55,16 +55,43 @@ impl Builder {
     /// wrong way round, the initial limit is not within them, or a setting of the algorithm is out of
     /// its range.
     pub fn build(self) -> Result<Adaptive, Invalid> {
+        let (name, semaphore) = self.check()?;
+        Ok(Adaptive(Arc::new_cyclic(|state: &Weak<State>| {
+            let registration = registry::register(state.clone());
+            State::new(name, semaphore, self.algorithm, self.limits, Some(registration))
+        })))
+    }
+
+    /// Makes the limiter, of which nobody sees more than its name in a rejection: a value of a
+    /// [keyed](crate::keyed) limiter, which is seen as a whole.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// use plimsoll::keyed::Keyed;
+    ///
+    /// let destinations = Keyed::builder("destinations", |_: &String| {
+    ///     Adaptive::builder("destination").initial(4).limits(1, 64).build_unregistered()
+    /// });
+    /// let destinations = destinations.keys_max(10_000).build()?;
+    /// let permit = destinations.try_acquire("example.com")?;
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn build_unregistered(self) -> Result<Adaptive, Invalid> {
+        let (name, semaphore) = self.check()?;
+        Ok(Adaptive(Arc::new(State::new(name, semaphore, self.algorithm, self.limits, None))))
+    }
+
+    fn check(&self) -> Result<(Name, Semaphore), Invalid> {
         let name = Name::new(&self.name)?;
         let (min, max) = self.limits;
         for (field, limit) in [("limits min", min), ("limits max", max)] {
             if !LIMITS.contains(&limit) {
-                return Err(Invalid::new(
-                    name,
-                    field,
-                    limit,
-                    "1 to 1,000,000 (a limit of 0 admits nobody, ever)",
-                ));
+                let allowed = "1 to 1,000,000 (a limit of 0 admits nobody, ever)";
+                return Err(Invalid::new(name, field, limit, allowed));
             }
         }
         if min > max {
@@ -74,11 +101,7 @@ impl Builder {
             return Err(Invalid::new(name, "initial", self.initial, "limits min to limits max"));
         }
         self.algorithm.check(name)?;
-        let semaphore = Semaphore::new(self.initial)?;
-        Ok(Adaptive(Arc::new_cyclic(|state: &Weak<State>| {
-            let registration = registry::register(state.clone());
-            State::new(name, semaphore, self.algorithm, self.limits, Some(registration))
-        })))
+        Ok((name, Semaphore::new(self.initial)?))
     }
 }
 

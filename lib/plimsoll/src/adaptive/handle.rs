@@ -25,16 +25,17 @@ pub struct Adaptive(pub(super) Arc<State>);
 /// Making and seeing.
 impl Adaptive {
     /// A limiter without a name that nobody sees in the [registry](crate::registry), with the default
-    /// algorithm and limits: a value of a [keyed](crate::keyed) limiter. Use
-    /// [`builder`](Self::builder) for one of its own.
+    /// algorithm and limits: a value of a [keyed](crate::keyed) limiter. With other settings it is made
+    /// by [`build_unregistered`](Builder::build_unregistered); use [`builder`](Self::builder) for one
+    /// of its own.
     ///
     /// ```
     /// use plimsoll::adaptive::Adaptive;
-    /// assert_eq!(Adaptive::unnamed().limit(), 20);
+    /// assert_eq!(Adaptive::new().limit(), 20);
     /// ```
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "20 is a limit that a semaphore takes")]
-    pub fn unnamed() -> Self {
+    pub fn new() -> Self {
         let semaphore = Semaphore::new(20).expect("20 permits are within the range of a semaphore");
         Self(Arc::new(State::new(Name::UNNAMED, semaphore, Box::new(Knee::new()), (1, 1_000), None)))
     }
@@ -190,6 +191,12 @@ impl Adaptive {
             Ok(place) => Ok(OwnedPermit::new(self.0.clone(), place, self.0.begin(clock::now()))),
             Err(late) => Err(self.0.refuse(&late)),
         }
+    }
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

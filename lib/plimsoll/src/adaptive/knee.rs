@@ -238,7 +238,12 @@ impl Knee {
         let saturated = touched && level.in_flight >= 0.85 * limit.floor();
         if queue.is_long() {
             (self.step, self.pace) = (0.0, PACE.1);
-            return self.back_off(limit, &seen, queue, saturated, now);
+            if saturated {
+                return self.back_off(limit, level, queue, now);
+            }
+            // Callers that wait for one another make a queue below the limit: close in on them, and
+            // refuse nobody yet.
+            return limit.min(queue.target.max(seen.peak() as f64));
         }
         if touched && queue.is_short() {
             return self.grow(limit, queue.allowed);
@@ -316,13 +321,7 @@ impl Knee {
     }
 
     /// Too much is queued.
-    fn back_off(&mut self, limit: f64, seen: &Window, queue: Queue, saturated: bool, now: Instant) -> f64 {
-        if !saturated {
-            // Callers that wait for one another make a queue below the limit: close in on them, and
-            // refuse nobody yet.
-            return limit.min(queue.target.max(seen.peak() as f64));
-        }
-        let level = Level::of(seen, self.variance);
+    fn back_off(&mut self, limit: f64, level: Level, queue: Queue, now: Instant) -> f64 {
         if queue.target >= TRIAL_STEP.0 * level.in_flight && self.cuts < 2 {
             self.cuts += 1;
             return limit.min(queue.target);

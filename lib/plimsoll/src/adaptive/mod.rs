@@ -62,6 +62,7 @@
 //! | one in a hundred fails | **0.83** | 0.99 | 1.19 | 0.74 | 1.00 | 1.35 | G |
 //! | 200 callers that wait | **0.82** | 0.99 | 1.20 | 0.72 | 1.00 | 1.40 | G |
 //! | two limiters, one service | 0.47 | 1.00 | 2.15 | **0.67** | 1.00 | 1.49 | G |
+//! | down for five seconds | **0.80** | 0.93 | 1.16 | 0.53 | 0.62 | 1.16 | G |
 //!
 //! Where it is not better:
 //! - A service that takes longer while it has room to spare: an algorithm that never lowers its limit

@@ -127,7 +127,7 @@ fn concurrency_limits_134_the_limit_climbs_for_ever_under_modest_overload() {
 
 #[tokio::test(start_paused = true)]
 async fn envoy_8337_a_probe_of_the_minimum_refuses_healthy_traffic() {
-    let adaptive = Adaptive::unnamed();
+    let adaptive = Adaptive::new();
     // Ten minutes at half of what the service can do: no more in flight than 10 of 20 places, on average.
     let load = Load::steady(100.0, 600 * SECOND);
     let service = Service::places(20, 100 * MS);

@@ -116,7 +116,7 @@ async fn dropping_a_run_gives_every_permit_back() {
 #[tokio::test(start_paused = true)]
 async fn the_same_run_twice_is_the_same_report() {
     let once = async || {
-        let adaptive = Adaptive::unnamed();
+        let adaptive = Adaptive::new();
         let service = Service::places(10, 10 * MS).varying(3);
         let load = Load::steady(2_000.0, 3 * SECOND).poisson(3);
         run_learning(&adaptive, &load, service, crate::adaptive::OwnedPermit::finish).await

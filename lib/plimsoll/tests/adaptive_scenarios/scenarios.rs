@@ -158,7 +158,7 @@ pub(crate) fn all() -> Vec<(Scenario, Bounds)> {
             bounds(0.9, 1.1, 0.95),
         ),
         (Scenario { name: "gives up after 50 ms", timeout: 0.05, ..steady }, bounds(0.9, 1.3, 1.0)),
-        (Scenario { name: "one in a hundred fails", failing: 0.01, ..steady }, bounds(0.9, 1.4, 1.0)),
+        (Scenario { name: "one in a hundred fails", failing: |_| 0.01, ..steady }, bounds(0.9, 1.4, 1.0)),
         (
             Scenario { name: "200 callers that wait", callers: Callers::Closed(200), ..steady },
             bounds(0.9, 1.4, 1.0),
@@ -175,6 +175,15 @@ pub(crate) fn all() -> Vec<(Scenario, Bounds)> {
                 ..steady
             },
             bounds(0.95, 3.5, 0.45),
+        ),
+        (
+            Scenario {
+                name: "down for five seconds",
+                failing: |t| if (10.0..15.0).contains(&t) { 1.0 } else { 0.0 },
+                ideal: |t| if (10.0..15.0).contains(&t) { 0.0 } else { 2_000.0 },
+                ..steady
+            },
+            bounds(0.85, 1.35, 0.9),
         ),
     ]
 }

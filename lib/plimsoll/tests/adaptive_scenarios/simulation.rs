@@ -59,7 +59,7 @@ pub(crate) struct Scenario {
     /// Callers give up after so many seconds: a failure. The work goes on.
     pub(crate) timeout: f64,
     /// This share fails by itself.
-    pub(crate) failing: f64,
+    pub(crate) failing: Curve,
     /// Calls a second that could be served well.
     pub(crate) ideal: Curve,
 }
@@ -77,7 +77,7 @@ impl Scenario {
         contention: Contention::Queue,
         refuses_above: usize::MAX,
         timeout: f64::INFINITY,
-        failing: 0.0,
+        failing: |_| 0.0,
         ideal: |_| 2_000.0,
     };
 }
@@ -301,7 +301,9 @@ impl Simulation {
         if self.scenario.timeout.is_finite() {
             self.at(self.now + self.scenario.timeout, Event::Timeout(id));
         }
-        if self.present >= self.scenario.refuses_above || self.random.f64() < self.scenario.failing {
+        if self.present >= self.scenario.refuses_above
+            || self.random.f64() < (self.scenario.failing)(self.now)
+        {
             return self.at(self.now + 0.0005, Event::Refused(id));
         }
         match self.scenario.contention {
