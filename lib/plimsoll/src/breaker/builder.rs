@@ -29,6 +29,8 @@ impl Builder {
     /// Calls `observer` at every change of state, on the task that caused it and outside of any
     /// lock: it may use the breaker. It should be short: a call waits for it.
     ///
+    /// If it panics, the panic goes on in the call; the breaker stays whole.
+    ///
     /// Two changes close together may be told in the other order; their
     /// [`epoch`](Transition::epoch) says which was first.
     ///

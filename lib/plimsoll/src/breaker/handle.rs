@@ -10,6 +10,7 @@
 //! - The observer is called without the lock.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::fence;
 
@@ -252,14 +253,24 @@ impl Inner {
     #[cold]
     fn admit_probe(&self, word: Word, now: Instant) -> Result<Admission, Rejected> {
         let shut_until = Instant::from_nanos(self.shut_until.load(Ordering::Relaxed));
-        let decision = if word.gate() == Gate::Shut && now < shut_until {
+        let (decision, transition) = if word.gate() == Gate::Shut && now < shut_until {
             let known = shut_until.as_nanos() < u64::MAX;
-            Decision::Reject { retry_after: known.then(|| shut_until - now), probes_out: 0 }
+            let decision = Decision::Reject { retry_after: known.then(|| shut_until - now), probes_out: 0 };
+            (decision, None)
         } else {
-            self.change(|machine| machine.admit(now))
+            self.apply(|machine| machine.admit(now))
         };
         match decision {
-            Decision::Pass(word) => Ok(Admission { word, began: now }),
+            Decision::Pass(word) => {
+                let admission = Admission { word, began: now };
+                if let Some(transition) = transition {
+                    // Gives the probe back if the observer panics; else it is the caller's.
+                    let probe = Permit::new(self, admission);
+                    self.tell(&transition);
+                    mem::forget(probe);
+                }
+                Ok(admission)
+            }
             Decision::Reject { retry_after, probes_out } => {
                 self.counters.reject(Reason::BreakerOpen);
                 let rejected = Rejected::new(self.name, Reason::BreakerOpen).with_use(
@@ -336,6 +347,15 @@ impl Inner {
 
     /// Does something to the machine, publishes what came of it, and tells the observer.
     fn change<T>(&self, change: impl FnOnce(&mut Machine) -> T) -> T {
+        let (answer, transition) = self.apply(change);
+        if let Some(transition) = transition {
+            self.tell(&transition);
+        }
+        answer
+    }
+
+    /// Does something to the machine and publishes what came of it, of which the observer is to be told.
+    fn apply<T>(&self, change: impl FnOnce(&mut Machine) -> T) -> (T, Option<Transition>) {
         let (answer, before, after) = {
             let mut machine = lock(&self.machine);
             let before = machine.word();
@@ -352,15 +372,19 @@ impl Inner {
             (answer, before, after)
         };
         let (from, to) = (before.state(), after.state());
-        if from != to {
-            if to == State::Open {
-                self.opened.fetch_add(1, Ordering::Relaxed);
-            }
-            if let Some(observer) = &self.observer {
-                observer(&Transition { breaker: self.name, from, to, epoch: after.epoch() });
-            }
+        if from == to {
+            return (answer, None);
         }
-        answer
+        if to == State::Open {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+        }
+        (answer, Some(Transition { breaker: self.name, from, to, epoch: after.epoch() }))
+    }
+
+    fn tell(&self, transition: &Transition) {
+        if let Some(observer) = &self.observer {
+            observer(transition);
+        }
     }
 }
 

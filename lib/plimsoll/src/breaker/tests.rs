@@ -1,4 +1,5 @@
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,6 +50,20 @@ async fn it_opens_at_the_ratio_and_not_below_the_least_number_of_calls() {
     assert_eq!(breaker.state(), State::Closed, "3 of 7 is below a half");
     calls(&breaker, Outcome::Failure, 1);
     assert_eq!(breaker.state(), State::Open, "4 of 8 is a half");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_keeps_no_probe_out_for_ever() {
+    let breaker = Breaker::builder("breaker-test-observer-panics")
+        .policy(policy().probes_max(1))
+        .on_transition(|change| assert_ne!(change.to, State::HalfOpen, "the observer's own fault"))
+        .build()
+        .unwrap();
+    calls(&breaker, Outcome::Failure, 4);
+    advance(5 * SECOND).await;
+    assert!(catch_unwind(AssertUnwindSafe(|| breaker.try_acquire().is_ok())).is_err());
+    breaker.try_acquire().expect("the probe was given back").finish(Outcome::Success);
+    assert_eq!(breaker.state(), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]
