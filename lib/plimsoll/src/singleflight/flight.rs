@@ -124,17 +124,18 @@ impl Line {
         mem::replace(&mut self.waiting, Waiters::new())
     }
 
-    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) {
+    /// Leaves `waker` in the line; the one that it replaces is to be dropped once the locks are
+    /// released.
+    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) -> Option<Waker> {
         match place {
             Some(place) if place.round == self.round => {
                 let known = self.waiting.get_mut(&place.ticket);
-                if !known.will_wake(waker) {
-                    known.clone_from(waker);
-                }
+                (!known.will_wake(waker)).then(|| mem::replace(known, waker.clone()))
             }
             _ => {
                 let ticket = self.waiting.push(waker.clone());
                 *place = Some(Place { round: self.round, ticket });
+                None
             }
         }
     }
@@ -236,7 +237,9 @@ impl<K: Hash + Eq, T, E> Follower<K, T, E> {
         let mut line = self.flight.line();
         let ended = flight.has_landed();
         if !ended && line.led {
-            line.wait(&mut self.place, cx.waker());
+            let stale = line.wait(&mut self.place, cx.waker());
+            drop(line);
+            drop(stale);
             return Poll::Pending;
         }
         line.followers -= 1;

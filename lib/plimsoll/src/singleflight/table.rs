@@ -45,6 +45,8 @@ pub(super) struct Table<K, T, E> {
     shards: Box<[Mutex<Shard<K, T, E>>]>,
     in_flight: AtomicU64,
     remembered: AtomicU64,
+    /// Which shard is looked through next for what is outdated.
+    sweep_at: AtomicU64,
     counts: Counts,
     counters: Counters,
     _registration: Registration,
@@ -66,7 +68,8 @@ struct Shard<K, T, E> {
     past: VecDeque<Arc<Flight<K, T, E>>>,
 }
 
-type Outdated<K, T, E> = [Option<Arc<Flight<K, T, E>>>; PAST_LOOKED_AT];
+/// Failures that were forgotten, to be dropped after the lock.
+type Outdated<K, T, E> = [Option<Arc<Flight<K, T, E>>>];
 
 /// What a caller is to do.
 pub(super) enum Role<K: Hash + Eq, T, E> {
@@ -85,6 +88,7 @@ impl<K, T, E> Table<K, T, E> {
             shards: (0..SHARDS).map(shard).collect(),
             in_flight: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
+            sweep_at: AtomicU64::new(0),
             counts: Counts::default(),
             counters: Counters::new(),
             _registration: registration,
@@ -104,6 +108,15 @@ impl<K, T, E> Table<K, T, E> {
     pub(super) fn kept(&self) -> usize {
         let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
         shards.map(|shard| shard.flights.len()).sum()
+    }
+
+    /// How many failures are remembered that are not outdated.
+    #[cfg(test)]
+    pub(super) fn remembered_still(&self) -> usize {
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
+        let past =
+            shards.map(|shard| shard.past.iter().filter(|past| past.is_remembered(clock::now())).count());
+        past.sum()
     }
 
     /// A follower got the outcome, or else the lead.
@@ -196,12 +209,17 @@ impl<K: Hash + Eq, T, E> Table<K, T, E> {
     /// Ends a flight with an outcome for all that follow it, and for those who come by while it is
     /// remembered.
     pub(super) fn settle(&self, flight: &Arc<Flight<K, T, E>>, mut outcome: Outcome<T, E>) {
-        let mut outdated = [const { None }; PAST_LOOKED_AT];
+        let mut outdated = [const { None }; 2 * PAST_LOOKED_AT];
+        let failed = matches!(outcome, Outcome::Failed(..)) && self.settings.negative_for.is_some();
+        let now = if failed { clock::now() } else { Instant::default() };
+        let (elsewhere, here) = outdated.split_at_mut(PAST_LOOKED_AT);
+        if failed {
+            self.sweep(now, elsewhere);
+        }
         let mut shard = self.shard(flight.key.hash);
         match (&mut outcome, self.settings.negative_for) {
             (Outcome::Failed(_, until), Some(time)) if shard.holds(flight) => {
-                let now = clock::now();
-                outdated = self.make_room(&mut shard, now);
+                self.make_room(&mut shard, here, |past| self.remembers_no_more() || !past.is_remembered(now));
                 if self.remember(&mut shard, flight) {
                     *until = Some(now + time);
                 }
@@ -216,15 +234,34 @@ impl<K: Hash + Eq, T, E> Table<K, T, E> {
         wake_all(waiting);
     }
 
-    /// Forgets failures whose time is over, or the shard's oldest if no more can be remembered.
-    fn make_room(&self, shard: &mut Shard<K, T, E>, now: Instant) -> Outdated<K, T, E> {
-        std::array::from_fn(|_| {
-            let full = self.remembered.load(Ordering::Relaxed) >= self.settings.negative_max;
-            let oldest = shard.past.pop_front_if(|flight| full || !flight.is_remembered(now))?;
+    /// Forgets outdated failures of one shard after the other, when no more can be remembered: else
+    /// those of keys that nobody asks for any more would keep the room for ever.
+    fn sweep(&self, now: Instant, outdated: &mut Outdated<K, T, E>) {
+        if self.remembers_no_more() {
+            let index = self.sweep_at.fetch_add(1, Ordering::Relaxed) as usize % SHARDS;
+            let mut shard = self.shards[index].lock().unwrap_or_else(PoisonError::into_inner);
+            self.make_room(&mut shard, outdated, |past| !past.is_remembered(now));
+        }
+    }
+
+    /// Forgets the shard's oldest failures for which `goes` says so; as many as there is place for, so
+    /// that they are dropped after the lock.
+    fn make_room(
+        &self,
+        shard: &mut Shard<K, T, E>,
+        outdated: &mut Outdated<K, T, E>,
+        goes: impl Fn(&Flight<K, T, E>) -> bool,
+    ) {
+        for place in outdated {
+            let Some(oldest) = shard.past.pop_front_if(|past| goes(past)) else { return };
             self.remembered.fetch_sub(1, Ordering::Relaxed);
             shard.remove(&oldest);
-            Some(oldest)
-        })
+            *place = Some(oldest);
+        }
+    }
+
+    fn remembers_no_more(&self) -> bool {
+        self.remembered.load(Ordering::Relaxed) >= self.settings.negative_max
     }
 
     /// Keeps a flight that failed, if there is room.

@@ -2,9 +2,9 @@ use std::cell::Cell;
 use std::future::{Ready, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -59,6 +59,26 @@ async fn all_who_ask_while_it_runs_share_one_call() {
     assert_eq!((seen.admitted, seen.details[0], seen.in_use, seen.high_water), (1, ("shared", 99), 0, 1));
     assert_eq!(flights.run(1, work).await, Ok(7));
     assert_eq!(calls.get(), 2, "nothing is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_whose_time_is_over_do_not_keep_new_ones_from_being_remembered() {
+    let flights: Flights = Singleflight::builder("singleflight-test-outdated")
+        .negative_for(SECOND)
+        .negative_max(4)
+        .build()
+        .unwrap();
+    let failed = |key| flights.run(key, || ready(Err("down")));
+    for key in 0..4 {
+        let _ = failed(key).await;
+    }
+    // All of these are outdated; whichever shards they are in, they make room before long.
+    advance(2 * SECOND).await;
+    for key in 1_000..1_064 {
+        let _ = failed(key).await;
+    }
+    assert_eq!(flights.0.remembered_still(), 4, "as many as there is room for");
+    assert_eq!(flights.0.kept(), 4);
 }
 
 #[tokio::test]
@@ -319,6 +339,27 @@ async fn callers_on_many_threads_get_what_one_of_them_made() {
         done.unwrap();
     }
     assert!(nothing_is_left(&flights));
+}
+
+/// As a task does that nobody but its wakers keeps.
+struct Keeps(#[expect(dead_code, reason = "kept, to be dropped with the waker")] Mutex<Box<dyn Send>>);
+
+impl Wake for Keeps {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_that_is_replaced_may_drop_a_follower_of_the_same_call() {
+    let flights = flights("singleflight-test-waker");
+    let mut leader = pin!(flights.run(1, pending));
+    let mut other = Box::pin(flights.run(1, pending));
+    let mut follower = pin!(flights.run(1, pending));
+    assert!(poll(leader.as_mut()).is_pending() && poll(other.as_mut()).is_pending());
+    let waker = Waker::from(Arc::new(Keeps(Mutex::new(Box::new(other)))));
+    assert!(follower.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(poll(follower.as_mut()).is_pending());
+    assert_eq!(flights.snapshot().waiting, 1);
 }
 
 #[test]
