@@ -7,7 +7,8 @@ use crate::clock::Instant;
 /// Whether one queue stands, by how long those that leave it have waited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delay {
-    /// Since when everything that left has waited longer than the target.
+    /// Since when everything that left has waited longer than the target, no two of them an interval
+    /// apart.
     above_since: Option<Instant>,
     /// When the last left that had.
     above_last: Instant,
@@ -42,6 +43,10 @@ impl Delay {
             self.above_since = None;
             return;
         }
+        // The queue has been empty when nobody left it for an interval: what was before is another matter.
+        if now - self.above_last >= times.interval {
+            self.above_since = None;
+        }
         self.above_last = now;
         let since = *self.above_since.get_or_insert(now);
         self.standing |= now - since >= times.interval;
@@ -68,13 +73,22 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(100);
     const TIMES: Times = Times { target: TARGET, interval: INTERVAL };
 
+    #[test]
+    fn two_who_waited_with_a_long_quiet_between_them_are_not_a_queue_that_stands() {
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        let mut delay = Delay::new();
+        delay.leaves(at(0), Left::InVain, TIMES);
+        delay.leaves(at(600_000), Left::InVain, TIMES);
+        assert!(!delay.stands(at(600_000), TIMES), "it was empty for ten minutes");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// The model looks back over all that left.
         #[test]
         fn a_queue_stands_from_an_interval_above_the_target_until_an_interval_without(
-            events in prop::collection::vec((0u64..60, 0u64..9), 1..100),
+            events in prop::collection::vec((prop_oneof![9 => 0u64..60, 1 => 60u64..250], 0u64..9), 1..100),
         ) {
             let mut delay = Delay::new();
             let (mut now, mut left, mut standing) = (0u64, Vec::<(u64, bool)>::new(), false);
@@ -90,8 +104,13 @@ mod tests {
                 let how = if waited == 0 { Left::InVain } else { Left::After(Duration::from_millis(waited)) };
                 delay.leaves(at, how, TIMES);
                 left.push((now, above));
-                let run = left.iter().rev().take_while(|(_, above)| *above).last();
-                standing |= run.is_some_and(|(since, _)| now - since >= 100);
+                let mut next = now;
+                let run = left.iter().rev().take_while(|(then, above)| {
+                    let goes_on = *above && next - then < 100;
+                    next = *then;
+                    goes_on
+                });
+                standing |= run.last().is_some_and(|(since, _)| now - since >= 100);
                 prop_assert_eq!(delay.stands(at, TIMES), standing);
             }
         }
