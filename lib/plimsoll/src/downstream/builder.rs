@@ -178,7 +178,7 @@ impl Settings {
         let name = named.map_or(Ok(Name::UNNAMED), Name::new)?;
         self.check(name)?;
         let Self { deadline, retry, hedge, breaker, rate, concurrency, wait_up_to, timeout } = self;
-        let retry = retry.map(|policy| with_budget(policy, named)).transpose()?;
+        let retry = retry.map(|policy| with_budget(policy, name, named)).transpose()?;
         let hedge = hedge.map(|policy| match retry.as_ref().and_then(retry::Policy::shared_budget) {
             Some(budget) => policy.within_retry(budget),
             None => policy,
@@ -195,10 +195,12 @@ impl Settings {
             })?,
             rate: part(named, rate, RateLimiter::new, |name, quota| {
                 RateLimiter::builder(name).quota(quota).build()
-            })?,
+            })
+            .map_err(|refused| of_field("rate", &refused))?,
             concurrency: part(named, concurrency, Semaphore::new, |name, limit| {
                 Semaphore::builder(name).limit(limit).build()
-            })?,
+            })
+            .map_err(|refused| of_field("concurrency", &refused))?,
             wait_up_to,
             timeout,
             counts: Counts::new(),
@@ -241,8 +243,13 @@ fn part<S, P>(
     .map(Some)
 }
 
-fn with_budget(policy: retry::Policy, named: Option<&str>) -> Result<retry::Policy, Invalid> {
-    policy.check()?;
+/// What a part refused, by the name that the setting has here.
+fn of_field(field: &'static str, refused: &Invalid) -> Invalid {
+    Invalid::new(refused.bound(), field, refused.value(), refused.allowed())
+}
+
+fn with_budget(policy: retry::Policy, name: Name, named: Option<&str>) -> Result<retry::Policy, Invalid> {
+    policy.check_for(name)?;
     if policy.shared_budget().is_some() {
         return Ok(policy);
     }

@@ -31,12 +31,26 @@ pub struct Policy {
     max_delay: Option<Duration>,
     retry_after_max: Duration,
     budget: Option<Budget>,
+    /// Kept up to date by whatever sets a field, so that a run need not look at all of them.
+    fault: Option<Fault>,
 }
 
 #[derive(Clone, Debug)]
 enum Delays {
     Exponential { first: Duration },
-    Schedule { delays: Arc<[Duration]> },
+    Schedule { delays: Arc<[Duration]>, longest: Duration, attempts_max: u32 },
+}
+
+/// The field that is out of its range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    Exponential(Duration),
+    Schedule(Duration),
+    Attempts,
+    ScheduledAttempts,
+    JitterRatio,
+    MaxDelay(Duration),
+    RetryAfterMax,
 }
 
 impl Policy {
@@ -50,7 +64,9 @@ impl Policy {
             max_delay: None,
             retry_after_max: Duration::from_secs(60),
             budget: None,
+            fault: None,
         }
+        .looked_over()
     }
 
     /// Waits these delays, one after each attempt, so that there is one attempt more than delays
@@ -67,40 +83,42 @@ impl Policy {
     pub fn schedule(delays: impl Into<Arc<[Duration]>>) -> Self {
         let delays = delays.into();
         let attempts = u32::try_from(delays.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let longest = delays.iter().copied().max().unwrap_or(Duration::ZERO);
         Self {
-            delays: Delays::Schedule { delays },
+            delays: Delays::Schedule { delays, longest, attempts_max: attempts },
             attempts,
             jitter_ratio: 0.0,
             ..Self::exponential(Duration::from_secs(1))
         }
+        .looked_over()
     }
 
     /// How many attempts there are in all, the first included: 1 to 1,000. Default 3; for a
     /// schedule one more than delays, which is also the most it can have.
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
-        self
+        self.looked_over()
     }
 
     /// The longest delay, 1 µs to a day. Default 30 s, or the first delay if that is longer; none
     /// for a schedule.
     pub const fn max_delay(mut self, max: Duration) -> Self {
         self.max_delay = Some(max);
-        self
+        self.looked_over()
     }
 
     /// How much of a delay is left to chance, 0 to 1: the wait is between `1 - ratio` and 1 times
     /// the delay. Default 1 for exponential delays (full jitter), 0 for a schedule.
     pub const fn jitter_ratio(mut self, ratio: f64) -> Self {
         self.jitter_ratio = ratio;
-        self
+        self.looked_over()
     }
 
     /// The longest that the other side may ask to wait, at most a day; it is not tried again when
     /// it asks for more. Default 60 s.
     pub const fn retry_after_max(mut self, max: Duration) -> Self {
         self.retry_after_max = max;
-        self
+        self.looked_over()
     }
 
     /// Takes every retry from `budget`, which other policies may share. Without one, only the
@@ -128,36 +146,66 @@ impl Policy {
     /// assert_eq!(policy.check().unwrap_err().to_string(), "retry: attempts is 0, allowed is 1 to 1,000");
     /// ```
     pub fn check(&self) -> Result<(), Invalid> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(self.refused(Name::new("retry")?, fault)),
+        }
+    }
+
+    /// As [`check`](Self::check), for the policy of a bound that has a name.
+    pub(crate) fn check_for(&self, name: Name) -> Result<(), Invalid> {
+        self.fault.map_or(Ok(()), |fault| Err(self.refused(name, fault)))
+    }
+
+    #[cold]
+    fn refused(&self, name: Name, fault: Fault) -> Invalid {
         const ALLOWED: &str = "1 µs to a day";
-        let refuse = |field, value: Duration, allowed| {
-            Err(Invalid::new(Name::new("retry")?, field, format_args!("{value:?}"), allowed))
-        };
-        let in_range = |delay: Duration| delay >= Duration::from_micros(1) && delay <= DAY;
+        let time =
+            |field, value: Duration, allowed| Invalid::new(name, field, format_args!("{value:?}"), allowed);
+        match fault {
+            Fault::Exponential(first) => time("exponential", first, ALLOWED),
+            Fault::Schedule(longest) => time("schedule", longest, "delays of at most 366 days"),
+            Fault::Attempts => Invalid::new(name, "attempts", self.attempts, "1 to 1,000"),
+            Fault::ScheduledAttempts => {
+                Invalid::new(name, "attempts", self.attempts, "at most one more than the schedule has delays")
+            }
+            Fault::JitterRatio => Invalid::new(name, "jitter_ratio", self.jitter_ratio, "0 to 1"),
+            Fault::MaxDelay(max) => time("max_delay", max, ALLOWED),
+            Fault::RetryAfterMax => time("retry_after_max", self.retry_after_max, "at most a day"),
+        }
+    }
+
+    const fn looked_over(mut self) -> Self {
+        self.fault = self.look_for_fault();
+        self
+    }
+
+    const fn look_for_fault(&self) -> Option<Fault> {
         match &self.delays {
-            Delays::Exponential { first } if !in_range(*first) => {
-                return refuse("exponential", *first, ALLOWED);
+            Delays::Exponential { first } if !is_delay(*first) => return Some(Fault::Exponential(*first)),
+            Delays::Schedule { longest, .. } if longest.as_nanos() > 366 * DAY.as_nanos() => {
+                return Some(Fault::Schedule(*longest));
             }
-            Delays::Schedule { delays } => {
-                if let Some(long) = delays.iter().find(|delay| **delay > DAY * 366) {
-                    return refuse("schedule", *long, "delays of at most 366 days");
-                }
+            Delays::Schedule { attempts_max, .. } if self.attempts > *attempts_max => {
+                return Some(Fault::ScheduledAttempts);
             }
-            Delays::Exponential { .. } => {}
+            Delays::Exponential { .. } | Delays::Schedule { .. } => {}
         }
-        if !(1..=ATTEMPTS_MAX).contains(&self.attempts) {
-            return Err(Invalid::new(Name::new("retry")?, "attempts", self.attempts, "1 to 1,000"));
+        if self.attempts == 0 || self.attempts > ATTEMPTS_MAX {
+            return Some(Fault::Attempts);
         }
-        if !(0.0..=1.0).contains(&self.jitter_ratio) {
-            return Err(Invalid::new(Name::new("retry")?, "jitter_ratio", self.jitter_ratio, "0 to 1"));
+        // Written so that NaN is outside.
+        if !(self.jitter_ratio >= 0.0 && self.jitter_ratio <= 1.0) {
+            return Some(Fault::JitterRatio);
         }
         match self.max_delay {
-            Some(max) if !in_range(max) => return refuse("max_delay", max, ALLOWED),
+            Some(max) if !is_delay(max) => return Some(Fault::MaxDelay(max)),
             _ => {}
         }
-        if self.retry_after_max > DAY {
-            return refuse("retry_after_max", self.retry_after_max, "at most a day");
+        if self.retry_after_max.as_nanos() > DAY.as_nanos() {
+            return Some(Fault::RetryAfterMax);
         }
-        Ok(())
+        None
     }
 
     /// How long to wait after that many attempts have failed; `None` when there is no other.
@@ -176,7 +224,7 @@ impl Policy {
                 let factor = 1u32.checked_shl(failed).unwrap_or(u32::MAX);
                 first.saturating_mul(factor).min(max)
             }
-            Delays::Schedule { delays } => {
+            Delays::Schedule { delays, .. } => {
                 let delay = *delays.get(failed as usize)?;
                 self.max_delay.map_or(delay, |max| delay.min(max))
             }
@@ -192,6 +240,10 @@ impl Policy {
     pub(crate) const fn shared_budget(&self) -> Option<&Budget> {
         self.budget.as_ref()
     }
+}
+
+const fn is_delay(delay: Duration) -> bool {
+    delay.as_nanos() >= 1_000 && delay.as_nanos() <= DAY.as_nanos()
 }
 
 fn part_of(delay: Duration, share: f64) -> Duration {

@@ -204,6 +204,7 @@ async fn a_policy_out_of_range_is_refused_before_the_first_attempt() {
         (seconds(0), "attempts"),
         (seconds(u32::MAX), "attempts"),
         (Policy::schedule(vec![SECOND; 1_000]), "attempts"),
+        (Policy::schedule([SECOND; 2]).attempts(4), "attempts"),
         (Policy::schedule([Duration::MAX]), "schedule"),
         (Policy::exponential(Duration::ZERO), "exponential"),
         (Policy::exponential(Duration::MAX), "exponential"),

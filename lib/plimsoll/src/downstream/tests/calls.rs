@@ -454,9 +454,9 @@ fn settings_out_of_range_and_contradictions_are_refused_by_field() {
         (parts().concurrency(1).wait_up_to(Duration::ZERO), "wait_up_to"),
         (parts().concurrency(1).wait_up_to(day), "wait_up_to"),
         (parts().wait_up_to(MS), "wait_up_to"),
-        (parts().concurrency(0), "limit"),
-        (parts().concurrency(u64::MAX), "limit"),
-        (parts().rate(Quota::per_second(0)), "quota"),
+        (parts().concurrency(0), "concurrency"),
+        (parts().concurrency(u64::MAX), "concurrency"),
+        (parts().rate(Quota::per_second(0)), "rate"),
         (parts().breaker(breaker::Policy::ratio(f64::NAN)), "ratio"),
         (parts().retry(retry(1).attempts(0)), "attempts"),
         (parts().hedge(hedge::Policy::percentile(2.0)), "percentile"),
@@ -466,6 +466,8 @@ fn settings_out_of_range_and_contradictions_are_refused_by_field() {
     }
     let refused = Downstream::builder("inventory").deadline(MS).timeout(MS).build().unwrap_err();
     assert_eq!(refused.to_string(), "inventory: deadline is 1ms, allowed is longer than the timeout");
+    let refused = Downstream::builder("inventory").retry(retry(1).attempts(0)).build().unwrap_err();
+    assert_eq!(refused.to_string(), "inventory: attempts is 0, allowed is 1 to 1,000");
     assert_eq!(Downstream::builder("").build().unwrap_err().field(), "name");
 }
 
