@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::policy::{CountedBy, Payer, Terms};
 use super::seen::Seen;
 use super::{Builder, Policy};
-use crate::clock::Instant;
+use crate::clock::{self, Instant};
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::retry::Budget;
@@ -168,7 +168,7 @@ impl Inner {
     /// the budget is spent, in this order, so that only a try that is made is paid for.
     pub(super) fn try_extra(&self) -> Option<Extra<'_>> {
         let typical = Duration::from_nanos(self.typical.load(Ordering::Relaxed));
-        let remaining = scope::inherited().and_then(|scope| scope.remaining());
+        let remaining = scope::inherited_deadline().map(|deadline| deadline - clock::now());
         if remaining.is_some_and(|remaining| remaining.is_zero() || remaining < typical) {
             self.counters.reject(Reason::DeadlineTooNear);
             return None;

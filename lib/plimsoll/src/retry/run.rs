@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Decision, Error, Policy, Retryable, Stop};
-use crate::scope;
+use crate::{clock, scope};
 
 /// A [`Policy`] with a closure that says what is worth another try; made by
 /// [`Policy::retry_if`].
@@ -22,6 +22,9 @@ impl Policy {
     /// [`Error::Failed`] with the last error and why there was no other attempt;
     /// [`Error::Invalid`], before anything is tried, when the policy fails its
     /// [`check`](Policy::check).
+    ///
+    /// # Panics
+    /// When `operation` does; and when it has to wait outside of a tokio runtime with time enabled.
     ///
     /// # Cancel safety
     /// Dropping it drops the attempt that runs, or ends the wait; no other attempt is made.
@@ -94,7 +97,7 @@ impl Policy {
     /// assert_eq!(policy.wait_after(2, Decision::Retry), Err(Stop::AttemptsUsed));
     /// ```
     pub fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
-        let remaining = scope::inherited().and_then(|scope| scope.remaining());
+        let remaining = scope::inherited_deadline().map(|deadline| deadline - clock::now());
         self.wait_within(attempts, decision, remaining)
     }
 
@@ -137,6 +140,9 @@ impl<C> Classified<C> {
     ///
     /// # Errors
     /// As [`Policy::run`].
+    ///
+    /// # Panics
+    /// As [`Policy::run`], and when the closure does.
     ///
     /// # Cancel safety
     /// Dropping it drops the attempt that runs, or ends the wait; no other attempt is made.

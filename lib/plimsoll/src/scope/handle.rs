@@ -59,6 +59,11 @@ pub(crate) fn inherited() -> Option<Scope> {
     CURRENT.try_with(Scope::clone).ok()
 }
 
+/// The deadline of the scope that this task runs in, without a handle of it.
+pub(crate) fn inherited_deadline() -> Option<Instant> {
+    CURRENT.try_with(Scope::deadline).ok().flatten()
+}
+
 /// Whether the scope that this task runs in has ended, and why.
 pub(crate) fn ended_now() -> Option<Ended> {
     CURRENT.try_with(Scope::ended).ok().flatten()

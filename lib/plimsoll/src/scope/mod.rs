@@ -39,7 +39,7 @@ pub use handle::{Scope, current, value};
 pub use labels::{LABEL_BYTES_MAX, LABELS_MAX};
 pub use run::{Enter, Run};
 
-pub(crate) use handle::{ended_now, inherited};
+pub(crate) use handle::{ended_now, inherited, inherited_deadline};
 pub(crate) use inside::Inside;
 #[cfg(feature = "cpu")]
 pub(crate) use within::enter_now;

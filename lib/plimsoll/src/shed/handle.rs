@@ -131,7 +131,7 @@ impl Shed {
     }
 
     fn try_acquire_at(&self, priority: Priority, now: clock::Instant) -> Result<Permit, Rejected> {
-        let deadline = scope::inherited().and_then(|scope| scope.deadline());
+        let deadline = scope::inherited_deadline();
         self.0.try_begin(now, priority, deadline)?;
         Ok(Permit::new(self.0.clone(), now))
     }

@@ -20,7 +20,7 @@ struct Place<'a> {
 /// Waits until it is admitted, and says since when; or until it is told why not.
 pub(super) async fn admitted(state: &State, priority: Priority) -> Result<Instant, Reason> {
     let now = clock::now();
-    let deadline = scope::inherited().and_then(|scope| scope.deadline());
+    let deadline = scope::inherited_deadline();
     let enrolled = poll_fn(|cx| Poll::Ready(state.enrol(now, priority, deadline, cx.waker()))).await;
     let (mut place, until) = match enrolled {
         Enrolled::Admitted => return Ok(now),
