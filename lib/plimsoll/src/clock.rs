@@ -10,29 +10,67 @@ use std::time::Duration;
 /// A point on the monotonic clock, in nanoseconds since the process first looked at it.
 ///
 /// Differences never panic and never wrap: an earlier instant minus a later one is zero.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::clock::Instant;
+/// let began = Instant::from_nanos(1_000);
+/// let ended = began + Duration::from_micros(5);
+/// assert_eq!(ended.as_nanos(), 6_000);
+/// assert_eq!((ended - began, began - ended), (Duration::from_micros(5), Duration::ZERO));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Instant(u64);
 
 impl Instant {
     /// The instant `nanos` nanoseconds after the clock's zero; for state machines under test.
+    ///
+    /// ```
+    /// use plimsoll::clock::Instant;
+    /// assert_eq!(Instant::from_nanos(0), Instant::default());
+    /// assert_eq!(Instant::from_nanos(7).as_nanos(), 7);
+    /// ```
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the clock's zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::clock;
+    /// let now = clock::now();
+    /// assert_eq!((now + Duration::from_millis(1)).as_nanos() - now.as_nanos(), 1_000_000);
+    /// ```
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::clock::Instant;
+    /// let (early, late) = (Instant::from_nanos(10), Instant::from_nanos(25));
+    /// assert_eq!(late.since(early), Duration::from_nanos(15));
+    /// assert_eq!(early.since(late), Duration::ZERO);
+    /// ```
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// This instant moved `by` into the future; the end of time at the most (584 years).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::clock::Instant;
+    /// let now = Instant::from_nanos(25);
+    /// assert_eq!(now.after(Duration::from_secs(1)).since(now), Duration::from_secs(1));
+    /// assert_eq!(now.after(Duration::MAX).as_nanos(), u64::MAX);
+    /// ```
     #[must_use]
     pub const fn after(self, by: Duration) -> Self {
         let nanos = by.as_nanos();

@@ -125,6 +125,20 @@ impl WaitTimes {
     pub const NONE: Self = Self { buckets: [0; BUCKETS], nanos: 0 };
 
     /// Those of both, as when bounds of one name are shown as one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{registry::WaitTimes, semaphore::Semaphore};
+    /// let replicas = [Semaphore::new(1)?, Semaphore::new(1)?];
+    /// let mut both = WaitTimes::NONE;
+    /// for replica in &replicas {
+    ///     let held = replica.acquire().await;
+    ///     tokio::join!(replica.acquire(), async { drop(held) });
+    ///     both.add(&replica.snapshot().waits);
+    /// }
+    /// assert_eq!(both.count(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn add(&mut self, more: &Self) {
         for (count, more) in self.buckets.iter_mut().zip(more.buckets) {
             *count = count.saturating_add(more);

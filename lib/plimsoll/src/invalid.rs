@@ -22,6 +22,14 @@ pub struct Invalid {
 
 impl Invalid {
     /// Refuses `value` for `field` of `bound`; `allowed` says the range in words.
+    ///
+    /// ```
+    /// use plimsoll::{Invalid, Name};
+    /// let refused = Invalid::new(Name::new("cache")?, "entries_max", 0, "1 to 65,536");
+    /// assert_eq!(refused.to_string(), "cache: entries_max is 0, allowed is 1 to 65,536");
+    /// assert_eq!((refused.value(), refused.allowed()), ("0", "1 to 65,536"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(bound: Name, field: &'static str, value: impl fmt::Display, allowed: &'static str) -> Self {
         Self { bound, field, value: value.to_string().into(), allowed }
     }

@@ -19,6 +19,37 @@ use crate::{Invalid, Rejected, clock};
 /// assert!(permit.is_some() && admit(&semaphore).is_none());
 /// # Ok::<(), plimsoll::Invalid>(())
 /// ```
+///
+/// One of your own, of which [`Keyed`](crate::keyed::Keyed) then keeps one for each key: so many in all,
+/// and never again.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+/// use plimsoll::{Name, Reason, Rejected, clock, keyed::Keyed, limiter::Limiter};
+///
+/// #[derive(Clone)]
+/// struct Trial { left: Arc<AtomicU64> }
+///
+/// impl Limiter for Trial {
+///     type Permit = ();
+///
+///     fn try_acquire_owned_at(&self, _now: clock::Instant) -> Result<(), Rejected> {
+///         let taken = self.left.try_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+///         taken.map(drop).map_err(|_| Rejected::new(Name::UNNAMED, Reason::Full).with_use(3, 3, 0))
+///     }
+///
+///     fn is_forgettable(&self, _now: clock::Instant) -> bool {
+///         Arc::strong_count(&self.left) == 1 && self.left.load(Relaxed) == 3
+///     }
+/// }
+///
+/// let trials = Keyed::builder("trials", |_: &String| Trial { left: Arc::new(AtomicU64::new(3)) }).build()?;
+/// for _ in 0..3 {
+///     trials.try_acquire("acme")?;
+/// }
+/// assert_eq!(trials.try_acquire("acme").unwrap_err().to_string(), "trials acme: 3 of 3 in use, 0 waiting");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Limiter: Clone + Send + Sync + 'static {
     /// Proof of admission, which gives its place back by `Drop`; `()` where there is nothing to
     /// give back.
@@ -34,12 +65,32 @@ pub trait Limiter: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// When it does not admit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, limiter::Limiter, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_second(1))?;
+    /// let now = clock::now();
+    /// limiter.try_acquire_owned_at(now)?;
+    /// assert!(limiter.try_acquire_owned_at(now).is_err());
+    /// assert!(limiter.try_acquire_owned_at(now + Duration::from_secs(1)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn try_acquire_owned_at(&self, now: clock::Instant) -> Result<Self::Permit, Rejected>;
 
     /// Admits or refuses, without waiting.
     ///
     /// # Errors
     /// When it does not admit.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::Limiter, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = Limiter::try_acquire_owned(&semaphore)?;
+    /// assert!(Limiter::try_acquire_owned(&semaphore).is_err());
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn try_acquire_owned(&self) -> Result<Self::Permit, Rejected> {
         self.try_acquire_owned_at(clock::now())
     }
@@ -53,10 +104,33 @@ pub trait Limiter: Clone + Send + Sync + 'static {
     /// a waiter) could still change the state, so that the answer must be false while there is one:
     /// compare `Arc::strong_count` with 1, then `fence(Acquire)`, then look at the state. When in
     /// doubt the answer is false.
+    ///
+    /// ```
+    /// use plimsoll::{clock, limiter::Limiter, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(2)?;
+    /// assert!(semaphore.is_forgettable(clock::now()));
+    /// let permit = semaphore.try_acquire_owned()?;
+    /// assert!(!semaphore.is_forgettable(clock::now()));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn is_forgettable(&self, now: clock::Instant) -> bool;
 }
 
 /// A limiter for which waiting makes sense.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{Rejected, limiter::Waiting, rate::{Quota, RateLimiter}, semaphore::Semaphore};
+///
+/// async fn in_turn<L: Waiting>(limiter: &L, work: impl Future<Output = u32>) -> Result<u32, Rejected> {
+///     let _permit = limiter.acquire_owned().await?;
+///     Ok(work.await)
+/// }
+/// assert_eq!(in_turn(&Semaphore::new(1)?, async { 7 }).await, Ok(7));
+/// assert!(in_turn(&RateLimiter::new(Quota::none())?, async { 7 }).await.is_err());
+/// # Ok(()) }
+/// ```
 pub trait Waiting: Limiter {
     /// Waits until it is admitted.
     ///
@@ -65,6 +139,16 @@ pub trait Waiting: Limiter {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the line and passes on what it was already given.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{limiter::Waiting, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_second(1_000).burst(1))?;
+    /// Waiting::acquire_owned(&limiter).await?;
+    /// Waiting::acquire_owned(&limiter).await?; // a millisecond later
+    /// assert_eq!(limiter.snapshot().waits.count(), 1);
+    /// # Ok(()) }
+    /// ```
     fn acquire_owned(&self) -> impl Future<Output = Result<Self::Permit, Rejected>> + Send;
 }
 
@@ -93,6 +177,21 @@ pub trait Observable: Limiter {
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::{Limiter, Observable}, semaphore::Semaphore};
+    ///
+    /// fn try_out<L: Observable>(limiter: &L) -> Result<(), plimsoll::Invalid> {
+    ///     limiter.set_enforced_ratio(0.0)
+    /// }
+    /// let semaphore = Semaphore::new(1)?;
+    /// try_out(&semaphore)?;
+    /// let two = (Limiter::try_acquire_owned(&semaphore)?, Limiter::try_acquire_owned(&semaphore)?);
+    /// assert_eq!(Observable::would_reject(&semaphore), 1);
+    /// assert!(Observable::set_enforced_ratio(&semaphore, f64::NAN).is_err());
+    /// # drop(two);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid>;
 
     /// The share of its rejections that it carries out.
@@ -104,6 +203,16 @@ pub trait Observable: Limiter {
     ///
     /// # Errors
     /// As [`set_enforced_ratio`](Self::set_enforced_ratio).
+    ///
+    /// ```
+    /// use plimsoll::{Invalid, clock, limiter::{Limiter, Observable}, semaphore::Semaphore};
+    /// let (set, rebased) = (Semaphore::new(1)?, Semaphore::new(1)?);
+    /// set.set_enforced_ratio(0.0)?;
+    /// rebased.rebase_enforced_ratio(0.0)?;
+    /// let now = clock::now();
+    /// assert_eq!((set.is_forgettable(now), rebased.is_forgettable(now)), (false, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn rebase_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.set_enforced_ratio(ratio)
     }
@@ -123,6 +232,15 @@ pub trait Observable: Limiter {
 
 /// A limiter, or the attempt to make one: what the factory of a [keyed](crate::keyed) limiter may
 /// return.
+///
+/// ```
+/// use plimsoll::{Invalid, limiter::IntoLimiter, semaphore::Semaphore};
+/// let sure = Semaphore::new(8)?;
+/// let maybe: Result<Semaphore, Invalid> = Semaphore::new(0);
+/// assert_eq!(sure.into_limiter()?.limit(), 8);
+/// assert_eq!(maybe.into_limiter().unwrap_err().field(), "limit");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait IntoLimiter {
     /// The limiter.
     type Limiter: Limiter;

@@ -4,6 +4,17 @@
 ///
 /// A permit that is dropped without [`finish`](crate::breaker::Permit::finish) counts as
 /// [`Ignored`](Outcome::Ignored): a caller that went away says nothing about the service it called.
+///
+/// ```
+/// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+/// let bank = Breaker::new(Policy::consecutive(2))?;
+/// for outcome in [Outcome::Failure, Outcome::Ignored, Outcome::Failure] {
+///     assert_eq!(bank.state(), State::Closed);
+///     bank.try_acquire()?.finish(outcome);
+/// }
+/// assert_eq!(bank.state(), State::Open, "what is ignored does not end the row");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
     /// The work did what it should.

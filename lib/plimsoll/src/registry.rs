@@ -21,6 +21,30 @@ struct Bounds {
 }
 
 /// What a named limiter, queue, group or pool shows of itself.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+/// use plimsoll::Name;
+/// use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
+///
+/// /// So many uploads are open; a bound of the program's own.
+/// struct Uploads { open: AtomicU64, _registration: Registration }
+///
+/// impl Bound for Uploads {
+///     fn snapshot(&self) -> Snapshot {
+///         let mut snapshot = Snapshot::new(Name::UNNAMED, Kind::Custom);
+///         snapshot.limit = 100;
+///         snapshot.in_use = self.open.load(Relaxed);
+///         snapshot
+///     }
+/// }
+/// let uploads = Arc::new_cyclic(|us: &std::sync::Weak<Uploads>| {
+///     Uploads { open: AtomicU64::new(3), _registration: registry::register(us.clone()) }
+/// });
+/// uploads.open.fetch_add(1, Relaxed);
+/// assert!(registry::snapshot().iter().any(|seen| (seen.limit, seen.in_use) == (100, 4)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Bound: Send + Sync + 'static {
     /// The numbers as they are now; read without stopping anybody, so they may be a few
     /// operations apart from one another.
@@ -28,6 +52,16 @@ pub trait Bound: Send + Sync + 'static {
 }
 
 /// What kind of bound it is.
+///
+/// ```
+/// use plimsoll::{registry::{self, Kind}, semaphore::Semaphore};
+/// let uploads = Semaphore::builder("kind-doc").limit(16).build()?;
+/// let all = registry::snapshot();
+/// let ours = all.iter().find(|seen| seen.name.as_str() == "kind-doc").unwrap();
+/// assert_eq!((ours.kind, ours.kind.as_str()), (Kind::Semaphore, "semaphore"));
+/// # drop(uploads);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Kind {
@@ -103,6 +137,18 @@ impl Kind {
 }
 
 /// The numbers of one bound at one moment.
+///
+/// ```
+/// use plimsoll::{Reason, semaphore::Semaphore};
+/// let uploads = Semaphore::builder("uploads").limit(2).build()?;
+/// let both = uploads.try_acquire_many(2)?;
+/// assert!(uploads.try_acquire().is_err());
+/// let seen = uploads.snapshot();
+/// assert_eq!((seen.limit, seen.in_use, seen.high_water), (2, 2, 2));
+/// assert_eq!((seen.admitted, seen.rejected_by), (1, vec![(Reason::Full, 1)]));
+/// # drop(both);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -136,6 +182,14 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// A snapshot with every number zero, to be filled in.
+    ///
+    /// ```
+    /// use plimsoll::{Name, registry::{Kind, Snapshot}};
+    /// let mut seen = Snapshot::new(Name::new("cache")?, Kind::Custom);
+    /// seen.details.push(("hits", 12));
+    /// assert_eq!((seen.limit, seen.rejected, seen.details.len()), (0, 0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn new(name: Name, kind: Kind) -> Self {
         Self {
@@ -156,6 +210,16 @@ impl Snapshot {
 }
 
 /// A place in the registry; dropping it takes the bound out.
+///
+/// ```
+/// use plimsoll::{registry, semaphore::Semaphore};
+/// let is_seen = || registry::snapshot().iter().any(|seen| seen.name.as_str() == "registration-doc");
+/// let uploads = Semaphore::builder("registration-doc").limit(16).build()?; // keeps its registration
+/// assert!(is_seen());
+/// drop(uploads);
+/// assert!(!is_seen());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it takes the bound out of the registry"]
 pub struct Registration {
@@ -173,6 +237,28 @@ impl Drop for Registration {
 /// Puts a bound into the registry for as long as the [`Registration`] lives.
 ///
 /// The bound keeps its own registration (built with [`Arc::new_cyclic`](std::sync::Arc::new_cyclic)).
+///
+/// ```
+/// use std::sync::{Arc, Weak};
+/// use plimsoll::Name;
+/// use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
+///
+/// struct Cache { name: Name, _registration: Registration }
+///
+/// impl Bound for Cache {
+///     fn snapshot(&self) -> Snapshot {
+///         Snapshot::new(self.name, Kind::Custom)
+///     }
+/// }
+/// let name = Name::new("register-doc")?;
+/// let cache = Arc::new_cyclic(|cache: &Weak<Cache>| {
+///     Cache { name, _registration: registry::register(cache.clone()) }
+/// });
+/// assert!(registry::snapshot().iter().any(|seen| seen.name == name));
+/// drop(cache);
+/// assert!(!registry::snapshot().iter().any(|seen| seen.name == name));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn register(bound: Weak<dyn Bound>) -> Registration {
     let mut bounds = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner);
     let id = bounds.next;
@@ -184,6 +270,20 @@ pub fn register(bound: Weak<dyn Bound>) -> Registration {
 /// The numbers of every registered bound, oldest first.
 ///
 /// Takes the registry's lock only to copy the references; costs a bound nothing.
+///
+/// ```
+/// use plimsoll::{registry, semaphore::Semaphore};
+/// let uploads = Semaphore::builder("snapshot-doc").limit(16).build()?;
+/// let permit = uploads.try_acquire_many(5)?;
+/// let used: Vec<String> = registry::snapshot()
+///     .iter()
+///     .filter(|seen| seen.in_use > 0)
+///     .map(|seen| format!("{} {}: {} of {}", seen.kind.as_str(), seen.name, seen.in_use, seen.limit))
+///     .collect();
+/// assert!(used.contains(&"semaphore snapshot-doc: 5 of 16".into()));
+/// # drop(permit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn snapshot() -> Vec<Snapshot> {
     let bounds: Vec<_> = {

@@ -8,6 +8,19 @@ use std::time::Duration;
 use crate::Name;
 
 /// Why a limiter did not admit.
+///
+/// ```
+/// use plimsoll::{Reason, semaphore::Semaphore};
+/// let semaphore = Semaphore::new(1)?;
+/// let status = match semaphore.try_acquire_many(2).unwrap_err().reason() {
+///     Reason::Full | Reason::QueueFull | Reason::Shed => 503,
+///     Reason::RateExceeded => 429,
+///     Reason::TooLarge => 413,
+///     _ => 500,
+/// };
+/// assert_eq!(status, 413);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -128,6 +141,17 @@ impl Rejected {
     }
 
     /// Says when it is worth another try.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("api")?, Reason::RateExceeded)
+    ///     .with_use(20, 20, 0)
+    ///     .with_retry_after(Duration::from_millis(1_500));
+    /// assert_eq!(refused.to_string(), "api: over the rate, a burst of 20 is used up, retry after 1.5s");
+    /// assert_eq!(refused.retry_after(), Some(Duration::from_millis(1_500)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn with_retry_after(mut self, after: Duration) -> Self {
         let nanos = after.as_nanos();

@@ -8,6 +8,16 @@ use super::{Breaker, Policy, Transition};
 use crate::{Invalid, Name, registry};
 
 /// Builds a [`Breaker`] with a name; made by [`Breaker::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::breaker::{Breaker, Policy};
+/// let policy = Policy::ratio(0.5).open_for(Duration::from_secs(5));
+/// assert_eq!(Breaker::builder("bank").policy(policy).build()?.name().as_str(), "bank");
+/// let refused = Breaker::builder("bank").policy(policy.open_for_max(Duration::from_secs(1))).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "bank: open_for_max is 1s, allowed is at least open_for");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
     name: String,

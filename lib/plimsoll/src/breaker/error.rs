@@ -6,6 +6,18 @@ use std::fmt;
 use crate::Rejected;
 
 /// Why [`Breaker::call`](super::Breaker::call) failed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::breaker::{Breaker, Error, Policy};
+/// let bank = Breaker::builder("bank").policy(Policy::ratio(0.5)).build()?;
+/// bank.force_open();
+/// match bank.call(|| async { "7".parse::<u8>() }).await {
+///     Err(Error::Rejected(why)) => assert!(why.to_string().starts_with("bank: breaker open")),
+///     other => panic!("not called: {other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Error<E> {
     /// The breaker is open, or its probes are all out: the call was not begun.

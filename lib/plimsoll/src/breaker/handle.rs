@@ -29,6 +29,19 @@ use crate::{Invalid, Name, Outcome, Reason, Rejected};
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 
 /// Stops calls to what is down; a handle, cheap to clone, and all clones share one state.
+///
+/// ```
+/// use plimsoll::{Outcome, Reason};
+/// use plimsoll::breaker::{Breaker, Policy, State};
+/// let bank = Breaker::builder("bank").policy(Policy::ratio(0.5).calls_min(2)).build()?;
+/// let ours = bank.clone();
+/// for outcome in [Outcome::Success, Outcome::Failure] {
+///     ours.try_acquire()?.finish(outcome);
+/// }
+/// assert_eq!(bank.state(), State::Open);
+/// assert_eq!(bank.try_acquire().unwrap_err().reason(), Reason::BreakerOpen);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Breaker(pub(super) Arc<Inner>);
 
@@ -56,12 +69,26 @@ impl Breaker {
     ///
     /// # Errors
     /// When a field of the policy is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::breaker::{Breaker, Policy, State};
+    /// let host = Breaker::new(Policy::ratio(0.5)).unwrap();
+    /// assert_eq!(host.state(), State::Closed);
+    /// assert_eq!(Breaker::new(Policy::ratio(50.0)).unwrap_err().field(), "ratio");
+    /// ```
     pub fn new(policy: Policy) -> Result<Self, Invalid> {
         policy.check(Name::UNNAMED)?;
         Ok(Self(Arc::new(Inner::new(Name::UNNAMED, policy, None, None))))
     }
 
     /// Begins a breaker with a name.
+    ///
+    /// ```
+    /// use plimsoll::breaker::Breaker;
+    /// let search = Breaker::builder("search").build()?; // opens at 50 % failures
+    /// assert_eq!(search.name().as_str(), "search");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -71,6 +98,16 @@ impl Breaker {
     /// # Errors
     /// [`Reason::BreakerOpen`] when it is open, with the time until it is half-open in
     /// `retry_after`; or when it is half-open and its probes are all out.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy}};
+    /// let bank = Breaker::new(Policy::consecutive(1).open_for(Duration::from_secs(5)))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// let refused = bank.try_acquire().unwrap_err();
+    /// assert!(refused.retry_after().unwrap() > Duration::from_secs(4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         let admission = self.0.admit(None)?;
@@ -81,6 +118,16 @@ impl Breaker {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::consecutive(1))?;
+    /// let permit = bank.try_acquire_owned()?;
+    /// tokio::spawn(async move { permit.finish(Outcome::Failure) }).await?;
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok(()) }
+    /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         let admission = self.0.admit(None)?;
         Ok(OwnedPermit::new(Arc::clone(&self.0), admission))
@@ -165,17 +212,46 @@ impl Breaker {
     }
 
     /// Opens it until [`reset`](Self::reset) or [`force_closed`](Self::force_closed).
+    ///
+    /// ```
+    /// use plimsoll::breaker::{Breaker, Policy, State};
+    /// let bank = Breaker::new(Policy::ratio(0.5))?;
+    /// bank.force_open(); // it is being moved: nobody calls it tonight
+    /// assert!(bank.try_acquire().is_err());
+    /// bank.reset();
+    /// assert!(bank.state() == State::Closed && bank.try_acquire().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn force_open(&self) {
         self.0.change(Machine::force_open);
     }
 
     /// Closes it and stops counting until [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open).
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::consecutive(1))?;
+    /// bank.force_closed();
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(bank.state(), State::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn force_closed(&self) {
         self.0.change(Machine::force_closed);
     }
 
     /// Makes it as it was built: closed, and nothing counted yet.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::consecutive(1))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(bank.state(), State::Open);
+    /// bank.reset();
+    /// assert_eq!(bank.state(), State::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset(&self) {
         self.0.change(Machine::close);
     }

@@ -20,6 +20,16 @@ pub(super) struct Admission {
 ///
 /// Tell it how the call went with [`finish`](Permit::finish). Dropping it says nothing about the
 /// dependency, and gives the probe back if it was one.
+///
+/// ```
+/// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+/// let bank = Breaker::new(Policy::consecutive(1))?;
+/// drop(bank.try_acquire()?); // a caller that went away says nothing
+/// assert_eq!(bank.state(), State::Closed);
+/// bank.try_acquire()?.finish(Outcome::Failure);
+/// assert_eq!(bank.state(), State::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the call is admitted for as long as the permit is kept"]
 pub struct Permit<'a> {
     breaker: &'a Inner,
@@ -55,6 +65,17 @@ impl fmt::Debug for Permit<'_> {
 }
 
 /// A [`Permit`] that holds a handle of its breaker, for a task of its own.
+///
+/// ```
+/// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+/// let bank = Breaker::new(Policy::ratio(1.0).calls_min(2))?;
+/// let (first, second) = (bank.try_acquire_owned()?, bank.try_acquire_owned()?);
+/// first.finish(Outcome::Failure);
+/// assert_eq!(bank.state(), State::Closed, "one call is too few to judge by");
+/// second.finish(Outcome::Failure);
+/// assert_eq!(bank.state(), State::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the call is admitted for as long as the permit is kept"]
 pub struct OwnedPermit {
     breaker: Arc<Inner>,

@@ -63,6 +63,17 @@ pub(super) struct Totals {
 
 impl Policy {
     /// Opens when this share of the calls in the window failed: above 0, at most 1.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::ratio(0.5).calls_min(4))?;
+    /// for outcome in [Outcome::Failure, Outcome::Success, Outcome::Success, Outcome::Failure] {
+    ///     assert_eq!(bank.state(), State::Closed);
+    ///     bank.try_acquire()?.finish(outcome);
+    /// }
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn ratio(failure_ratio: f64) -> Self {
         Self::opening_at(Failures::Ratio(failure_ratio))
     }

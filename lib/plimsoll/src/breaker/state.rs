@@ -7,6 +7,20 @@ use crate::Name;
 use crate::clock::Instant;
 
 /// Whether a breaker passes calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+/// let bank = Breaker::new(Policy::consecutive(1).open_for(Duration::from_millis(1)).probes_max(1))?;
+/// bank.try_acquire()?.finish(Outcome::Failure);
+/// assert_eq!(bank.state(), State::Open);
+/// # std::thread::sleep(Duration::from_millis(2));
+/// let probe = bank.try_acquire()?; // after a millisecond
+/// assert_eq!(bank.state(), State::HalfOpen);
+/// probe.finish(Outcome::Success);
+/// assert_eq!(bank.state().as_str(), "closed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
     /// It passes every call and counts how they go.
@@ -30,6 +44,19 @@ impl State {
 }
 
 /// A change of state, as an observer is told of it.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use plimsoll::breaker::{Breaker, State};
+/// let (told, changes) = mpsc::sync_channel(16);
+/// let bank = Breaker::builder("bank").on_transition(move |change| drop(told.try_send(*change))).build()?;
+/// bank.force_open();
+/// bank.reset();
+/// let (opened, closed) = (changes.try_recv()?, changes.try_recv()?);
+/// assert_eq!((opened.breaker.as_str(), opened.from, opened.to), ("bank", State::Closed, State::Open));
+/// assert!(closed.epoch > opened.epoch);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Transition {

@@ -54,18 +54,44 @@ impl Builder {
     /// Gives `permits` of it, 1 to the limit, to a share of that name; up to 32 shares, one at least.
     ///
     /// What is given to no share is lent to all.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("share-of").limit(10).share("reads", 6).build()?;
+    /// let reads = database.share("reads")?;
+    /// assert_eq!(reads.limit(), 6);
+    /// assert!(reads.try_acquire_many(10).is_ok()); // 4 belong to nobody
+    /// assert!(Budget::builder("share-of").limit(10).share("reads", 11).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn share(mut self, share: &str, permits: u64) -> Self {
         self.shares.push((share.into(), permits));
         self
     }
 
     /// Lets the others use what this share does not: what it lends comes back to it as it is released.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let lends = Budget::builder("lends").limit(10).share("reads", 6).share("writes", 4).lends("reads").build()?;
+    /// assert!(lends.share("writes")?.try_acquire_many(10).is_ok());
+    /// assert!(lends.share("reads")?.try_acquire_many(7).is_err(), "writes keep theirs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lends(mut self, share: &str) -> Self {
         self.lenders.push(share.into());
         self
     }
 
     /// Every share lends. Default: none does.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let lending = Budget::builder("lending").limit(10).share("reads", 6).share("writes", 4).lending().build()?;
+    /// assert!(lending.share("writes")?.try_acquire_many(10).is_ok());
+    /// assert!(lending.share("reads")?.try_acquire_many(10).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn lending(mut self) -> Self {
         self.all_lend = true;
         self

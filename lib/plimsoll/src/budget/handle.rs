@@ -12,11 +12,28 @@ use crate::{Invalid, Name};
 /// One bound, shared out; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::budget) for what a share is promised.
+///
+/// ```
+/// use plimsoll::budget::Budget;
+/// let sockets = Budget::builder("sockets").limit(100).share("api", 70).share("crawl", 30).build()?;
+/// let permit = sockets.share("api")?.try_acquire_many(25)?;
+/// assert_eq!((sockets.limit(), sockets.in_use()), (100, 25));
+/// assert!(sockets.snapshot().details.contains(&("api", 25)));
+/// # drop(permit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Budget(pub(super) Arc<State>);
 
 impl Budget {
     /// Begins a budget that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("database").limit(2).share("reads", 1).share("writes", 1).build()?;
+    /// assert_eq!((database.name().as_str(), database.limit()), ("database", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -25,6 +42,14 @@ impl Budget {
     ///
     /// # Errors
     /// When it was built without a share of that name.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("shares").limit(2).share("reads", 1).share("writes", 1).build()?;
+    /// assert_eq!(database.share("reads")?.name().as_str(), "shares/reads");
+    /// assert_eq!(database.share("raeds").unwrap_err().value(), "\"raeds\"");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn share(&self, share: &str) -> Result<Share, Invalid> {
         Ok(Share::new(self.0.clone(), self.0.find(share)?))
     }
@@ -60,6 +85,17 @@ impl Budget {
     ///
     /// # Errors
     /// When `limit` is zero, too large, or below the sum of the shares; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("resized").limit(10).share("reads", 6).build()?;
+    /// let permit = database.share("reads")?.try_acquire_many(10)?;
+    /// database.resize(8)?;
+    /// assert_eq!((database.limit(), database.in_use()), (8, 10)); // nothing is taken back
+    /// assert!(database.resize(5).is_err()); // 6 are given to the reads
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resize(&self, limit: u64) -> Result<(), Invalid> {
         self.0.resize(limit)
     }

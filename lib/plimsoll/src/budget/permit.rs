@@ -4,6 +4,17 @@ use super::share::Share;
 use crate::Outcome;
 
 /// Permits of a [`Share`], given back when this is dropped: first to whoever waits for what is theirs.
+///
+/// ```
+/// use plimsoll::{Outcome, budget::Budget};
+/// let database = Budget::builder("permits").limit(10).share("reads", 10).build()?;
+/// let reads = database.share("reads")?;
+/// let permit = reads.try_acquire_many(3)?;
+/// assert_eq!((permit.permits(), reads.available()), (3, 7));
+/// permit.finish(Outcome::Success);
+/// assert_eq!(reads.available(), 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct Permit {

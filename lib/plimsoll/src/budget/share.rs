@@ -85,6 +85,16 @@ impl Share {
     ///
     /// # Errors
     /// [`Reason::Full`] when there is none, or when somebody waits for it already.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("one").limit(1).share("reads", 1).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.try_acquire()?;
+    /// assert_eq!(reads.try_acquire().unwrap_err().to_string(), "one/reads: 1 of 1 in use, 0 waiting");
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
         self.try_acquire_many(1)
     }
@@ -94,6 +104,17 @@ impl Share {
     /// # Errors
     /// [`Reason::Full`] when not so many are free, or when somebody waits; [`Reason::TooLarge`] when
     /// the share can never have so many, with all that is lent to it.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, budget::Budget};
+    /// let database = Budget::builder("many").limit(10).share("reads", 6).share("writes", 4).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.try_acquire_many(6)?;
+    /// assert_eq!(reads.try_acquire_many(1).unwrap_err().reason(), Reason::Full);
+    /// assert_eq!(reads.try_acquire_many(7).unwrap_err().reason(), Reason::TooLarge);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire_many(&self, permits: u64) -> Result<Permit, Rejected> {
         self.state.try_take(self.index, permits)?;
         Ok(self.permit(permits))
@@ -108,6 +129,20 @@ impl Share {
     /// # Fairness
     /// First come, first served within the share, from the first poll on; between the shares as the
     /// [module](crate::budget) says.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("waits").limit(1).share("reads", 1).build()?;
+    /// let (reads, next) = (database.share("reads")?, database.share("reads")?);
+    /// let permit = reads.acquire().await;
+    /// let task = tokio::spawn(async move { next.acquire().await.permits() });
+    /// tokio::task::yield_now().await;
+    /// assert_eq!(reads.waiting(), 1);
+    /// drop(permit);
+    /// assert_eq!(task.await?, 1);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire(&self) -> Permit {
         let Ok(()) = Wait::new(&self.state, self.index, 1).await else {
             unreachable!("a share is never below one");
@@ -126,6 +161,18 @@ impl Share {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, budget::Budget};
+    /// let memory = Budget::builder("memory").limit(1_000).share("bodies", 600).share("caches", 400).build()?;
+    /// let bodies = memory.share("bodies")?;
+    /// let permit = bodies.acquire_many(500).await?;
+    /// assert_eq!(bodies.available(), 100);
+    /// assert_eq!(bodies.acquire_many(601).await.unwrap_err().reason(), Reason::TooLarge);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_many(&self, permits: u64) -> Result<Permit, Rejected> {
         match Wait::new(&self.state, self.index, permits).await {
             Ok(()) => Ok(self.permit(permits)),
@@ -147,6 +194,19 @@ impl Share {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, budget::Budget};
+    /// let database = Budget::builder("late").limit(1).share("reads", 1).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.acquire_within(1, Duration::from_millis(1)).await?;
+    /// let late = reads.acquire_within(1, Duration::from_millis(1)).await.unwrap_err();
+    /// assert_eq!(late.reason(), Reason::WaitTimedOut);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit, Rejected> {
         let turn = tokio::time::timeout(within, Wait::new(&self.state, self.index, permits)).await;
         match turn.unwrap_or(Err(Reason::WaitTimedOut)) {

@@ -20,6 +20,17 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Builds a [`Downstream`]; made by [`Downstream::builder`]. Every part is left out unless it is
 /// asked for, and the order of the methods does not matter: see the [module](super) for that of the
 /// parts.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{downstream::Downstream, rate::Quota};
+/// let second = Duration::from_secs(1);
+/// let refused = Downstream::builder("stock").timeout(second).deadline(second).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "stock: deadline is 1s, allowed is longer than the timeout");
+/// let stock = Downstream::builder("stock").concurrency(50).rate(Quota::per_second(100)).wait_up_to(second).build()?;
+/// assert_eq!(stock.concurrency().map(|tries| tries.limit()), Some(50));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<J = EveryError, B = NoFallback> {
@@ -56,6 +67,16 @@ impl Builder {
 impl<J, B> Builder<J, B> {
     /// How long one try may take, from when it was admitted: 1 µs to a day. It counts as a failure
     /// then, and is retried.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::downstream::{Downstream, Error};
+    /// let stock = Downstream::unnamed().timeout(Duration::from_millis(2)).build()?;
+    /// let late = stock.call(|| std::future::pending::<Result<(), ()>>()).await;
+    /// assert!(matches!(late, Err(Error::TimedOut { .. })));
+    /// # Ok(()) }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = Some(timeout);
         self
@@ -81,12 +102,36 @@ impl<J, B> Builder<J, B> {
     /// Waiting is first come, first served. Use it where callers can wait and come in bursts; where
     /// they come steadily and too many, waiting only makes every call late. What waits for a place in
     /// vain has spent its token.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::downstream::Downstream;
+    /// let work = || async { Ok::<_, ()>(tokio::task::yield_now().await) };
+    /// let now = Downstream::unnamed().concurrency(1).build()?;
+    /// assert!(tokio::join!(now.call(work), now.call(work)).1.is_err());
+    /// let waits = Downstream::unnamed().concurrency(1).wait_up_to(Duration::from_secs(1)).build()?;
+    /// assert!(tokio::join!(waits.call(work), waits.call(work)).1.is_ok());
+    /// # Ok(()) }
+    /// ```
     pub fn wait_up_to(mut self, wait: Duration) -> Self {
         self.settings.wait_up_to = Some(wait);
         self
     }
 
     /// Stops calling the dependency while it is down.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{breaker, downstream::Downstream, Reason};
+    /// let stock = Downstream::unnamed().breaker(breaker::Policy::consecutive(2)).build()?;
+    /// for _ in 0..2 {
+    ///     assert_eq!(stock.call(|| async { Err::<(), _>(500) }).await.unwrap_err().into_inner(), Some(500));
+    /// }
+    /// let refused = stock.call(|| async { Ok::<_, u16>(()) }).await.unwrap_err();
+    /// assert_eq!(refused.rejected().unwrap().reason(), Reason::BreakerOpen);
+    /// # Ok(()) }
+    /// ```
     pub fn breaker(mut self, policy: breaker::Policy) -> Self {
         self.settings.breaker = Some(policy);
         self
@@ -98,6 +143,17 @@ impl<J, B> Builder<J, B> {
     /// A breaker that is open says when it will let calls through, and a retry waits for that. Set
     /// [`retry_after_max`](retry::Policy::retry_after_max) below the breaker's
     /// [`open_for`](breaker::Policy::open_for), or a deadline, where callers should be told at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{cell::Cell, time::Duration};
+    /// use plimsoll::{downstream::Downstream, retry};
+    /// let stock = Downstream::unnamed().retry(retry::Policy::exponential(Duration::from_millis(1))).build()?;
+    /// let tries = Cell::new(0);
+    /// let answer = stock.call(|| { tries.set(tries.get() + 1); async { if tries.get() < 3 { Err(500) } else { Ok(7) } } });
+    /// assert_eq!((answer.await, tries.get()), (Ok(7), 3));
+    /// # Ok(()) }
+    /// ```
     pub fn retry(mut self, policy: retry::Policy) -> Self {
         self.settings.retry = Some(policy);
         self
@@ -113,6 +169,19 @@ impl<J, B> Builder<J, B> {
     /// How long a call may take in all, every try and every wait included, but not the fallback: 1 µs
     /// to a day, and longer than the timeout. What is called sees it as the deadline of its
     /// [scope](crate::scope). The deadline of the scope around it counts in any case.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{downstream::{Downstream, Error}, scope::{self, Ended}};
+    /// let stock = Downstream::unnamed().deadline(Duration::from_millis(5)).build()?;
+    /// let slow = stock.call(|| async {
+    ///     assert!(scope::current().remaining().unwrap() <= Duration::from_millis(5));
+    ///     std::future::pending::<Result<(), ()>>().await
+    /// }).await;
+    /// assert_eq!(slow, Err(Error::ScopeEnded(Ended::DeadlinePassed)));
+    /// # Ok(()) }
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = Some(deadline);
         self
@@ -147,6 +216,15 @@ impl<J, B> Builder<J, B> {
     /// What is answered when the dependency does not: a [`Value`](super::Value), the
     /// [`LastGood`](super::LastGood) answer, an [`OtherCall`](super::OtherCall), or your own
     /// [`Fallback`](super::Fallback).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Downstream, Value};
+    /// let stock = Downstream::unnamed().fallback(Value(0)).build()?;
+    /// assert_eq!(stock.call(|| async { Ok::<_, u16>(7) }).await, Ok(7));
+    /// assert_eq!(stock.call(|| async { Err(500) }).await, Ok(0));
+    /// # Ok(()) }
+    /// ```
     pub fn fallback<C>(self, fallback: C) -> Builder<J, C> {
         let Self { name, settings, judge, fallback: _ } = self;
         Builder { name, settings, judge, fallback }

@@ -54,7 +54,17 @@ impl<E> Error<E> {
         }
     }
 
-    /// Which bound did not admit it and why, if none did.
+    /// Which bound did not admit it and why; `None` when the call failed for another reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, downstream::Downstream, rate::Quota};
+    /// let stock = Downstream::unnamed().rate(Quota::per_hour(1)).build()?;
+    /// assert!(stock.call(|| async { Ok::<_, u16>(7) }).await.is_ok());
+    /// let refused = stock.call(|| async { Ok::<_, u16>(7) }).await.unwrap_err();
+    /// assert_eq!(refused.rejected().map(|why| why.reason()), Some(Reason::RateExceeded));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn rejected(&self) -> Option<&Rejected> {
         match self {

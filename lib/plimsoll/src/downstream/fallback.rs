@@ -14,6 +14,24 @@ use crate::clock::{self, Instant};
 /// It is asked outside of every other bound, once, and told why. It is not asked when the dependency
 /// did answer: with an `Ok`, or with an error that the [`Judge`](super::Judge) says is neither a
 /// failure nor worth another try.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::{Downstream, Error, Fallback};
+///
+/// /// No stock is known: but only where the request itself was in order.
+/// struct Unknown;
+///
+/// impl Fallback<Option<u32>, u16> for Unknown {
+///     async fn instead(&self, why: &Error<u16>) -> Option<Option<u32>> {
+///         (!matches!(why, Error::Inner(400..500))).then_some(None)
+///     }
+/// }
+/// let stock = Downstream::unnamed().fallback(Unknown).build()?;
+/// assert_eq!(stock.call(|| async { Err(500) }).await, Ok(None));
+/// assert_eq!(stock.call(|| async { Err(404) }).await, Err(Error::Inner(404)));
+/// # Ok(()) }
+/// ```
 pub trait Fallback<T, E>: Send + Sync + 'static {
     /// The answer instead; `None` when there is none, and the call fails for the reason `why`.
     fn instead(&self, why: &Error<E>) -> impl Future<Output = Option<T>> + Send;
@@ -25,6 +43,14 @@ pub trait Fallback<T, E>: Send + Sync + 'static {
 }
 
 /// No fallback: the call fails.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::{Downstream, Error, EveryError, NoFallback};
+/// let stock: Downstream<EveryError, NoFallback> = Downstream::unnamed().concurrency(1).build()?;
+/// assert_eq!(stock.call(|| async { Err::<(), _>(500) }).await, Err(Error::Inner(500)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct NoFallback;
 

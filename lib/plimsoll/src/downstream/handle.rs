@@ -18,6 +18,18 @@ use crate::semaphore::Semaphore;
 /// See the [module](super) for the order of the bounds and an example. `Downstream` alone is the type
 /// of one that goes by [`EveryError`] and has no fallback; with a [`Judge`] or a [`Fallback`] it is
 /// `Downstream<MyJudge, LastGood<Prices>>`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{breaker, downstream::Downstream};
+/// let stock = Downstream::builder("stock").concurrency(50).breaker(breaker::Policy::ratio(0.5)).build()?;
+/// let ours = stock.clone();
+/// assert_eq!(ours.call(|| async { Ok::<_, u16>(7) }).await, Ok(7));
+/// stock.breaker().unwrap().force_open();
+/// assert!(ours.call(|| async { Ok::<_, u16>(7) }).await.is_err());
+/// assert_eq!((stock.snapshot().admitted, stock.snapshot().rejected), (2, 1));
+/// # Ok(()) }
+/// ```
 pub struct Downstream<J = EveryError, B = NoFallback>(pub(super) Arc<Inner<J, B>>);
 
 pub(super) struct Inner<J, B> {
@@ -29,11 +41,32 @@ pub(super) struct Inner<J, B> {
 
 impl Downstream {
     /// Begins one with a name, under which the registry shows it and each of its parts.
+    ///
+    /// ```
+    /// use plimsoll::downstream::Downstream;
+    /// let bank = Downstream::builder("bank").concurrency(8).build()?;
+    /// assert_eq!(bank.concurrency().unwrap().name().as_str(), "bank");
+    /// assert!(bank.rate().is_none() && bank.breaker().is_none() && bank.hedge().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(Some(name))
     }
 
     /// Begins one that has no name, and is not in the registry: for one of many, as one for each host.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use plimsoll::downstream::Downstream;
+    /// let mut hosts = HashMap::new();
+    /// for host in ["a.example", "b.example"] {
+    ///     hosts.insert(host, Downstream::unnamed().concurrency(4).build()?);
+    /// }
+    /// let permit = hosts["a.example"].concurrency().unwrap().try_acquire_many(4)?;
+    /// assert!(hosts["b.example"].concurrency().unwrap().try_acquire().is_ok());
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unnamed() -> Builder {
         Builder::new(None)
     }
@@ -62,6 +95,16 @@ impl<J, B> Downstream<J, B> {
     /// # Fairness
     /// With [`wait_up_to`](Builder::wait_up_to), rate and concurrency are waited for in order of
     /// arrival.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Downstream, Error};
+    /// let stock = Downstream::unnamed().concurrency(50).build()?;
+    /// assert_eq!(stock.call(|| async { "7".parse::<u32>() }).await, Ok(7));
+    /// let wrong = stock.call(|| async { "x".parse::<u32>() }).await;
+    /// assert!(matches!(wrong, Err(Error::Inner(_))));
+    /// # Ok(()) }
+    /// ```
     pub async fn call<F, Fut, T, E>(&self, f: F) -> Result<T, Error<E>>
     where
         F: Fn() -> Fut,

@@ -75,6 +75,16 @@ where
 
 /// Each `Ok` is a success and each `Err` a failure: what a [`Downstream`](super::Downstream) goes by
 /// unless another [judge](super::Builder::judge) is set.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{breaker, downstream::{Downstream, EveryError}};
+/// let policy = breaker::Policy::consecutive(1);
+/// let stock: Downstream<EveryError> = Downstream::unnamed().breaker(policy).build()?;
+/// assert!(stock.call(|| async { Err::<(), u16>(404) }).await.is_err());
+/// assert_eq!(stock.breaker().unwrap().state(), breaker::State::Open, "also by a 404: set a judge");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct EveryError;
 

@@ -8,6 +8,16 @@ use crate::retry::Budget;
 use crate::{Invalid, Name, registry};
 
 /// Builds a [`Hedge`] with a name; made by [`Hedge::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::hedge::{Hedge, Policy};
+/// let search = Hedge::builder("search").policy(Policy::fixed(Duration::from_millis(20)).extra_max(5)).build()?;
+/// assert_eq!((search.delay(), search.snapshot().limit), (Duration::from_millis(20), 5));
+/// let refused = Hedge::builder("search").policy(Policy::fixed(Duration::ZERO)).build().unwrap_err();
+/// assert_eq!((refused.bound().as_str(), refused.field()), ("search", "fixed"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {

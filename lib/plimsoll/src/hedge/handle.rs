@@ -30,6 +30,23 @@ const RENEWED_EVERY: u32 = 16;
 /// all clones share one state.
 ///
 /// See the [module](crate::hedge) for an example.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{cell::Cell, time::Duration};
+/// use plimsoll::hedge::{Hedge, Policy};
+/// let search = Hedge::new(Policy::fixed(Duration::from_millis(20)))?;
+/// let tries = Cell::new(0);
+/// let answer = search.call(|| async {
+///     tries.set(tries.get() + 1);
+///     let first = tries.get() == 1; // and it hangs
+///     tokio::time::sleep(Duration::from_millis(if first { 10_000 } else { 3 })).await;
+///     Ok::<_, ()>(if first { "first" } else { "second" })
+/// }).await;
+/// assert_eq!((answer, tries.get()), (Ok("second"), 2));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Hedge(pub(super) Arc<Inner>);
 
@@ -59,6 +76,13 @@ impl Hedge {
     ///
     /// # Errors
     /// When a field of the policy is out of its range.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// assert!(Hedge::new(Policy::fixed(Duration::from_millis(20))).is_ok());
+    /// assert!(Hedge::new(Policy::fixed(Duration::from_secs(3_601))).is_err());
+    /// ```
     pub fn new(policy: Policy) -> Result<Self, Invalid> {
         let terms = policy.terms(Name::UNNAMED)?;
         let extra_max = policy.extra();
@@ -67,6 +91,14 @@ impl Hedge {
     }
 
     /// Begins a hedge with a name.
+    ///
+    /// ```
+    /// use plimsoll::hedge::Hedge;
+    /// let search = Hedge::builder("search-hedge").build()?;
+    /// assert_eq!(search.name().as_str(), "search-hedge");
+    /// assert_eq!(search.delay().as_secs(), 10); // until 100 calls were seen
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }

@@ -25,6 +25,17 @@ impl Hedge {
     ///
     /// # Cancel safety
     /// Dropping it drops both tries.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// let search = Hedge::new(Policy::fixed(Duration::from_secs(1)))?;
+    /// let answer = search.call(|| async { "7".parse::<u8>() }).await;
+    /// assert_eq!((answer, search.snapshot().admitted), (Ok(7), 1));
+    /// assert!(search.call(|| async { "x".parse::<u8>() }).await.is_err()); // a failure is not hedged
+    /// # Ok(()) }
+    /// ```
     pub async fn call<F, Fut, T, E>(&self, f: F) -> Result<T, E>
     where
         F: FnMut() -> Fut,

@@ -15,6 +15,17 @@ use crate::{Invalid, Name, registry};
 const KEYS_MAX: usize = 1 << 24;
 
 /// Builds a [`Keyed`] limiter; made by [`Keyed::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+/// let tenants = || Keyed::builder("tenants", |_: &u64| Semaphore::new(8));
+/// let refused = tenants().keys_max(0).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "tenants: keys_max is 0, allowed is 1 to 16,777,216 keys");
+/// let tenants = tenants().keys_max(50_000).idle_after(Duration::from_secs(60)).enforced_ratio(0.1).build()?;
+/// assert_eq!((tenants.keys_max(), tenants.enforced_ratio()), (50_000, 0.1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<K, L, S = RandomState> {
     name: String,
@@ -54,6 +65,19 @@ impl<K, L, S> Builder<K, L, S> {
     }
 
     /// How keys are hashed, where they are not chosen by strangers and speed counts.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// // Row numbers of our own database: nobody chooses them to collide.
+    /// let rows = Keyed::builder("rows", |_: &u64| Semaphore::new(1))
+    ///     .hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .build()?;
+    /// let permit = rows.try_acquire(&7)?;
+    /// assert!(rows.try_acquire(&7).is_err() && rows.try_acquire(&8).is_ok());
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hasher<T>(self, hasher: T) -> Builder<K, L, T> {
         let Self { name, factory, keys_max, idle_after, rollout, .. } = self;
         Builder { name, factory, keys_max, idle_after, hasher, rollout }

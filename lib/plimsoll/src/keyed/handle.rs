@@ -18,6 +18,17 @@ use crate::{Invalid, Name, Rejected};
 /// A limiter for each key, with a maximum of keys; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::keyed) for what is forgotten and when.
+///
+/// ```
+/// use plimsoll::{Reason, keyed::Keyed, semaphore::Semaphore};
+/// let tenants = Keyed::builder("two-tenants", |_: &String| Semaphore::new(1)).keys_max(2).build()?;
+/// let (acme, globex) = (tenants.try_acquire("acme")?, tenants.try_acquire("globex")?);
+/// assert_eq!(tenants.try_acquire("initech").unwrap_err().reason(), Reason::KeysFull);
+/// drop(acme); // a key that nobody uses makes room
+/// assert!(tenants.try_acquire("initech").is_ok());
+/// # drop(globex);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Keyed<K, L, S = RandomState>(pub(super) Arc<Table<K, L, S>>);
 
 impl<K, L, S> Clone for Keyed<K, L, S> {
@@ -84,6 +95,14 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
     }
 
     /// Why the factory last made no limiter for a key.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, keyed::Keyed, semaphore::Semaphore};
+    /// let plans = Keyed::builder("plans", |plan: &u64| Semaphore::new(*plan)).build()?;
+    /// assert_eq!(plans.try_acquire(&0).unwrap_err().reason(), Reason::Misconfigured);
+    /// assert_eq!(plans.last_invalid().unwrap().field(), "limit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn last_invalid(&self) -> Option<Invalid> {
         self.0.last_invalid()
@@ -99,6 +118,20 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
 
     /// Forgets every key that was idle for long enough, now, and says how many they were. Idle keys
     /// leave without it where there is traffic.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("swept", |_: &u64| Semaphore::new(1))
+    ///     .idle_after(Duration::from_nanos(1))
+    ///     .build()?;
+    /// let busy = tenants.try_acquire(&1)?;
+    /// drop(tenants.try_acquire(&2)?);
+    /// # std::thread::sleep(Duration::from_millis(1));
+    /// assert_eq!((tenants.sweep(), tenants.len()), (1, 1), "the key in use stays");
+    /// # drop(busy);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sweep(&self) -> usize {
         self.0.sweep(clock::now())
     }
@@ -133,6 +166,16 @@ impl<K: Send + 'static, L: Observable, S: Send + Sync + 'static> Keyed<K, L, S> 
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, rate::{Quota, RateLimiter}};
+    /// let calls = Keyed::builder("calls", |_: &u64| RateLimiter::new(Quota::per_hour(1))).build()?;
+    /// calls.set_enforced_ratio(0.0)?;
+    /// assert!(calls.try_acquire(&1).is_ok() && calls.try_acquire(&1).is_ok());
+    /// calls.set_enforced_ratio(1.0)?;
+    /// assert!(calls.try_acquire(&1).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.0.set_enforced_ratio(ratio)
     }
@@ -157,6 +200,18 @@ where
     /// What the key's limiter says; [`Reason::KeysFull`](crate::Reason::KeysFull) when the key is new
     /// and every place is taken by one in use; [`Reason::Misconfigured`](crate::Reason::Misconfigured)
     /// when no limiter can be made for it. Each carries the key.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, rate::{Quota, RateLimiter}};
+    /// let logins = Keyed::builder("logins", |_: &String| RateLimiter::new(Quota::per_minute(3))).build()?;
+    /// for _ in 0..3 {
+    ///     logins.try_acquire("ada")?;
+    /// }
+    /// let refused = logins.try_acquire("ada").unwrap_err();
+    /// assert_eq!((refused.limiter().as_str(), refused.key()), ("logins", Some("ada")));
+    /// assert!(logins.try_acquire("bob").is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire<Q>(&self, key: &Q) -> Result<L::Permit, Rejected>
     where
@@ -170,6 +225,16 @@ where
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, keyed::Keyed, rate::{Quota, RateLimiter}};
+    /// let logins = Keyed::builder("logins-at", |_: &u64| RateLimiter::new(Quota::per_minute(1))).build()?;
+    /// let now = clock::now();
+    /// assert!(logins.try_acquire_at(&7, now).is_ok() && logins.try_acquire_at(&7, now).is_err());
+    /// assert!(logins.try_acquire_at(&7, now.after(Duration::from_secs(60))).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_at<Q>(&self, key: &Q, now: Instant) -> Result<L::Permit, Rejected>
     where
@@ -239,6 +304,16 @@ where
     /// # Errors
     /// [`Reason::KeysFull`](crate::Reason::KeysFull) and
     /// [`Reason::Misconfigured`](crate::Reason::Misconfigured), as [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("handles", |_: &String| Semaphore::new(8)).build()?;
+    /// let acme = tenants.get("acme")?;
+    /// let permit = acme.limiter().try_acquire_many(5)?;
+    /// assert_eq!((acme.key(), acme.limiter().available()), ("acme", 3));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get<Q>(&self, key: &Q) -> Result<Handle<L>, Rejected>
     where
         K: Borrow<Q>,
@@ -298,6 +373,17 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> fmt::Debug for Key
 
 /// The limiter of one key, made by [`Keyed::get`]: the key is not forgotten while this, or a clone
 /// of the limiter, is held.
+///
+/// ```
+/// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+/// let tenants = Keyed::builder("kept", |_: &String| Semaphore::new(1)).build()?;
+/// let acme = tenants.get("acme")?; // of a session: looked up once
+/// let permit = acme.try_acquire()?;
+/// assert_eq!(acme.try_acquire().unwrap_err().to_string(), "kept acme: 1 of 1 in use, 0 waiting");
+/// drop(permit);
+/// assert!(acme.try_acquire().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle<L> {
     limiter: L,

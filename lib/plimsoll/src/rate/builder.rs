@@ -8,6 +8,17 @@ use super::state::State;
 use crate::{Invalid, Name, registry};
 
 /// Builds a [`RateLimiter`] with a name; made by [`RateLimiter::builder`].
+///
+/// ```
+/// use plimsoll::rate::{Quota, RateLimiter};
+/// let mails = RateLimiter::builder("mails").quota(Quota::per_minute(600).burst(50)).build()?;
+/// assert_eq!((mails.name().as_str(), mails.available()), ("mails", 50));
+///
+/// let refused = RateLimiter::builder("mails").quota(Quota::per_minute(0)).build().unwrap_err();
+/// assert_eq!(refused.field(), "quota");
+/// assert!(RateLimiter::builder("mails").quota(Quota::per_minute(1)).enforced_ratio(-0.1).build().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {

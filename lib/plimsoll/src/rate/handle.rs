@@ -20,6 +20,16 @@ use crate::{Invalid, Name, Rejected};
 /// At most so many in a time; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::rate) for which call to use, for exactness and fairness.
+///
+/// ```
+/// use plimsoll::rate::{Quota, RateLimiter};
+/// let calls = RateLimiter::new(Quota::per_hour(100).burst(2))?;
+/// let ours = calls.clone();
+/// assert!(ours.try_acquire().is_ok() && calls.try_acquire().is_ok());
+/// assert!(ours.try_acquire().is_err(), "clones share one bucket");
+/// assert_eq!((calls.snapshot().admitted, calls.snapshot().rejected), (2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct RateLimiter(pub(super) Arc<State>);
 
@@ -46,6 +56,15 @@ impl RateLimiter {
     }
 
     /// Begins a limiter that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::builder("mails-out").quota(Quota::per_minute(1)).build()?;
+    /// mails.try_acquire()?;
+    /// let refused = mails.try_acquire().unwrap_err();
+    /// assert!(refused.to_string().starts_with("mails-out: over the rate, a burst of 1 is used up, retry after"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -110,6 +129,16 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`set_quota`](Self::set_quota).
+    ///
+    /// ```
+    /// use plimsoll::{clock, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_hour(20))?;
+    /// let now = clock::now();
+    /// limiter.try_acquire_many_at(15, now)?;
+    /// limiter.set_quota_at(Quota::per_hour(30), now)?;
+    /// assert!(limiter.try_acquire_many_at(16, now).is_err() && limiter.try_acquire_many_at(15, now).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_quota_at(&self, quota: Quota, now: Instant) -> Result<(), Invalid> {
         let mut turn = Turn::begin(&self.0);
         let changed = turn.set_quota(quota, now);
@@ -140,6 +169,19 @@ impl RateLimiter {
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let limiter = RateLimiter::new(Quota::per_hour(1))?;
+    /// limiter.set_enforced_ratio(0.0)?;
+    /// for _ in 0..10 {
+    ///     limiter.try_acquire()?;
+    /// }
+    /// assert_eq!(limiter.snapshot().would_reject, 9);
+    /// limiter.set_enforced_ratio(1.0)?;
+    /// assert!(limiter.try_acquire().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.0.set_enforced_ratio(ratio)
     }
@@ -159,6 +201,16 @@ impl RateLimiter {
     /// [`Reason::RateExceeded`](crate::Reason::RateExceeded) with the time to wait, which is exact
     /// for a caller that is alone; [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is
     /// [`Quota::none`].
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_minute(1))?;
+    /// limiter.try_acquire()?;
+    /// let refused = limiter.try_acquire().unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::RateExceeded);
+    /// assert_eq!(refused.retry_after().unwrap().as_secs_f64().round(), 60.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<(), Rejected> {
         self.try_acquire_many_at(1, clock::now())
@@ -170,6 +222,16 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_second(1))?;
+    /// let now = clock::now();
+    /// assert!(limiter.try_acquire_at(now).is_ok() && limiter.try_acquire_at(now).is_err());
+    /// assert!(limiter.try_acquire_at(now.after(Duration::from_secs(1))).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_at(&self, now: Instant) -> Result<(), Rejected> {
         self.try_acquire_many_at(1, now)
@@ -180,6 +242,15 @@ impl RateLimiter {
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire), and [`Reason::TooLarge`](crate::Reason::TooLarge) for
     /// more than the burst.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Quota, RateLimiter}};
+    /// let bytes = RateLimiter::new(Quota::per_hour(1_000))?;
+    /// bytes.try_acquire_many(900)?;
+    /// assert_eq!(bytes.try_acquire_many(200).unwrap_err().reason(), Reason::RateExceeded);
+    /// assert_eq!(bytes.try_acquire_many(1_001).unwrap_err().reason(), Reason::TooLarge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_many(&self, tokens: u64) -> Result<(), Rejected> {
         self.try_acquire_many_at(tokens, clock::now())
@@ -189,6 +260,17 @@ impl RateLimiter {
     ///
     /// # Errors
     /// As [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, rate::{Quota, RateLimiter}};
+    /// let bytes = RateLimiter::new(Quota::per_second(1_000))?;
+    /// let now = clock::now();
+    /// bytes.try_acquire_many_at(1_000, now)?;
+    /// assert!(bytes.try_acquire_many_at(500, now.after(Duration::from_millis(499))).is_err());
+    /// assert!(bytes.try_acquire_many_at(500, now.after(Duration::from_millis(500))).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_many_at(&self, tokens: u64, now: Instant) -> Result<(), Rejected> {
         if tokens == 0 {
@@ -231,6 +313,15 @@ impl RateLimiter {
     ///
     /// # Fairness
     /// As [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let bytes = RateLimiter::new(Quota::per_minute(600))?;
+    /// assert!(bytes.reserve_many(600)?.delay().is_zero());
+    /// let later = bytes.reserve_many(300)?;
+    /// assert_eq!(later.delay().as_secs_f64().round(), 30.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve_many(&self, tokens: u64) -> Result<Reservation, Rejected> {
         let now = clock::now();
         let mut turn = Turn::begin(&self.0);
@@ -293,6 +384,17 @@ impl RateLimiter {
     ///
     /// # Fairness
     /// As [`acquire_many`](Self::acquire_many). A debt puts off everybody who waits, in order.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let tokens = RateLimiter::new(Quota::per_hour(90_000))?;
+    /// let hold = tokens.hold(4_000).await?;
+    /// assert_eq!((hold.estimate(), tokens.available()), (4_000, 86_000));
+    /// hold.settle(1_250);
+    /// assert!((88_750..=88_760).contains(&tokens.available()));
+    /// # Ok(()) }
+    /// ```
     pub async fn hold(&self, estimate: u64) -> Result<Hold, Rejected> {
         let tokens = estimate.max(1);
         let charge = if let Ok(charge) = self.0.try_take(tokens, clock::now()) {
@@ -349,6 +451,16 @@ impl RateLimiter {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire): those who come later wait, even if they ask for less.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, rate::{Quota, RateLimiter}};
+    /// let bytes = RateLimiter::new(Quota::per_second(100_000).burst(100))?;
+    /// bytes.acquire_many(100).await?;
+    /// bytes.acquire_many(100).await?; // after a millisecond
+    /// assert_eq!(bytes.acquire_many(101).await.unwrap_err().reason(), Reason::TooLarge);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_many(&self, tokens: u64) -> Result<(), Rejected> {
         if tokens == 0 || self.take(tokens, clock::now()) {
             return Ok(());
@@ -372,6 +484,17 @@ impl RateLimiter {
     ///
     /// # Fairness
     /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, rate::{Quota, RateLimiter}};
+    /// let limiter = RateLimiter::new(Quota::per_hour(1))?;
+    /// limiter.acquire_within(1, Duration::from_millis(5)).await?;
+    /// let refused = limiter.acquire_within(1, Duration::from_secs(60)).await.unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::RateExceeded); // at once: it would come in an hour
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within(&self, tokens: u64, within: Duration) -> Result<(), Rejected> {
         let now = clock::now();
         if tokens == 0 || self.take(tokens, now) {

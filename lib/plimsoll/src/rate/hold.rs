@@ -9,6 +9,16 @@ use crate::clock;
 /// [`RateLimiter::hold`].
 ///
 /// [`settle`](Self::settle) puts the true cost in its place. Dropping it leaves it at the estimate.
+///
+/// ```
+/// use plimsoll::rate::{Quota, RateLimiter};
+/// let tokens = RateLimiter::new(Quota::per_hour(10_000))?;
+/// let (settled, dropped) = (tokens.try_hold(4_000)?, tokens.try_hold(4_000)?);
+/// settled.settle(1_000);
+/// drop(dropped); // costs its estimate
+/// assert!((5_000..=5_010).contains(&tokens.available()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the estimate is spent; settle it when the cost is known"]
 pub struct Hold {
@@ -42,6 +52,15 @@ impl Hold {
     /// So whenever something is admitted, all true costs until then and the estimates that are still
     /// open fit into the burst and what the rate has earned; between admissions they may exceed it by
     /// what the open estimates were too low, which is the debt. It takes the limiter's lock for a moment.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let tokens = RateLimiter::new(Quota::per_hour(3_600))?;
+    /// tokens.try_hold(1_000)?.settle(3_660); // 60 more than there are: a minute of debt
+    /// let refused = tokens.try_acquire().unwrap_err();
+    /// assert_eq!(refused.retry_after().unwrap().as_secs_f64().round(), 61.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn settle(self, actual: u64) {
         settle(&self.limiter, self.charge, self.estimate, actual);
     }

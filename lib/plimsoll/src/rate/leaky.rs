@@ -41,10 +41,31 @@ const QUEUE_MAX: u64 = 1 << 20;
 /// clones share one state.
 ///
 /// See the [module](crate::rate::leaky) for when to use it, and [`rate`](crate::rate) for exactness.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::rate::{Leaky, Quota};
+/// let partner = Leaky::builder("partner").quota(Quota::per_second(1_000)).queue(50).build()?;
+/// let began = std::time::Instant::now();
+/// for _ in 0..4 {
+///     partner.acquire().await?; // one each millisecond, no burst
+/// }
+/// assert!(began.elapsed().as_millis() >= 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Leaky(RateLimiter);
 
 /// Builds a [`Leaky`] bucket with a name; made by [`Leaky::builder`].
+///
+/// ```
+/// use plimsoll::rate::{Leaky, Quota};
+/// let partner = Leaky::builder("partner").quota(Quota::per_second(100)).queue(50).build()?;
+/// assert_eq!((partner.queue_max(), partner.waiting()), (50, 0));
+/// let refused = Leaky::builder("partner").quota(Quota::per_second(100)).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "partner: queue is not set, allowed is 0 (nobody waits) to 1,048,576");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
@@ -125,6 +146,13 @@ impl Leaky {
     }
 
     /// Begins a bucket that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::builder("partner-api").quota(Quota::per_second(100)).queue(0).build()?;
+    /// assert_eq!((partner.name().as_str(), partner.quota()), ("partner-api", Quota::per_second(100).burst(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder { name: name.into(), quota: None, queue: None, enforced_ratio: 1.0 }
     }
@@ -163,12 +191,31 @@ impl Leaky {
     ///
     /// # Errors
     /// When the quota is out of its range; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_hour(1), 10)?;
+    /// partner.set_quota(Quota::per_minute(1))?;
+    /// partner.try_acquire()?;
+    /// assert_eq!(partner.reserve()?.delay().as_secs_f64().round(), 60.0);
+    /// assert!(partner.set_quota(Quota::per_minute(0)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_quota(&self, quota: Quota) -> Result<(), Invalid> {
         self.0.set_quota(quota.burst(1))
     }
 
     /// From now on counts what it would reject or make wait, and admits everything, at once; see
     /// [`RateLimiter::observe`]. Nobody waits then, so that the queue stays empty.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_hour(1), 0)?;
+    /// partner.observe();
+    /// assert!(partner.try_acquire().is_ok() && partner.try_acquire().is_ok());
+    /// assert_eq!(partner.snapshot().would_reject, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn observe(&self) {
         self.0.observe();
     }
@@ -178,6 +225,16 @@ impl Leaky {
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_hour(1), 0)?;
+    /// partner.set_enforced_ratio(0.0)?;
+    /// assert!(partner.try_acquire().is_ok() && partner.try_acquire().is_ok());
+    /// partner.set_enforced_ratio(1.0)?;
+    /// assert!(partner.try_acquire().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.0.set_enforced_ratio(ratio)
     }
@@ -196,6 +253,15 @@ impl Leaky {
     /// # Errors
     /// [`Reason::RateExceeded`](crate::Reason::RateExceeded) with the time to the next slot that is
     /// free; [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is [`Quota::none`].
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Leaky, Quota}};
+    /// let partner = Leaky::new(Quota::per_minute(60), 10)?;
+    /// partner.try_acquire()?;
+    /// let refused = partner.try_acquire().unwrap_err();
+    /// assert_eq!((refused.reason(), refused.waiting()), (Reason::RateExceeded, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<(), Rejected> {
         self.0.try_acquire()
@@ -205,6 +271,16 @@ impl Leaky {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, rate::{Leaky, Quota}};
+    /// let partner = Leaky::new(Quota::per_minute(60), 10)?;
+    /// let now = clock::now();
+    /// assert!(partner.try_acquire_at(now).is_ok() && partner.try_acquire_at(now).is_err());
+    /// assert!(partner.try_acquire_at(now.after(Duration::from_secs(1))).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_at(&self, now: Instant) -> Result<(), Rejected> {
         self.0.try_acquire_at(now)
@@ -225,6 +301,17 @@ impl Leaky {
     ///
     /// # Fairness
     /// First come, first served, from the first poll on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, rate::{Leaky, Quota}};
+    /// let partner = Leaky::new(Quota::per_second(1_000), 1)?;
+    /// partner.acquire().await?;
+    /// let both = tokio::join!(partner.acquire(), partner.acquire()); // one waits, the queue holds no other
+    /// assert!(both.0.is_ok());
+    /// assert_eq!(both.1.unwrap_err().reason(), Reason::QueueFull);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire(&self) -> Result<(), Rejected> {
         self.0.acquire().await
     }
@@ -242,6 +329,17 @@ impl Leaky {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, rate::{Leaky, Quota}};
+    /// let partner = Leaky::new(Quota::per_hour(1), 10)?;
+    /// partner.acquire().await?;
+    /// let refused = partner.acquire_within(Duration::from_secs(1)).await.unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::RateExceeded); // at once: its turn is in an hour
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within(&self, within: Duration) -> Result<(), Rejected> {
         self.0.acquire_within(1, within).await
     }

@@ -34,6 +34,13 @@ impl Quota {
     /// [set](Self::burst).
     ///
     /// At least 1, at most one per nanosecond; a limiter refuses to be built otherwise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::rate::Quota;
+    /// assert_eq!(Quota::per(Duration::from_secs(60), 30), Quota::per_minute(30));
+    /// assert_eq!(Quota::per(Duration::from_secs(60), 30).burst_max(), 30);
+    /// ```
     #[must_use]
     pub const fn per(period: Duration, tokens: u64) -> Self {
         Self(Kind::Rate { tokens, period, burst: tokens })
@@ -58,12 +65,26 @@ impl Quota {
     }
 
     /// Nothing is ever admitted.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Quota, RateLimiter}};
+    /// let closed = RateLimiter::new(Quota::none())?;
+    /// assert_eq!(closed.try_acquire().unwrap_err().reason(), Reason::TooLarge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn none() -> Self {
         Self(Kind::None)
     }
 
     /// Everything is admitted.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let open = RateLimiter::new(Quota::unlimited())?;
+    /// assert!(open.try_acquire_many(1_000_000_000).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn unlimited() -> Self {
         Self(Kind::Unlimited)
@@ -73,6 +94,15 @@ impl Quota {
     /// nothing in [`none`](Self::none) and [`unlimited`](Self::unlimited).
     ///
     /// At least 1, and no more than nine years of the rate.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let spaced = RateLimiter::new(Quota::per_minute(60).burst(1))?;
+    /// assert!(spaced.try_acquire().is_ok());
+    /// assert!(spaced.try_acquire().unwrap_err().retry_after().unwrap().as_millis() <= 1_000);
+    /// assert!(RateLimiter::new(Quota::per_minute(60).burst(0)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn burst(self, burst: u64) -> Self {
         match self.0 {

@@ -12,6 +12,15 @@ use crate::clock::{self, Instant};
 ///
 /// They are spent already. Dropping the reservation keeps them spent (the caller went ahead);
 /// [`cancel`](Self::cancel) gives them back.
+///
+/// ```
+/// use plimsoll::rate::{Quota, RateLimiter};
+/// let mails = RateLimiter::new(Quota::per_minute(2).burst(1))?;
+/// let (first, second, third) = (mails.reserve()?, mails.reserve()?, mails.reserve()?);
+/// assert!(first.delay().is_zero());
+/// assert_eq!((third.ready_at() - second.ready_at()).as_secs_f64().round(), 30.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the tokens are spent, to be used after the delay or cancelled"]
 pub struct Reservation {

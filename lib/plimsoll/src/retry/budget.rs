@@ -57,6 +57,17 @@ struct Terms {
 }
 
 /// Builds a [`Budget`] with a name; made by [`Budget::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::retry::Budget;
+/// let refused = Budget::builder("retries").ratio(0.0).min_per_second(0).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "retries: min_per_second is 0, allowed is above 0 when the ratio is 0");
+/// let budget = Budget::builder("retries").ratio(0.0).min_per_second(1).window(Duration::from_secs(2)).build()?;
+/// assert!(budget.try_spend().is_ok() && budget.try_spend().is_ok());
+/// assert!(budget.try_spend().is_err(), "two in two seconds");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct BudgetBuilder {
@@ -69,6 +80,13 @@ impl Budget {
     ///
     /// # Errors
     /// As [`BudgetBuilder::build`].
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// assert!(Budget::new(0.1, 0).is_ok());
+    /// assert_eq!(Budget::new(f64::NAN, 0).unwrap_err().field(), "ratio");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(ratio: f64, min_per_second: u32) -> Result<Self, Invalid> {
         let terms = Terms { ratio, min_per_second, window: SPAN };
         terms.check(Name::UNNAMED)?;
@@ -77,6 +95,16 @@ impl Budget {
 
     /// Begins a budget with a name: 20 % of the calls and 10 a second over 10 s, unless said
     /// otherwise.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::builder("bank retries").build()?;
+    /// for _ in 0..100 {
+    ///     budget.try_spend()?; // 10 a second, over 10 s
+    /// }
+    /// assert!(budget.try_spend().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> BudgetBuilder {
         BudgetBuilder { name: name.into(), terms: Terms { ratio: 0.2, min_per_second: 10, window: SPAN } }
     }
@@ -100,6 +128,17 @@ impl Budget {
     ///
     /// # Errors
     /// [`Reason::BudgetSpent`] when there is nothing left of it.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, retry::Budget};
+    /// let budget = Budget::new(0.1, 0)?;
+    /// for _ in 0..20 {
+    ///     budget.record_call();
+    /// }
+    /// assert!(budget.try_spend().is_ok() && budget.try_spend().is_ok()); // 10 % of 20
+    /// assert_eq!(budget.try_spend().unwrap_err().reason(), Reason::BudgetSpent);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_spend(&self) -> Result<(), Rejected> {
         self.0.try_spend(clock::now())
     }

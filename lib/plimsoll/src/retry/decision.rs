@@ -5,6 +5,26 @@ use std::time::Duration;
 use crate::{Reason, Rejected};
 
 /// Whether an error is worth another try.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::retry::{Decision, Policy};
+/// // 503 with the header `retry-after: 0`, then 404.
+/// let by_status = |status: &u16| match status {
+///     503 => Decision::RetryAfter(Duration::ZERO),
+///     500.. => Decision::Retry,
+///     _ => Decision::GiveUp,
+/// };
+/// let mut answers = [503, 404].into_iter();
+/// let policy = Policy::exponential(Duration::from_millis(1)).attempts(5);
+/// let failed = policy.retry_if(by_status).run(|| {
+///     let status = answers.next().expect("two attempts");
+///     async move { Err::<(), u16>(status) }
+/// }).await.unwrap_err();
+/// assert_eq!((failed.attempts(), failed.last()), (2, Some(&404)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Decision {
     /// Try again after the policy's delay.
@@ -18,6 +38,29 @@ pub enum Decision {
 /// An error that knows whether it is worth another try.
 ///
 /// Say [`Decision::Retry`] only where the operation may safely run twice.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::retry::{Decision, Policy, Retryable, Stop};
+///
+/// #[derive(Debug)]
+/// enum Failure { Busy, NoSuchUser }
+///
+/// impl Retryable for Failure {
+///     fn decision(&self) -> Decision {
+///         match self {
+///             Self::Busy => Decision::Retry,
+///             Self::NoSuchUser => Decision::GiveUp,
+///         }
+///     }
+/// }
+/// assert_eq!(Failure::Busy.decision(), Decision::Retry);
+/// let policy = Policy::exponential(Duration::from_millis(1));
+/// let failed = policy.run(|| async { Err::<(), _>(Failure::NoSuchUser) }).await.unwrap_err();
+/// assert_eq!((failed.attempts(), failed.stop()), (1, Some(&Stop::NotRetryable)));
+/// # Ok(()) }
+/// ```
 pub trait Retryable {
     /// Whether to try again.
     fn decision(&self) -> Decision;

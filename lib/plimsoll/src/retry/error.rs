@@ -7,6 +7,20 @@ use std::time::Duration;
 use crate::{Invalid, Rejected};
 
 /// Why an operation failed for good.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::retry::{Decision, Error, Policy};
+/// let policy = Policy::schedule([Duration::ZERO, Duration::ZERO]);
+/// let failed = policy.retry_if(|_| Decision::Retry).run(|| async { Err::<(), _>("down") }).await;
+/// match failed {
+///     Err(Error::Failed { last: "down", attempts: 3, .. }) => {}
+///     other => panic!("{other:?}"),
+/// }
+/// assert_eq!(failed.unwrap_err().to_string(), "down (attempt 3, no attempt left)");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
@@ -25,6 +39,15 @@ pub enum Error<E> {
 }
 
 /// Why there was no other attempt.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::retry::{Decision, Policy, Stop};
+/// let policy = Policy::exponential(Duration::from_millis(50)).retry_after_max(Duration::from_secs(60));
+/// let stop = policy.wait_after(1, Decision::RetryAfter(Duration::from_secs(3_600))).unwrap_err();
+/// assert!(matches!(stop, Stop::RetryAfterTooLong { .. }));
+/// assert_eq!(stop.to_string(), "asked to wait 3600.0s, allowed is 60.0s");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Stop {

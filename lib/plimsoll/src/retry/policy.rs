@@ -56,6 +56,16 @@ enum Fault {
 impl Policy {
     /// Waits up to `first` after the first attempt and twice as long after each other, with full
     /// jitter: `first` is 1 µs to a day. Three attempts, unless said otherwise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Policy;
+    /// let policy = Policy::exponential(Duration::from_millis(100));
+    /// assert_eq!(policy.delay(1, 0.0), Some(Duration::from_millis(100)));
+    /// assert_eq!(policy.delay(2, 0.0), Some(Duration::from_millis(200)));
+    /// assert_eq!(policy.delay(2, 0.9), Some(Duration::from_millis(20)), "full jitter");
+    /// assert_eq!(policy.delay(3, 0.0), None, "three attempts");
+    /// ```
     pub const fn exponential(first: Duration) -> Self {
         Self {
             delays: Delays::Exponential { first },
@@ -123,6 +133,18 @@ impl Policy {
 
     /// Takes every retry from `budget`, which other policies may share. Without one, only the
     /// number of attempts bounds what retries add to the load.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Budget, Decision, Policy, Stop};
+    /// let budget = Budget::new(0.2, 0)?; // one call alone earns no retry
+    /// let policy = Policy::exponential(Duration::from_millis(1)).budget(&budget);
+    /// let failed = policy.retry_if(|_| Decision::Retry).run(|| async { Err::<(), _>("down") }).await.unwrap_err();
+    /// assert_eq!(failed.attempts(), 1);
+    /// assert!(matches!(failed.stop(), Some(Stop::BudgetSpent(_))));
+    /// # Ok(()) }
+    /// ```
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.budget = Some(budget.clone());
         self
@@ -130,6 +152,18 @@ impl Policy {
 
     /// This policy with a closure that says which errors are worth another try, for errors that do
     /// not say so themselves.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy};
+    /// let by_text = |error: &&str| if *error == "busy" { Decision::Retry } else { Decision::GiveUp };
+    /// let policy = Policy::exponential(Duration::from_millis(1)).retry_if(by_text);
+    /// let busy = policy.run(|| async { Err::<(), _>("busy") }).await.unwrap_err();
+    /// let wrong = policy.run(|| async { Err::<(), _>("wrong password") }).await.unwrap_err();
+    /// assert_eq!((busy.attempts(), wrong.attempts()), (3, 1));
+    /// # Ok(()) }
+    /// ```
     pub fn retry_if<E, C: Fn(&E) -> super::Decision>(&self, classify: C) -> Classified<C> {
         Classified::new(self.clone(), classify)
     }
@@ -212,6 +246,15 @@ impl Policy {
     ///
     /// `random` is 0 to 1 and takes off that share of the jitter: 0 is the longest wait. Pure, so
     /// that a queue of due work can be kept by it as well.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Policy;
+    /// let policy = Policy::schedule([5, 60, 3_600].map(Duration::from_secs)).jitter_ratio(0.1);
+    /// assert_eq!(policy.delay(2, 0.0), Some(Duration::from_secs(60)));
+    /// assert_eq!(policy.delay(2, 1.0), Some(Duration::from_secs(54)));
+    /// assert_eq!(policy.delay(4, 0.5), None);
+    /// ```
     #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Option<Duration> {
         let Some(failed) = attempt.checked_sub(1) else { return Some(Duration::ZERO) };

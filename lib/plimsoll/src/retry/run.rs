@@ -7,6 +7,20 @@ use crate::{clock, scope};
 
 /// A [`Policy`] with a closure that says what is worth another try; made by
 /// [`Policy::retry_if`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{cell::Cell, time::Duration};
+/// use plimsoll::retry::{Decision, Policy};
+/// let tries = Cell::new(0);
+/// let classified = Policy::exponential(Duration::from_millis(1)).attempts(3).retry_if(|_: &&str| Decision::Retry);
+/// let answer = classified.run(|| async {
+///     tries.set(tries.get() + 1);
+///     if tries.get() < 3 { Err("down") } else { Ok(7) }
+/// }).await;
+/// assert_eq!((answer, tries.get()), (Ok(7), 3));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is run until `run` is called"]
 pub struct Classified<C> {
@@ -76,6 +90,16 @@ impl Policy {
 
     /// Counts a call in the budget, before its first attempt, as [`run`](Self::run) does: for code that
     /// makes the attempts itself, and then asks [`wait_after`](Self::wait_after) each.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Budget, Decision, Policy, Stop};
+    /// let policy = Policy::exponential(Duration::from_millis(1)).budget(&Budget::new(1.0, 0)?);
+    /// policy.record_call(); // earns one retry
+    /// assert!(policy.wait_after(1, Decision::Retry).is_ok());
+    /// assert!(matches!(policy.wait_after(1, Decision::Retry), Err(Stop::BudgetSpent(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn record_call(&self) {
         if let Some(budget) = self.shared_budget() {
             budget.record_call();

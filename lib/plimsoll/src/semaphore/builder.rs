@@ -7,6 +7,17 @@ use super::state::State;
 use crate::{Invalid, Name, registry};
 
 /// Builds a [`Semaphore`] with a name; made by [`Semaphore::builder`].
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// let refused = Semaphore::builder("uploads").limit(0).build().unwrap_err();
+/// assert_eq!((refused.bound().as_str(), refused.field(), refused.value()), ("uploads", "limit", "0"));
+///
+/// let uploads = Semaphore::builder("uploads").limit(16).enforced_ratio(0.25).build()?;
+/// assert_eq!((uploads.limit(), uploads.enforced_ratio()), (16, 0.25));
+/// assert!(Semaphore::builder("uploads").limit(16).enforced_ratio(25.0).build().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {

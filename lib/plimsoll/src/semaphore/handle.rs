@@ -16,6 +16,17 @@ use crate::{Invalid, Name, Reason, Rejected, clock};
 /// At most so many permits at once; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::semaphore) for which call to use, for fairness and for its one trap.
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// let connections = Semaphore::builder("connections").limit(10).build()?;
+/// let ours = connections.clone();
+/// let permit = ours.try_acquire_many(4)?;
+/// assert_eq!((connections.in_use(), connections.available(), connections.waiting()), (4, 6, 0));
+/// drop(permit);
+/// assert_eq!((connections.snapshot().admitted, connections.snapshot().high_water), (1, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Semaphore(pub(super) Arc<State>);
 
@@ -137,6 +148,20 @@ impl Semaphore {
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let first = semaphore.try_acquire()?;
+    /// semaphore.set_enforced_ratio(0.0)?;
+    /// let second = semaphore.try_acquire()?; // let through, and counted
+    /// semaphore.set_enforced_ratio(1.0)?;
+    /// assert!(semaphore.try_acquire().is_err());
+    /// assert_eq!(semaphore.snapshot().would_reject, 1);
+    /// assert!(semaphore.set_enforced_ratio(1.5).is_err());
+    /// # drop((first, second));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.0.set_enforced_ratio(ratio)
     }
@@ -177,6 +202,16 @@ impl Semaphore {
     /// # Errors
     /// [`Reason::Full`] when not so many are free, or when somebody waits; [`Reason::TooLarge`] when
     /// there are not so many at all.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, semaphore::Semaphore};
+    /// let memory = Semaphore::new(1_000)?;
+    /// let body = memory.try_acquire_many(700)?;
+    /// assert_eq!(memory.try_acquire_many(301).unwrap_err().reason(), Reason::Full);
+    /// assert_eq!(memory.try_acquire_many(1_001).unwrap_err().reason(), Reason::TooLarge);
+    /// # drop(body);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
         if permits == 0 || self.0.try_take(permits) {
@@ -190,6 +225,16 @@ impl Semaphore {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.try_acquire_owned()?;
+    /// let task = tokio::spawn(async move { permit.permits() }); // held until the task ends
+    /// assert_eq!((task.await?, semaphore.in_use()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         self.try_acquire_many_owned(1)
     }
@@ -198,6 +243,14 @@ impl Semaphore {
     ///
     /// # Errors
     /// As [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// let permit = memory.try_acquire_many_owned(300)?;
+    /// assert_eq!((permit.permits(), memory.available()), (300, 700));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire_many_owned(&self, permits: u64) -> Result<OwnedPermit, Rejected> {
         self.try_acquire_many(permits).map(|permit| self.own(permit))
     }
@@ -245,6 +298,18 @@ impl Semaphore {
     /// # Fairness
     /// As [`acquire`](Self::acquire): those who come after this caller wait, even if they ask for
     /// less, so that it gets what it asks for as soon as enough was released.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, semaphore::Semaphore};
+    /// let memory = Semaphore::new(1_000)?;
+    /// let permit = memory.acquire_many(600).await?;
+    /// assert_eq!(memory.available(), 400);
+    /// // It could wait for ever, and is refused at once.
+    /// assert_eq!(memory.acquire_many(1_001).await.unwrap_err().reason(), Reason::TooLarge);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
         if permits == 0 || self.0.try_take(permits) {
             return Ok(Permit::new(&self.0, permits));
@@ -302,6 +367,17 @@ impl Semaphore {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.acquire_owned().await;
+    /// let task = tokio::spawn(async move { permit.permits() });
+    /// let next = semaphore.acquire_owned().await; // when the task has ended
+    /// assert_eq!((task.await?, next.permits()), (1, 1));
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_owned(&self) -> OwnedPermit {
         self.own(self.acquire().await)
     }
@@ -316,6 +392,15 @@ impl Semaphore {
     ///
     /// # Fairness
     /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// let permit = memory.acquire_many_owned(600).await?;
+    /// assert_eq!((permit.permits(), memory.in_use()), (600, 600));
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_many_owned(&self, permits: u64) -> Result<OwnedPermit, Rejected> {
         Ok(self.own(self.acquire_many(permits).await?))
     }
@@ -333,6 +418,18 @@ impl Semaphore {
     ///
     /// # Fairness
     /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.acquire_within_owned(1, Duration::from_millis(1)).await?;
+    /// let late = semaphore.acquire_within_owned(1, Duration::from_millis(1)).await.unwrap_err();
+    /// assert_eq!(late.in_use(), 1);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within_owned(
         &self,
         permits: u64,

@@ -5,6 +5,16 @@ use super::state::State;
 use crate::Outcome;
 
 /// Permits of a [`Semaphore`], given back when this is dropped.
+///
+/// ```
+/// use plimsoll::{Outcome, semaphore::Semaphore};
+/// let memory = Semaphore::new(1_000)?;
+/// let permit = memory.try_acquire_many(300)?;
+/// assert_eq!((permit.permits(), memory.in_use()), (300, 300));
+/// permit.finish(Outcome::Success);
+/// assert_eq!(memory.in_use(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct Permit<'a> {
@@ -68,6 +78,17 @@ impl Drop for Permit<'_> {
 
 /// Permits that hold a handle of their [`Semaphore`], to be moved into a task; given back when
 /// this is dropped.
+///
+/// ```
+/// use plimsoll::{Outcome, semaphore::Semaphore};
+/// let memory = Semaphore::new(1_000)?;
+/// let mut head = memory.try_acquire_many_owned(300)?;
+/// let body = head.split(250).expect("300 are there");
+/// assert!(head.split(51).is_none());
+/// head.finish(Outcome::Success);
+/// assert_eq!((body.permits(), memory.in_use()), (250, 250));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct OwnedPermit {

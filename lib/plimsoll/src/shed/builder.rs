@@ -40,6 +40,14 @@ impl Builder {
     }
 
     /// How many run at once: 1 to 1,000,000. There is no default.
+    ///
+    /// ```
+    /// use plimsoll::shed::Shed;
+    /// let refused = Shed::builder("api").build().unwrap_err();
+    /// assert_eq!(refused.to_string(), "api: concurrency is 0, allowed is 1 to 1,000,000");
+    /// assert_eq!(Shed::builder("api").concurrency(64).build()?.limit(), 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn concurrency(mut self, concurrency: u64) -> Self {
         self.settings.concurrency = concurrency;
         self
@@ -71,6 +79,19 @@ impl Builder {
     /// Work of this priority, and of all that are less important, begins only while less than this share
     /// of the concurrency is in use: above 0, at most 1, and never more than for what is more important.
     /// One place at the least. Default 1.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let shed = Shed::builder("api").concurrency(10)
+    ///     .threshold(Priority::SHEDDABLE_PLUS, 0.8)
+    ///     .threshold(Priority::SHEDDABLE, 0.5)
+    ///     .build()?;
+    /// let five: Vec<_> = (0..5).map(|_| shed.try_acquire(Priority::SHEDDABLE).unwrap()).collect();
+    /// assert!(shed.try_acquire(Priority::SHEDDABLE).is_err());
+    /// assert!(shed.try_acquire(Priority::SHEDDABLE_PLUS).is_ok());
+    /// # drop(five);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn threshold(mut self, priority: Priority, ratio: f64) -> Self {
         let mut level = priority.index();
         while level < LEVELS {

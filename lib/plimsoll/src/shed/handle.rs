@@ -17,11 +17,29 @@ use crate::{Invalid, Name, Rejected, clock, scope};
 /// A concurrency limit whose queue never stands; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::shed) for what is shed and in what order.
+///
+/// ```
+/// use plimsoll::shed::{Priority, Shed};
+/// let api = Shed::builder("shed-handle").concurrency(2).build()?;
+/// let permits = (api.try_acquire(Priority::CRITICAL)?, api.clone().try_acquire(Priority::CRITICAL)?);
+/// assert_eq!((api.in_use(), api.waiting(), api.is_standing()), (2, 0, false));
+/// let refused = api.try_acquire(Priority::CRITICAL_PLUS).unwrap_err();
+/// assert_eq!(refused.to_string(), "shed-handle: 2 of 2 in use, 0 waiting");
+/// # drop(permits);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Shed(pub(super) Arc<State>);
 
 impl Shed {
     /// Begins one that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::shed::Shed;
+    /// let api = Shed::builder("shed-builder").concurrency(64).queue(256).build()?;
+    /// assert_eq!((api.name().as_str(), api.limit()), ("shed-builder", 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -124,6 +142,17 @@ impl Shed {
     ///
     /// # Errors
     /// When it is not 1 to 1,000,000; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let api = Shed::builder("shed-resize").concurrency(1).build()?;
+    /// let first = api.try_acquire(Priority::CRITICAL)?;
+    /// api.resize(2)?;
+    /// assert!(api.try_acquire(Priority::CRITICAL).is_ok());
+    /// assert!(api.resize(0).is_err() && api.limit() == 2);
+    /// # drop(first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resize(&self, concurrency: u64) -> Result<(), Invalid> {
         check_concurrency(self.name(), concurrency)?;
         self.0.resize(concurrency);

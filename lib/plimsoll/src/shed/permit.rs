@@ -10,6 +10,16 @@ use crate::clock::Instant;
 /// A place of a [`Shed`](super::Shed), given back when this is dropped.
 ///
 /// How long it was held is what the expected time to wait is made of.
+///
+/// ```
+/// use plimsoll::{Outcome, shed::{Priority, Shed}};
+/// let api = Shed::builder("shed-permit").concurrency(1).build()?;
+/// let permit = api.try_acquire(Priority::CRITICAL)?;
+/// assert!(api.try_acquire(Priority::CRITICAL).is_err());
+/// permit.finish(Outcome::Success);
+/// assert!(api.try_acquire(Priority::CRITICAL).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct Permit {
     state: Arc<State>,

@@ -14,6 +14,18 @@ const NEGATIVE_MAX: u64 = 1_048_576;
 const NEGATIVE_FOR: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3_600));
 
 /// What the followers of a call get when it fails.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::singleflight::{Errors, Singleflight};
+/// let each = Singleflight::builder("each").errors(Errors::Each).build()?;
+/// let refused = async || Err("your token has expired");
+/// let good = async || Ok(7);
+/// let (mine, yours) = tokio::join!(each.run("user 7", refused), each.run("user 7", good));
+/// assert!(mine.is_err());
+/// assert_eq!(yours, Ok(7)); // with `Errors::Share` this would be the error of the other
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Errors {
     /// A clone of the error: what is down is asked once, not once by each.
@@ -26,6 +38,16 @@ pub enum Errors {
 }
 
 /// Builds a [`Singleflight`]; made by [`Singleflight::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::singleflight::Singleflight;
+/// let users = || Singleflight::<u64, u64, ()>::builder("users");
+/// assert_eq!(users().keys_max(0).build().unwrap_err().field(), "keys_max");
+/// let users = users().keys_max(10_000).negative_for(Duration::from_secs(5)).negative_max(100).build()?;
+/// assert_eq!(users.snapshot().limit, 10_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<K, T, E> {

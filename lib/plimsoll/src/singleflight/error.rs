@@ -8,6 +8,16 @@ use std::sync::Arc;
 use crate::Rejected;
 
 /// Why a call, one's own or the one that was shared, has no value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::singleflight::{Error, Singleflight};
+/// let users = Singleflight::builder("users").keys_max(1).build()?;
+/// // One key is in use by the outer call; the inner one asks for another.
+/// let answer = users.run(7, || async { users.run(8, async || Ok(1)).await.map_err(|full| full.to_string()) });
+/// assert!(matches!(answer.await, Err(Error::Inner(text)) if text.starts_with("users: all 1 keys are busy")));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
@@ -26,6 +36,15 @@ pub enum Error<E> {
 
 impl<E> Error<E> {
     /// The call's own error, if that is what it is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users: Singleflight<u64, u64, u16> = Singleflight::builder("statuses").build()?;
+    /// let missing = users.run(7, async || Err(404)).await;
+    /// assert_eq!(missing.unwrap_err().into_inner(), Some(404));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {
@@ -38,6 +57,18 @@ impl<E> Error<E> {
     ///
     /// # Errors
     /// When it is not the call's own error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users: Singleflight<u64, u64, u16> = Singleflight::builder("split").build()?;
+    /// let status = match users.run(7, async || Err(404)).await.unwrap_err().split() {
+    ///     Ok(theirs) => theirs,
+    ///     Err(_ours) => 503,
+    /// };
+    /// assert_eq!(status, 404);
+    /// # Ok(()) }
+    /// ```
     pub fn split(self) -> Result<E, Error<Infallible>> {
         match self {
             Self::Inner(error) => Ok(error),

@@ -15,6 +15,22 @@ use crate::registry::{Bound, Snapshot};
 ///
 /// `T` and `E` are cloned for each follower: put what is large, or no `Clone`, into an
 /// [`Arc`]. See the [module](crate::singleflight) for who runs the call and what its followers get.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::cell::Cell;
+/// use plimsoll::singleflight::Singleflight;
+/// let users = Singleflight::<u64, &str, ()>::builder("users-once").build()?;
+/// let reads = Cell::new(0);
+/// let read = || async {
+///     reads.set(reads.get() + 1);
+///     tokio::task::yield_now().await; // the database
+///     Ok("Ada")
+/// };
+/// let (first, second) = tokio::join!(users.run(7, read), users.run(7, read));
+/// assert_eq!((first, second, reads.get()), (Ok("Ada"), Ok("Ada"), 1));
+/// # Ok(()) }
+/// ```
 pub struct Singleflight<K, T, E>(pub(super) Arc<Table<K, T, E>>);
 
 impl<K, T, E> Singleflight<K, T, E> {
@@ -62,6 +78,15 @@ where
     ///
     /// # Fairness
     /// Keys do not wait for each other; who follows gets its result in no particular order.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-run").build()?;
+    /// assert_eq!(users.run(7, async || Ok(1)).await, Ok(1));
+    /// assert_eq!(users.run(7, async || Ok(2)).await, Ok(2), "nothing is remembered but errors, if asked for");
+    /// # Ok(()) }
+    /// ```
     pub fn run<F, Fut>(&self, key: K, work: F) -> Run<K, T, E, Lazy<F, Fut>>
     where
         F: FnOnce() -> Fut,
@@ -77,6 +102,16 @@ where
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-share").build()?;
+    /// let read = |value| async move { tokio::task::yield_now().await; Ok(value) };
+    /// let both = tokio::join!(users.share(7, read(1)), users.share(7, read(2)));
+    /// assert_eq!(both, (Ok(1), Ok(1)));
+    /// # Ok(()) }
+    /// ```
     pub fn share<Fut>(&self, key: K, work: Fut) -> Run<K, T, E, Fut>
     where
         Fut: Future<Output = Result<T, E>>,

@@ -16,6 +16,16 @@ use crate::unwind::{caught, poll_caught};
 
 pin_project! {
     /// A call that leads or follows; made by [`Singleflight::run`](super::Singleflight::run).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::{Lazy, Run, Singleflight};
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-future").build()?;
+    /// let call: Run<_, _, _, Lazy<_, _>> = users.run(7, async || Ok(1));
+    /// assert_eq!(users.snapshot().in_use, 0, "it begins when it is polled");
+    /// assert_eq!(call.await, Ok(1));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Run<K, T, E, Fut>
     where

@@ -9,6 +9,15 @@ use crate::rate::quota::Quota;
 use crate::{Invalid, Name, registry};
 
 /// Builds a [`Sliding`] window with a name; made by [`Sliding::builder`].
+///
+/// ```
+/// use plimsoll::rate::{Quota, Sliding};
+/// let wide = Sliding::builder("requests").quota(Quota::per_minute(1_000_000));
+/// assert_eq!(wide.clone().build().unwrap_err().field(), "quota"); // too many to be kept one by one
+/// let requests = wide.approximate().enforced_ratio(0.5).build()?;
+/// assert_eq!((requests.available(), requests.enforced_ratio()), (1_000_000, 0.5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {

@@ -18,6 +18,15 @@ use crate::{Invalid, Name, Rejected};
 /// At most so many in any window of a length of time; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::rate::sliding) for when to use it, and how exact it is.
+///
+/// ```
+/// use plimsoll::rate::{Quota, Sliding};
+/// let resets = Sliding::new(Quota::per_minute(3))?;
+/// let ours = resets.clone();
+/// assert!(ours.try_acquire().is_ok() && resets.try_acquire().is_ok());
+/// assert_eq!((resets.available(), resets.snapshot().in_use), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Sliding(pub(super) Arc<State>);
 
@@ -63,6 +72,13 @@ impl Sliding {
     }
 
     /// Begins a window that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::builder("resets").quota(Quota::per_minute(3)).build()?;
+    /// assert_eq!((resets.name().as_str(), resets.available()), ("resets", 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -105,12 +121,32 @@ impl Sliding {
     ///
     /// # Errors
     /// When the quota is out of its range; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(3))?;
+    /// assert!(resets.try_acquire().is_ok() && resets.try_acquire().is_ok());
+    /// resets.set_quota(Quota::per_minute(2))?;
+    /// assert!(resets.try_acquire().is_err(), "two are in the window");
+    /// resets.set_quota(Quota::per_minute(4))?;
+    /// assert_eq!(resets.available(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_quota(&self, quota: Quota) -> Result<(), Invalid> {
         self.0.set_quota(quota, clock::now())
     }
 
     /// From now on counts what it would reject or make wait, and admits everything, at once; what is
     /// admitted over the limit takes no place in the window. Whoever waits is let through.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(1))?;
+    /// resets.observe();
+    /// assert!(resets.try_acquire().is_ok() && resets.try_acquire().is_ok());
+    /// assert_eq!((resets.snapshot().would_reject, resets.snapshot().in_use), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn observe(&self) {
         Observable::observe(self);
     }
@@ -120,6 +156,16 @@ impl Sliding {
     ///
     /// # Errors
     /// When `ratio` is not 0 to 1; nothing has changed then.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(1))?;
+    /// resets.set_enforced_ratio(0.0)?;
+    /// assert!(resets.try_acquire().is_ok() && resets.try_acquire().is_ok());
+    /// resets.set_enforced_ratio(1.0)?;
+    /// assert!(resets.try_acquire().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid> {
         self.0.set_enforced_ratio(ratio)
     }
@@ -139,6 +185,16 @@ impl Sliding {
     /// [`Reason::RateExceeded`](crate::Reason::RateExceeded) with the time to wait, exact for a caller
     /// that is alone; [`Reason::TooLarge`](crate::Reason::TooLarge) when the quota is
     /// [`Quota::none`].
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Quota, Sliding}};
+    /// let resets = Sliding::new(Quota::per_minute(1))?;
+    /// resets.try_acquire()?;
+    /// let refused = resets.try_acquire().unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::RateExceeded);
+    /// assert_eq!(refused.retry_after().unwrap().as_secs_f64().round(), 60.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<(), Rejected> {
         self.try_acquire_at(clock::now())
@@ -150,6 +206,18 @@ impl Sliding {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, rate::{Quota, Sliding}};
+    /// let resets = Sliding::new(Quota::per_minute(2))?;
+    /// let now = clock::now();
+    /// resets.try_acquire_at(now)?;
+    /// resets.try_acquire_at(now.after(Duration::from_secs(59)))?;
+    /// assert!(resets.try_acquire_at(now.after(Duration::from_secs(59))).is_err());
+    /// assert!(resets.try_acquire_at(now.after(Duration::from_secs(60))).is_ok(), "the first has left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_acquire_at(&self, now: Instant) -> Result<(), Rejected> {
         self.0.try_acquire(now)
@@ -200,6 +268,17 @@ impl Sliding {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, rate::{Quota, Sliding}};
+    /// let resets = Sliding::new(Quota::per_minute(1))?;
+    /// resets.acquire_within(Duration::from_millis(5)).await?;
+    /// let refused = resets.acquire_within(Duration::from_secs(1)).await.unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::RateExceeded); // at once: its turn is in a minute
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within(&self, within: Duration) -> Result<(), Rejected> {
         let by = clock::now() + within;
         match tokio::time::timeout(within, self.wait(by)).await {
