@@ -8,7 +8,10 @@
 //! - What is held is bounded by the futures that wait, which their callers own: one slot each. An
 //!   empty queue that was long gives its memory back.
 
-use std::task::Waker;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Poll, Waker};
+use std::time::Duration;
 
 const NONE: usize = usize::MAX;
 /// Up to this many slots are kept for the next time when the last waiter leaves.
@@ -136,6 +139,23 @@ impl<T> Waiters<T> {
     }
 }
 
+/// Takes a waker to be woken from somebody who then looks, and leaves another: nothing of the caller's is
+/// cloned under a lock.
+pub(crate) fn taken(waker: &mut Waker) -> Waker {
+    std::mem::replace(waker, Waker::noop().clone())
+}
+
+/// Waits for `future` no longer than `within`; `None` when that is over. What is ready at once needs no
+/// timer, and so no runtime.
+pub(crate) async fn up_to<F: Future>(within: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let at_once = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    match at_once {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(within, future).await.ok(),
+    }
+}
+
 /// Wakers collected under a lock, to be woken after it: a few at a time, so that no memory is
 /// allocated and the lock is not held for long.
 pub(crate) struct Wakes {
@@ -167,6 +187,24 @@ impl Wakes {
         }
         self.len = 0;
     }
+}
+
+/// A waker that does `action` when the last of its clones is dropped.
+#[cfg(test)]
+pub(crate) fn on_drop(action: impl Fn() + Send + Sync + 'static) -> Waker {
+    struct OnDrop<F: Fn()>(F);
+
+    impl<F: Fn()> Drop for OnDrop<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    impl<F: Fn() + Send + Sync> std::task::Wake for OnDrop<F> {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+
+    Waker::from(std::sync::Arc::new(OnDrop(action)))
 }
 
 #[cfg(test)]

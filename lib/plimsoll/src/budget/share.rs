@@ -10,6 +10,7 @@ use super::state::State;
 use super::wait::Wait;
 use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::Snapshot;
+use crate::waiters::up_to;
 use crate::{Invalid, Name, Reason, Rejected, clock};
 
 /// The limiter of one share of a [`Budget`](super::Budget); a cheap handle, whose clones share one
@@ -208,7 +209,7 @@ impl Share {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit, Rejected> {
-        let turn = tokio::time::timeout(within, Wait::new(&self.state, self.index, permits)).await;
+        let turn = up_to(within, Wait::new(&self.state, self.index, permits)).await;
         match turn.unwrap_or(Err(Reason::WaitTimedOut)) {
             Ok(()) => Ok(self.permit(permits)),
             Err(reason) => Err(self.state.refuse(self.index, reason)),

@@ -6,7 +6,7 @@
 //! - Whenever the lock is free, nobody is first in a line whose claim can be met.
 //!
 //! # Lock order
-//! One lock; no waker is woken or dropped, and nothing else is locked, under it.
+//! One lock; no waker is cloned, woken or dropped, and nothing else is locked, under it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -144,14 +144,13 @@ impl State {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Option<Result<(), Reason>> {
+        // Before the lock, and so dropped after it.
+        let mut waker = waker.clone();
         let mut desk = self.desk();
         let line = &mut desk.lines[share];
         let waiter = line.waiters.get_mut(ticket.as_ref()?);
         if let Turn::Waiting(known) = &mut waiter.turn {
-            let stale =
-                if known.will_wake(waker) { None } else { Some(std::mem::replace(known, waker.clone())) };
-            drop(desk);
-            drop(stale);
+            std::mem::swap(known, &mut waker);
             return None;
         }
         let (waiter, _) = line.waiters.remove(ticket.take()?);

@@ -238,3 +238,12 @@ fn a_key_can_be_forgotten_when_that_changes_no_decision() {
     share.observe();
     assert!(!share.is_forgettable(now));
 }
+
+#[test]
+fn waiting_that_need_not_wait_works_outside_of_a_runtime() {
+    let (reads, ..) = shares(&budget().build().unwrap());
+    let permit = reads.acquire_within(1, Duration::from_millis(1)).now_or_never().unwrap().unwrap();
+    assert_eq!(permit.permits(), 1);
+    let large = reads.acquire_within(u64::MAX, Duration::from_millis(1)).now_or_never().unwrap().unwrap_err();
+    assert_eq!(large.reason(), Reason::TooLarge);
+}

@@ -126,7 +126,8 @@ impl Gcra {
     /// charge lies ahead of now cannot have been.
     pub(super) const fn refund(&self, end: u64, now: u64, tokens: u64) -> u64 {
         let ahead = end.saturating_sub(now);
-        let cost = self.cost(tokens);
+        // The charge may be of a quota that eight changes ago looked like this one.
+        let cost = self.interval.saturating_mul(tokens);
         if ahead < cost { ahead } else { cost }
     }
 

@@ -15,6 +15,7 @@ use super::wait::{Failed, wait};
 use crate::clock::{self, Instant};
 use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
+use crate::waiters::up_to;
 use crate::{Invalid, Name, Rejected};
 
 /// At most so many in a time; a cheap handle, whose clones share one state.
@@ -500,9 +501,9 @@ impl RateLimiter {
         if tokens == 0 || self.take(tokens, now) {
             return Ok(());
         }
-        match tokio::time::timeout(within, self.wait(tokens, now + within)).await {
-            Ok(waited) => waited.map(drop),
-            Err(_) => Err(self.0.refuse_late()),
+        match up_to(within, self.wait(tokens, now + within)).await {
+            Some(waited) => waited.map(drop),
+            None => Err(self.0.refuse_late()),
         }
     }
 

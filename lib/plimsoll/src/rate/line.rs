@@ -11,7 +11,7 @@
 //!   so that a waiter that nobody polls takes its turn from those behind it, but does not stop them.
 //!
 //! # Lock order
-//! One lock; wakers are woken after it.
+//! One lock; wakers are cloned before it, and woken and dropped after it.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::word::Word;
 use crate::Invalid;
 use crate::clock::Instant;
 use crate::sync::{MutexGuard, Ordering, lock};
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::{Ticket, Waiters, taken};
 
 /// How late a waiter can come and still be served as if it had been on time: tokio's timer is up to
 /// a millisecond late, and the task has to be polled.
@@ -127,7 +127,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Takes `tokens` for somebody who does not wait.
-    pub(super) fn try_take(&mut self, tokens: u64, now: Instant) -> Result<Charge, Short> {
+    fn try_take(&mut self, tokens: u64, now: Instant) -> Result<Charge, Short> {
         let Gcra { burst, .. } = self.gcra;
         if tokens > burst {
             return Err(Short::TooLarge { burst });
@@ -146,9 +146,15 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled<Charge, Short> {
+    /// As [`try_take`](Self::try_take), after those in the line who are due: one that nobody polls does
+    /// not have everybody after it refused.
+    pub(super) fn serve_then_take(&mut self, tokens: u64, now: Instant) -> Result<Charge, Short> {
         self.serve(now);
-        let short = match self.try_take(tokens, now) {
+        self.try_take(tokens, now)
+    }
+
+    fn enrol(&mut self, tokens: u64, now: Instant, by: Instant, waker: Waker) -> Enrolled<Charge, Short> {
+        let short = match self.serve_then_take(tokens, now) {
             Ok(charge) => return Enrolled::Admitted(Some(charge)),
             Err(_) if self.state.waives() => return Enrolled::Admitted(None),
             Err(short) => short,
@@ -173,7 +179,8 @@ impl<'a> Turn<'a> {
         Enrolled::Queued { ticket, until }
     }
 
-    fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Charge> {
+    /// Leaves a waker that is to be dropped unlocked in the place of the one it is given.
+    fn look(&mut self, ticket: &mut Option<Ticket>, now: Instant, waker: &mut Waker) -> Place<Charge> {
         let next = self.serve(now);
         let Some(place) = ticket.as_ref() else { unreachable!("a waiter was polled after it was served") };
         let put_off = self.line.put_off;
@@ -181,7 +188,7 @@ impl<'a> Turn<'a> {
         match &mut waiter.stage {
             Stage::Granted { at, .. } if *at > now => return Place::Wait { until: *at },
             Stage::Waiting(known) => {
-                known.clone_from(waker);
+                std::mem::swap(known, waker);
                 if waiter.wakes_at <= now {
                     // Its turn was put off, or somebody before it is not polled: then it serves them in
                     // their stead.
@@ -251,7 +258,7 @@ impl<'a> Turn<'a> {
         let back = self.gcra.refund(charge.end, self.gcra.units(now), charge.tokens);
         self.word = self.word.with_arrival(self.word.arrival().saturating_sub(back));
         if self.line.promised == charge.end {
-            self.line.promised = charge.end.saturating_sub(self.gcra.cost(charge.tokens));
+            self.line.promised = charge.end.saturating_sub(back);
         }
     }
 
@@ -261,8 +268,7 @@ impl<'a> Turn<'a> {
         if tokens == 0 {
             return Ok((Some(Charge { tokens, end: 0, changes: self.word.changes() }), now));
         }
-        self.serve(now);
-        match self.try_take(tokens, now) {
+        match self.serve_then_take(tokens, now) {
             Ok(charge) => return Ok((Some(charge), now)),
             Err(_) if self.state.waives() => return Ok((None, now)),
             Err(short @ (Short::TooLarge { .. } | Short::QueueFull { .. })) => return Err(short),
@@ -336,8 +342,8 @@ impl<'a> Turn<'a> {
                 waiter.wakes_at = gcra.instant(end.saturating_sub(gcra.tolerance()));
                 waiter.put_off = *put_off;
             }
-            if let Stage::Waiting(waker) = &waiter.stage {
-                wakes.push(waker.clone());
+            if let Stage::Waiting(waker) = &mut waiter.stage {
+                wakes.push(taken(waker));
             }
             true
         });
@@ -364,9 +370,9 @@ impl<'a> Turn<'a> {
                 Err(ready) => {
                     let at = gcra.instant(ready);
                     let late = std::mem::replace(&mut first.wakes_at, at) > at;
-                    if late && let Stage::Waiting(waker) = &first.stage {
+                    if late && let Stage::Waiting(waker) = &mut first.stage {
                         // Somebody before it left: its timer is too late now.
-                        self.wakes.push(waker.clone());
+                        self.wakes.push(taken(waker));
                     }
                     return Some(at);
                 }
@@ -450,8 +456,10 @@ impl wait::Line for State {
     }
 
     fn look(&self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Charge> {
+        // Before the lock, and so dropped after it.
+        let mut waker = waker.clone();
         let mut turn = Turn::begin(self);
-        let place = turn.look(ticket, now, waker);
+        let place = turn.look(ticket, now, &mut waker);
         turn.end();
         place
     }

@@ -222,10 +222,12 @@ impl State {
             }
             let more = self.settings.interval.load(Ordering::Acquire).saturating_mul(tokens - 1);
             let ready = Instant::from_nanos(self.line_ends.load(Ordering::Relaxed).saturating_add(more));
-            return Err(Short::Behind { burst, after: ready - now });
+            if ready > now {
+                return Err(Short::Behind { burst, after: ready - now });
+            }
         }
         let mut turn = Turn::begin(self);
-        let taken = turn.try_take(tokens, now);
+        let taken = turn.serve_then_take(tokens, now);
         turn.end();
         taken
     }

@@ -1,4 +1,6 @@
 use std::cell::RefCell;
+use std::pin::pin;
+use std::task::Context;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -9,6 +11,7 @@ use tokio::time::{advance, sleep};
 use super::*;
 use crate::clock::{self, Instant};
 use crate::limiter::Limiter;
+use crate::waiters::on_drop;
 use crate::{Reason, registry};
 
 const SECOND: u64 = 1_000_000_000;
@@ -474,4 +477,54 @@ proptest! {
             assert!(served.iter().all(|(_, at, _)| *at <= longest));
         });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_nobody_polls_does_not_have_everybody_refused_for_ever() {
+    let limiter = limiter(Quota::per_second(10).burst(2));
+    limiter.try_acquire_many(2).unwrap();
+    let mut kept = pin!(limiter.acquire());
+    assert!(kept.as_mut().now_or_never().is_none());
+    let refused = limiter.try_acquire().unwrap_err();
+    assert_eq!(refused.retry_after(), Some(millis(200)));
+    advance(millis(200)).await;
+    // It has its token, and the next one is there as it was told.
+    assert!(limiter.try_acquire().is_ok());
+    assert!(limiter.try_acquire().is_err());
+    assert!(kept.as_mut().now_or_never().is_some());
+}
+
+#[test]
+fn waiting_that_need_not_wait_works_outside_of_a_runtime() {
+    let limiter = limiter(Quota::per_hour(1));
+    limiter.acquire_within(1, millis(10)).now_or_never().unwrap().unwrap();
+    let late = limiter.acquire_within(1, millis(10)).now_or_never().unwrap().unwrap_err();
+    assert_eq!(late.reason(), Reason::RateExceeded);
+    let large = limiter.acquire_within(2, millis(10)).now_or_never().unwrap().unwrap_err();
+    assert_eq!(large.reason(), Reason::TooLarge);
+    limiter.observe();
+    limiter.acquire_within(2, millis(10)).now_or_never().unwrap().unwrap();
+}
+
+#[test]
+fn a_charge_from_eight_quotas_ago_does_not_overflow_when_it_is_given_back() {
+    let limiter = limiter(Quota::per(Duration::from_nanos(1), 1).burst(1 << 57));
+    let hold = limiter.try_hold(1 << 57).unwrap();
+    for change in 1..=8 {
+        limiter.set_quota(Quota::per_hour(change)).unwrap();
+    }
+    hold.settle(0);
+    assert!(limiter.available() <= 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let limiter = limiter(Quota::per_second(10).burst(1));
+    limiter.try_acquire().unwrap();
+    let mut waits = pin!(limiter.acquire());
+    let again = limiter.clone();
+    let waker = on_drop(move || assert_eq!(again.available(), 0));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(waits.as_mut().now_or_never().is_none());
 }

@@ -11,6 +11,7 @@ use super::state::State;
 use super::wait::Wait;
 use crate::limiter::{Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
+use crate::waiters::up_to;
 use crate::{Invalid, Name, Reason, Rejected, clock};
 
 /// At most so many permits at once; a cheap handle, whose clones share one state.
@@ -350,10 +351,7 @@ impl Semaphore {
         if permits == 0 || self.0.try_take(permits) {
             return Ok(Permit::new(&self.0, permits));
         }
-        if permits > self.limit() {
-            return self.0.refuse(permits).map(|held| Permit::new(&self.0, held));
-        }
-        let turn = tokio::time::timeout(within, Wait::new(&self.0, permits)).await;
+        let turn = up_to(within, Wait::new(&self.0, permits)).await;
         match turn.unwrap_or(Err(Reason::WaitTimedOut)) {
             Ok(held) => Ok(Permit::new(&self.0, held)),
             Err(reason) => Err(self.0.refuse_for(reason)),

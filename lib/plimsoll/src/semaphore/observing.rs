@@ -187,3 +187,12 @@ fn a_share_that_is_not_as_built_is_not_forgotten() {
     one.rebase_enforced_ratio(0.0).unwrap();
     assert!(one.is_forgettable(now));
 }
+
+#[test]
+fn waiting_that_is_waived_works_outside_of_a_runtime() {
+    let one = semaphore(1);
+    one.observe();
+    let _full = one.try_acquire().unwrap();
+    let waived = one.acquire_within(1, Duration::from_millis(1)).now_or_never().unwrap().unwrap();
+    assert_eq!((waived.permits(), one.in_use()), (1, 2));
+}

@@ -13,7 +13,7 @@
 //!   nobody goes to the end of a line that has just been let through.
 //!
 //! # Lock order
-//! One lock; no waker is woken or dropped, and nothing else is locked, under it.
+//! One lock; no waker is cloned, woken or dropped, and nothing else is locked, under it.
 
 use std::fmt;
 use std::task::Waker;
@@ -180,13 +180,12 @@ impl State {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Option<Result<u64, Reason>> {
+        // Before the lock, and so dropped after it.
+        let mut waker = waker.clone();
         let mut queue = lock(&self.queue);
         let waiter = queue.get_mut(ticket.as_ref()?);
         if let Turn::Waiting(known) = &mut waiter.turn {
-            let stale =
-                if known.will_wake(waker) { None } else { Some(std::mem::replace(known, waker.clone())) };
-            drop(queue);
-            drop(stale);
+            std::mem::swap(known, &mut waker);
             return None;
         }
         let (waiter, _) = queue.remove(ticket.take()?);

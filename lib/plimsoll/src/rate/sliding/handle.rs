@@ -13,6 +13,7 @@ use crate::limiter::{Limiter, Observable, Waiting};
 use crate::rate::quota::Quota;
 use crate::rate::wait::{Failed, wait};
 use crate::registry::{Bound, Snapshot};
+use crate::waiters::up_to;
 use crate::{Invalid, Name, Rejected};
 
 /// At most so many in any window of a length of time; a cheap handle, whose clones share one state.
@@ -261,7 +262,7 @@ impl Sliding {
     /// [`acquire`](Self::acquire).
     ///
     /// # Panics
-    /// Outside of a tokio runtime with time enabled.
+    /// As [`acquire`](Self::acquire).
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
@@ -281,10 +282,7 @@ impl Sliding {
     /// ```
     pub async fn acquire_within(&self, within: Duration) -> Result<(), Rejected> {
         let by = clock::now() + within;
-        match tokio::time::timeout(within, self.wait(by)).await {
-            Ok(waited) => waited,
-            Err(_) => Err(self.0.refuse_late()),
-        }
+        up_to(within, self.wait(by)).await.unwrap_or_else(|| Err(self.0.refuse_late()))
     }
 
     async fn wait(&self, by: Instant) -> Result<(), Rejected> {

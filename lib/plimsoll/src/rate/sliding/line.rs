@@ -1,7 +1,8 @@
 //! What all clones of a sliding window share: the window, and the line before it.
 //!
 //! # Invariants
-//! - Everything is under one lock: a log of times is no word. No waker is woken under it.
+//! - Everything is under one lock: a log of times is no word. No waker is cloned, woken or
+//!   dropped under it.
 //! - While somebody is in the line, nobody is admitted but the first in it.
 //! - The first in the line has a timer for the time at which it is served, and everybody else has one
 //!   for no later than that of their own turn. Whoever wakes serves all who are due.
@@ -21,7 +22,7 @@ use crate::rate::quota::Quota;
 use crate::rate::wait::{Enrolled, Line, Place};
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::{Ticket, Waiters, taken};
 use crate::{Invalid, Name, Reason, Rejected};
 
 /// The least time to wait when the clock and the timer disagree.
@@ -111,8 +112,12 @@ impl State {
     /// Admits one, now.
     #[inline]
     pub(super) fn try_acquire(&self, now: Instant) -> Result<(), Rejected> {
-        let taken = lock(&self.inner).try_take(now);
-        match taken {
+        let mut turn = Turn::begin(self);
+        // One in the line that nobody polls does not have everybody after it refused.
+        turn.serve(now);
+        let admitted = turn.inner.try_take(now);
+        turn.end();
+        match admitted {
             Ok(_) => {}
             Err(_) if self.waives() => {}
             Err(short) => return Err(self.refuse(short)),
@@ -252,9 +257,9 @@ impl<'a> Turn<'a> {
                 let at = self.inner.window.ready(0, now);
                 let first = self.inner.waiters.first_mut()?;
                 let late = std::mem::replace(&mut first.wakes_at, at) > at;
-                if late && let Stage::Waiting(waker) = &first.stage {
+                if late && let Stage::Waiting(waker) = &mut first.stage {
                     // Somebody before it left: its timer is too late now.
-                    self.wakes.push(waker.clone());
+                    self.wakes.push(taken(waker));
                 }
                 return Some(at);
             };
@@ -294,8 +299,8 @@ impl<'a> Turn<'a> {
             }
             waiter.wakes_at = window.ready(ahead, now);
             ahead += 1;
-            if let Stage::Waiting(waker) = &waiter.stage {
-                self.wakes.push(waker.clone());
+            if let Stage::Waiting(waker) = &mut waiter.stage {
+                self.wakes.push(taken(waker));
             }
             true
         });
@@ -325,12 +330,14 @@ impl Line for State {
     }
 
     fn look(&self, ticket: &mut Option<Ticket>, now: Instant, waker: &Waker) -> Place<Stamp> {
+        // Before the lock, and so dropped after it.
+        let mut waker = waker.clone();
         let mut turn = Turn::begin(self);
         let next = turn.serve(now);
         let Some(place) = ticket.as_ref() else { unreachable!("a waiter was polled after it was served") };
         let waiter = turn.inner.waiters.get_mut(place);
         let found = if let Stage::Waiting(known) = &mut waiter.stage {
-            known.clone_from(waker);
+            std::mem::swap(known, &mut waker);
             if waiter.wakes_at <= now {
                 // Those before it came late, or are not polled: it serves them in their stead.
                 waiter.wakes_at = next.unwrap_or(now).max(now + TIMER_STEP);

@@ -1,5 +1,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::task::Context;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,6 +15,7 @@ use crate::clock::{self, Instant};
 use crate::keyed::Keyed;
 use crate::limiter::Limiter;
 use crate::rate::Quota;
+use crate::waiters::on_drop;
 use crate::{Reason, registry};
 
 const SECOND: u64 = 1_000_000_000;
@@ -349,4 +352,37 @@ fn everything_public_can_cross_threads() {
     let window = sliding(Quota::per_second(1));
     send(window.acquire());
     send(window.acquire_within(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_nobody_polls_does_not_have_everybody_refused_for_ever() {
+    let window = sliding(Quota::per_second(2));
+    assert!(window.try_acquire().is_ok() && window.try_acquire().is_ok());
+    let mut kept = pin!(window.acquire());
+    assert!(kept.as_mut().now_or_never().is_none());
+    assert_eq!(window.try_acquire().unwrap_err().retry_after(), Some(millis(1_000)));
+    advance(millis(1_000)).await;
+    assert!(window.try_acquire().is_ok());
+    assert!(window.try_acquire().is_err());
+    assert!(kept.as_mut().now_or_never().is_some());
+}
+
+#[test]
+fn waiting_that_need_not_wait_works_outside_of_a_runtime() {
+    let window = sliding(Quota::per_hour(1));
+    window.acquire_within(millis(10)).now_or_never().unwrap().unwrap();
+    let late = window.acquire_within(millis(10)).now_or_never().unwrap().unwrap_err();
+    assert_eq!(late.reason(), Reason::RateExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let window = sliding(Quota::per_second(1));
+    window.try_acquire().unwrap();
+    let mut waits = pin!(window.acquire());
+    let again = window.clone();
+    let waker = on_drop(move || assert_eq!(again.available(), 0));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(waits.as_mut().now_or_never().is_none());
 }
