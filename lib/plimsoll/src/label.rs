@@ -8,7 +8,7 @@ const CHARS_MAX: usize = 64;
 
 /// The first 64 characters of `key`; control characters, which could forge lines of a log, are
 /// replaced.
-pub(super) fn label(key: &impl Display) -> Arc<str> {
+pub(crate) fn label(key: &impl Display) -> Arc<str> {
     let mut short = Short { text: String::new(), room: CHARS_MAX };
     // An error only says that there was no more room, which ends the formatting of a long key.
     let _ = write!(short, "{key}");

@@ -55,6 +55,7 @@ pub mod group;
 pub mod hedge;
 mod invalid;
 pub mod keyed;
+mod label;
 pub mod limiter;
 pub mod map;
 pub mod merge;

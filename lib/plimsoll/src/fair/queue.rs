@@ -18,7 +18,7 @@ use std::task::Waker;
 
 use super::drr::Drr;
 use crate::clock::Instant;
-use crate::waiters::{Ticket, Waiters, Wakes};
+use crate::waiters::{Ticket, Waiters, Wakes, taken};
 
 /// Up to this many lanes are kept for the next keys when the last key leaves.
 const LANES_KEPT: usize = 64;
@@ -183,16 +183,15 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
         Place { lane, ticket }
     }
 
-    /// What became of a push that waits. The second value is a waker to be dropped unlocked.
-    pub(super) fn poll_wait(&mut self, place: Place, waker: &Waker) -> (Turn<T>, Option<Waker>) {
+    /// What became of a push that waits. The second value is to be dropped unlocked.
+    pub(super) fn poll_wait(&mut self, place: Place, waker: Waker) -> (Turn<T>, [Option<Waker>; 2]) {
         let waiting = self.lanes[place.lane].line.get_mut(&place.ticket);
         if waiting.entry.is_some() && !self.is_closed {
-            let is_known = waiting.waker.will_wake(waker);
-            let stale = (!is_known).then(|| std::mem::replace(&mut waiting.waker, waker.clone()));
-            return (Turn::Waiting(place), stale);
+            let stale = std::mem::replace(&mut waiting.waker, waker);
+            return (Turn::Waiting(place), [Some(stale), None]);
         }
         let (entry, stale) = self.withdraw(place);
-        (entry.map_or(Turn::LetIn, Turn::Closed), Some(stale))
+        (entry.map_or(Turn::LetIn, Turn::Closed), [Some(stale), Some(waker)])
     }
 
     /// Gives a place up; the entry comes back unless it was let in.
@@ -229,13 +228,13 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
     pub(super) fn close(&mut self) -> Vec<Waker> {
         self.is_closed = true;
         let mut wakers = Vec::new();
-        let mut gather = |waker: &Waker| {
-            wakers.push(waker.clone());
+        let mut gather = |waker: &mut Waker| {
+            wakers.push(taken(waker));
             true
         };
-        self.takers.call_unless(|taker| gather(&taker.waker));
+        self.takers.call_unless(|taker| gather(&mut taker.waker));
         for lane in &mut self.lanes {
-            lane.line.call_unless(|waiting| gather(&waiting.waker));
+            lane.line.call_unless(|waiting| gather(&mut waiting.waker));
         }
         wakers
     }
@@ -277,7 +276,7 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
                 continue;
             }
             let Some(first) = at.line.first_mut() else { continue };
-            let (entry, waker) = (first.entry.take(), first.waker.clone());
+            let (entry, waker) = (first.entry.take(), taken(&mut first.waker));
             at.line.call_first();
             self.note_ready(lane);
             if let Some(entry) = entry {
@@ -289,13 +288,15 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
     }
 
     fn open(&mut self, key: &K) -> usize {
+        // First, since a clone may panic.
+        let (own, known) = (key.clone(), key.clone());
         let lane = self.free.pop().unwrap_or_else(|| {
             let line = Waiters::new();
             self.lanes.push(Lane { key: None, text: None, line, tickets: 0, is_ready: false });
             self.lanes.len() - 1
         });
-        self.lanes[lane].key = Some(key.clone());
-        self.keys.insert(key.clone(), lane);
+        self.lanes[lane].key = Some(own);
+        self.keys.insert(known, lane);
         lane
     }
 
@@ -321,7 +322,7 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
 impl<K: Hash + Eq + Clone, T> Queue<K, T> {
     /// Puts a taker in the line, or leaves it there; there must be no item. The second value is a
     /// waker to be dropped unlocked.
-    pub(super) fn wait_for_item(&mut self, ticket: Option<Ticket>, waker: &Waker) -> (Ticket, Option<Waker>) {
+    pub(super) fn wait_for_item(&mut self, ticket: Option<Ticket>, waker: Waker) -> (Ticket, Option<Waker>) {
         let Some(ticket) = ticket else { return (self.enrol_taker(waker), None) };
         let taker = self.takers.get_mut(&ticket);
         if taker.is_called {
@@ -329,9 +330,8 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
             let Taker { waker: stale, .. } = self.takers.remove(ticket).0;
             return (self.enrol_taker(waker), Some(stale));
         }
-        let is_known = taker.waker.will_wake(waker);
-        let stale = (!is_known).then(|| std::mem::replace(&mut taker.waker, waker.clone()));
-        (ticket, stale)
+        let stale = std::mem::replace(&mut taker.waker, waker);
+        (ticket, Some(stale))
     }
 
     /// A taker has what it came for.
@@ -348,14 +348,14 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
         waker
     }
 
-    fn enrol_taker(&mut self, waker: &Waker) -> Ticket {
-        self.takers.push(Taker { waker: waker.clone(), is_called: false })
+    fn enrol_taker(&mut self, waker: Waker) -> Ticket {
+        self.takers.push(Taker { waker, is_called: false })
     }
 
     fn call_taker(&mut self, wakes: &mut Wakes) {
         if let Some(taker) = self.takers.first_mut() {
             taker.is_called = true;
-            wakes.push(taker.waker.clone());
+            wakes.push(taken(&mut taker.waker));
             self.takers.call_first();
         }
     }
@@ -364,6 +364,7 @@ impl<K: Hash + Eq + Clone, T> Queue<K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unwind::caught;
 
     #[test]
     fn governor_171_keys_that_left_cost_nothing() {
@@ -390,5 +391,24 @@ mod tests {
             assert_eq!(queue.pop(&mut wakes).map(|entry| entry.item), Some(key));
         }
         assert_eq!(queue.lanes.len(), 1);
+    }
+
+    #[test]
+    fn a_key_whose_clone_panics_takes_no_lane() {
+        #[derive(PartialEq, Eq, Hash)]
+        struct Key;
+
+        impl Clone for Key {
+            fn clone(&self) -> Self {
+                panic!("not this one")
+            }
+        }
+
+        let mut queue = Queue::new(Bounds { depth: 4, depth_per_key: 4, keys_max: 4, quantum: 1 });
+        for _ in 0..9 {
+            let entry = Entry { item: 7, cost: 1, since: Instant::default() };
+            assert!(caught(|| queue.push(&Key, 1, entry, &mut Wakes::new()).is_ok()).is_err());
+        }
+        assert_eq!((queue.keys(), queue.len(), queue.lanes.len()), (0, 0, 0));
     }
 }

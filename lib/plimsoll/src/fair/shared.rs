@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::Refused;
 use super::queue::{Bounds, Entry, Full, Place, Queue, Turn};
 use crate::counters::Counters;
+use crate::label::label;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::sync::{Mutex, lock};
 use crate::waiters::{Ticket, Wakes};
@@ -66,25 +67,36 @@ where
             Err(rejected) => return Pushed::Done(Err(self.refuse(item, rejected))),
         };
         // An item that cost nothing could be followed by another for ever.
-        let entry = Entry { item, cost: cost.max(1), since: clock::now() };
+        let mut entry = Entry { item, cost: cost.max(1), since: clock::now() };
         let mut wakes = Wakes::new();
-        let mut queue = lock(&self.queue);
-        let (entry, full) = match queue.push(key, weight, entry, &mut wakes) {
-            Ok(()) => {
-                drop(queue);
-                wakes.wake_all();
-                return Pushed::Done(Ok(()));
+        let mut own_waker = None;
+        let (queue, full) = loop {
+            let mut queue = lock(&self.queue);
+            let full = match queue.push(key, weight, entry, &mut wakes) {
+                Ok(()) => {
+                    drop(queue);
+                    wakes.wake_all();
+                    return Pushed::Done(Ok(()));
+                }
+                Err((refused, full)) => {
+                    entry = refused;
+                    full
+                }
+            };
+            let Some(waker) = waker.filter(|_| matches!(full, Full::Queue | Full::Key)) else {
+                break (queue, full);
+            };
+            if let Some(own_waker) = own_waker.take() {
+                return Pushed::Waiting(queue.wait(key, weight, entry, own_waker));
             }
-            Err(refused) => refused,
+            drop(queue);
+            own_waker = Some(waker.clone());
         };
-        if let Some(waker) = waker.filter(|_| matches!(full, Full::Queue | Full::Key)) {
-            return Pushed::Waiting(queue.wait(key, weight, entry, waker.clone()));
-        }
         let rejected = self.full(&queue, key, full);
         let text = queue.text(key);
         drop(queue);
         let text = text.unwrap_or_else(|| {
-            let text = key.to_string().into();
+            let text = label(key);
             lock(&self.queue).keep_text(key, &text);
             text
         });
@@ -94,6 +106,7 @@ where
     /// What became of a push that waits.
     pub(super) fn poll_push(&self, place: &mut Option<Place>, waker: &Waker) -> Poll<Result<(), Refused<T>>> {
         let Some(waiting) = place.take() else { return Poll::Ready(Ok(())) };
+        let waker = waker.clone();
         let (turn, stale) = lock(&self.queue).poll_wait(waiting, waker);
         drop(stale);
         match turn {
@@ -123,15 +136,23 @@ where
 
     pub(super) fn poll_pop(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Option<T>> {
         let mut wakes = Wakes::new();
-        let mut queue = lock(&self.queue);
-        let entry = queue.pop(&mut wakes);
-        if entry.is_none() && !queue.is_closed() {
-            let (waiting, stale) = queue.wait_for_item(ticket.take(), cx.waker());
-            *ticket = Some(waiting);
+        let mut own_waker = None;
+        let (mut queue, entry) = loop {
+            let mut queue = lock(&self.queue);
+            let entry = queue.pop(&mut wakes);
+            if entry.is_some() || queue.is_closed() {
+                break (queue, entry);
+            }
+            if let Some(own_waker) = own_waker.take() {
+                let (waiting, stale) = queue.wait_for_item(ticket.take(), own_waker);
+                *ticket = Some(waiting);
+                drop(queue);
+                drop(stale);
+                return Poll::Pending;
+            }
             drop(queue);
-            drop(stale);
-            return Poll::Pending;
-        }
+            own_waker = Some(cx.waker().clone());
+        };
         let stale = ticket.take().map(|ticket| queue.taken(ticket));
         drop(queue);
         drop(stale);
@@ -166,8 +187,7 @@ where
         }
         let weight = self.weight.as_ref().map_or(1, |weight| weight(key));
         if !(1..=WEIGHT_MAX).contains(&weight) {
-            let key = key.to_string().into();
-            return Err(Rejected::new(self.name, Reason::Misconfigured).with_key(key));
+            return Err(Rejected::new(self.name, Reason::Misconfigured).with_key(label(key)));
         }
         Ok(u64::from(weight))
     }

@@ -395,3 +395,16 @@ proptest! {
         prop_assert!(queue.keys() == 0 && queue.waiting() == 0 && left.len() <= depth);
     }
 }
+
+#[test]
+fn the_key_in_a_rejection_is_short_and_on_one_line() {
+    let queue: Fair<String, u32> = Fair::builder("fair-label").depth(1).build().unwrap();
+    queue.try_push("a".into(), 1).unwrap();
+    let refused = queue.try_push(format!("x\n{}", "y".repeat(1 << 20)), 2).unwrap_err().rejected;
+    let key = refused.key().unwrap();
+    assert!(key.starts_with("x\u{fffd}y") && key.chars().count() == 64, "{} characters", key.len());
+    let weightless: Fair<String, u32> =
+        Fair::builder("fair-label").depth(1).weight(|_: &String| 0).build().unwrap();
+    let refused = weightless.try_push("x".repeat(1 << 20), 2).unwrap_err().rejected;
+    assert_eq!(refused.key().map(str::len), Some(64));
+}

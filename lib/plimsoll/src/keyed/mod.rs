@@ -47,7 +47,6 @@
 
 mod builder;
 mod handle;
-mod label;
 mod shard;
 mod table;
 #[cfg(test)]

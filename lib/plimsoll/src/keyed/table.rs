@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use super::label::label;
 use super::shard::{Counts, Entry, Shard};
 use crate::clock::Instant;
 use crate::counters::Counters;
+use crate::label::label;
 use crate::limiter::{Limiter, Observable};
 use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
