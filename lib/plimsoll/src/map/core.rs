@@ -6,7 +6,8 @@
 //!   work. When the owner sees none present, nothing is left.
 //! - A lane retires only if no item could be found, or it must: so what one lane reports as more work
 //!   is never left lying because another, just retiring, still took up the room.
-//! - Nothing of the caller's runs under the lock, and wakers and aborts are called after it.
+//! - Nothing of the caller's runs under the lock: wakers are cloned before it, and woken and dropped after
+//!   it, as aborts are called.
 
 use std::task::{Context, Poll, Waker};
 
@@ -33,6 +34,8 @@ struct State<L> {
     present: usize,
     stopped: bool,
     paused: bool,
+    /// A lane was dropped with work left: by a runtime that was shut down.
+    lost: bool,
     owner: Option<Waker>,
     /// The first.
     panic: Option<Payload>,
@@ -70,6 +73,7 @@ impl<L: Ledger> Core<L> {
             present: 0,
             stopped: false,
             paused: false,
+            lost: false,
             owner: None,
             panic: None,
         };
@@ -135,7 +139,7 @@ impl<L: Ledger> Core<L> {
     pub(super) fn leave(&self, seat: Seat) {
         let owner = {
             let mut state = self.lock();
-            state.retire(seat);
+            state.lost |= state.retire(seat) && !state.stopped;
             state.lanes[seat.lane] = None;
             state.free.push(seat.lane);
             state.present -= 1;
@@ -220,12 +224,20 @@ impl<L: Ledger> Core<L> {
     }
 
     /// Waits until every lane has left; then what they left.
+    ///
+    /// # Panics
+    /// When one of them was lost to a runtime that was shut down: what it had in flight has no result.
     pub(super) fn poll_quiet(&self, cx: &Context<'_>) -> Poll<(Option<L>, Option<Payload>)> {
+        // Before the lock, and so dropped after it.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.lock();
         if state.present == 0 {
-            return Poll::Ready((state.ledger.take(), state.panic.take()));
+            let (left, lost) = ((state.ledger.take(), state.panic.take()), state.lost);
+            drop(state);
+            assert!(!lost || left.1.is_some(), "the runtime was shut down while a map ran on it");
+            return Poll::Ready(left);
         }
-        state.listen(cx);
+        std::mem::swap(&mut state.owner, &mut waker);
         Poll::Pending
     }
 
@@ -237,6 +249,8 @@ impl<L: Ledger> Core<L> {
         take: impl FnOnce(&mut L) -> Option<T>,
         has_room: impl FnOnce(&L) -> bool,
     ) -> (Poll<Option<T>>, bool) {
+        // Before the lock, and so dropped after it.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.lock();
         let state = &mut *state;
         let Some(ledger) = &mut state.ledger else { return (Poll::Ready(None), false) };
@@ -255,22 +269,20 @@ impl<L: Ledger> Core<L> {
         if state.present == 0 && !resumed {
             return (Poll::Ready(None), false);
         }
-        state.listen(cx);
+        std::mem::swap(&mut state.owner, &mut waker);
         (Poll::Pending, resumed)
     }
 }
 
 impl<L> State<L> {
-    fn retire(&mut self, seat: Seat) {
-        if let Some(place) = self.lanes[seat.lane].as_mut().filter(|place| place.working) {
+    /// False when it had retired already.
+    fn retire(&mut self, seat: Seat) -> bool {
+        let place = self.lanes[seat.lane].as_mut().filter(|place| place.working);
+        let retires = place.is_some();
+        if let Some(place) = place {
             place.working = false;
             self.working -= 1;
         }
-    }
-
-    fn listen(&mut self, cx: &Context<'_>) {
-        if !self.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker())) {
-            self.owner = Some(cx.waker().clone());
-        }
+        retires
     }
 }

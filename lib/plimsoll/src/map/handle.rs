@@ -24,7 +24,8 @@ use crate::Invalid;
 /// # Panics
 /// Awaiting it resumes the first panic of an item, of the iterator or of the stream, after all
 /// items in flight have ended; dropping it meanwhile resumes one that has happened already, unless the
-/// thread is panicking. It panics outside of a tokio runtime.
+/// thread is panicking. It panics outside of a tokio runtime, and when the one that it runs on is shut
+/// down before it has ended.
 #[must_use = "a map does nothing unless it is awaited"]
 pub struct Map<S, F, P = InOrder> {
     source: S,

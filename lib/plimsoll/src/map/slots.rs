@@ -4,7 +4,7 @@
 //! # Invariants
 //! - A slot is in `woken` at most once; it may be there although its future has ended, or is another
 //!   by now: that costs one poll.
-//! - The task's waker is called after the lock is released.
+//! - The task's waker is cloned before the lock, and called and dropped after it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -106,10 +106,10 @@ impl<Fut> Slots<Fut> {
 
     /// Whose waker is to be called from now on.
     pub(super) fn listen(&self, cx: &Context<'_>) {
-        let mut woken = self.wakes.lock();
-        if !woken.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            woken.task = Some(cx.waker().clone());
-        }
+        // Before the lock; the one before it is dropped after it.
+        let task = Some(cx.waker().clone());
+        let before = std::mem::replace(&mut self.wakes.lock().task, task);
+        drop(before);
     }
 
     /// A slot that was woken.

@@ -1,10 +1,11 @@
 //! A map in its task.
 
 use std::cell::{Cell, RefCell};
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
@@ -16,6 +17,7 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Alive, SECOND, panic_text};
 use crate::map::{Error, map_local, map_local_stream};
 use crate::registry;
+use crate::waiters::on_drop;
 
 #[tokio::test(start_paused = true)]
 async fn it_borrows_and_keeps_the_order() {
@@ -37,7 +39,7 @@ async fn only_what_was_woken_is_polled() {
     let polls = Cell::new(0);
     let work = async |n: u32| {
         let mut timer = std::pin::pin!(sleep(n * SECOND));
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             polls.set(polls.get() + 1);
             timer.as_mut().poll(cx)
         })
@@ -175,7 +177,7 @@ async fn dropping_it_at_every_point_leaves_nothing_behind() {
         let mut results = map_local(0..30, 3, work).unordered().unwrap();
         for _ in 0..polls {
             let (mut pinned, mut next) = (Pin::new(&mut run), results.next());
-            let done = std::future::poll_fn(|cx| {
+            let done = poll_fn(|cx| {
                 let _ = Pin::new(&mut next).poll(cx);
                 Poll::Ready(pinned.as_mut().poll(cx).is_ready())
             });
@@ -236,4 +238,23 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let item_waker = Arc::new(Mutex::new(None::<Waker>));
+    let mut run = map_local(0..1, 1, async |_| {
+        poll_fn(|cx| {
+            *item_waker.lock().unwrap() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        })
+        .await;
+        Ok::<_, ()>(())
+    })
+    .into_future();
+    let wakes = Arc::clone(&item_waker);
+    let waker = on_drop(move || wakes.lock().unwrap().take().unwrap().wake());
+    assert!(Pin::new(&mut run).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(Pin::new(&mut run).poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }

@@ -538,3 +538,27 @@ fn every_bound_that_forbids_borrowing_names_the_way_out() {
         assert!(bound.contains("// to borrow, use `map_local") || bound.contains("// it owns"), "{bound}");
     }
 }
+
+#[test]
+fn a_map_whose_runtime_is_shut_down_does_not_return_what_it_had_as_all() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let mut run = Box::pin(
+        map(0..3, 3, async |n: u32| {
+            if n == 1 {
+                pending::<()>().await;
+            }
+            Ok::<_, ()>(n)
+        })
+        .into_future(),
+    );
+    {
+        let _entered = runtime.enter();
+        assert!(run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(runtime);
+    let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }));
+    let payload = polled.expect_err("some items never ended");
+    assert!(panic_text(&*payload).contains("runtime"), "{}", panic_text(&*payload));
+}
