@@ -189,15 +189,20 @@ impl<O: Ending> Shared<O> {
 
     pub(super) fn poll_wanted(&self, wanted: Wanted, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.has(wanted, self.limit) {
-            state.waiting = None;
-            return Poll::Ready(());
-        }
-        match &mut state.waiting {
-            Some((old, waker)) if waker.will_wake(cx.waker()) => *old = wanted,
-            waiting => *waiting = Some((wanted, cx.waker().clone())),
-        }
-        Poll::Pending
+        let mut waiting = if state.has(wanted, self.limit) {
+            None
+        } else {
+            drop(state);
+            let waiting = Some((wanted, cx.waker().clone()));
+            state = self.lock();
+            // A child may have ended in the meantime.
+            waiting.filter(|_| !state.has(wanted, self.limit))
+        };
+        let polled = if waiting.is_some() { Poll::Pending } else { Poll::Ready(()) };
+        std::mem::swap(&mut state.waiting, &mut waiting);
+        drop(state);
+        drop(waiting);
+        polled
     }
 
     pub(super) fn running(&self) -> usize {

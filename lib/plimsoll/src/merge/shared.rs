@@ -9,7 +9,8 @@
 //! - A mark is taken off before the input is polled: whatever wakes it from then on counts.
 //!
 //! # Lock order
-//! The inbox before this lock. No stream is polled or dropped, and no waker called, under either.
+//! The inbox before this lock. No stream is polled or dropped, and no waker cloned, called
+//! or dropped, under either.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -135,24 +136,20 @@ impl Shared {
         if let Some(again) = again {
             state.enqueue(again);
         }
-        while let Some(index) = state.ready.pop_front() {
-            let slot = &mut state.slots[index];
-            slot.queued = false;
-            let id = InputId { number: slot.number, index };
-            match slot {
-                Slot { number: 0, .. } => {}
-                Slot { removed: true, .. } => return Next::Removed(id),
-                Slot { .. } => return Next::Poll(id),
-            }
+        if let Some(next) = state.next() {
+            return next;
         }
-        if state.live == 0 && state.handles == 0 {
-            return Next::Done;
-        }
-        let is_known = state.waker.as_ref().is_some_and(|known| known.will_wake(waker));
-        let stale = if is_known { None } else { state.waker.replace(waker.clone()) };
         drop(state);
-        drop(stale);
-        Next::Wait
+        let mut waker = Some(waker.clone());
+        state = lock(&self.state);
+        // Something may have come in the meantime.
+        let next = state.next();
+        if next.is_none() {
+            std::mem::swap(&mut state.waker, &mut waker);
+        }
+        drop(state);
+        drop(waker);
+        next.unwrap_or(Next::Wait)
     }
 
     /// The input has left.
@@ -216,6 +213,21 @@ impl Shared {
 }
 
 impl State {
+    /// What there is to do, if it is not to wait.
+    fn next(&mut self) -> Option<Next> {
+        while let Some(index) = self.ready.pop_front() {
+            let slot = &mut self.slots[index];
+            slot.queued = false;
+            let id = InputId { number: slot.number, index };
+            match slot {
+                Slot { number: 0, .. } => {}
+                Slot { removed: true, .. } => return Some(Next::Removed(id)),
+                Slot { .. } => return Some(Next::Poll(id)),
+            }
+        }
+        (self.live == 0 && self.handles == 0).then_some(Next::Done)
+    }
+
     fn admit(&mut self) -> InputId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());

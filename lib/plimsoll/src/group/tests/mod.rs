@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::scope::{self, Ended, Scope};
+use crate::waiters::on_drop;
 use crate::{Reason, registry};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -433,4 +434,18 @@ async fn on_many_threads_no_child_survives_the_join() {
         assert!(values.len() >= 3 && values.is_sorted(), "{values:?}");
         assert_eq!(alive.count(), 0);
     }
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut group = Group::builder("group-waker").limit(1).build().unwrap();
+        group.spawn(pending::<()>()).await;
+        let mut waits = pin!(group.join());
+        let waker = on_drop(|| assert!(!registry::snapshot().is_empty()));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        assert!(waits.as_mut().now_or_never().is_none());
+    });
 }
