@@ -16,7 +16,8 @@ pub trait DownstreamExt<J, B> {
     /// A layer that calls the service within all the bounds: again, and beside the first try, as the
     /// downstream was built to. Requests are cloned for it, and must be safe to send twice.
     ///
-    /// The service's error becomes a [`downstream::Error`](Error).
+    /// The service's error becomes a [`downstream::Error`](Error). Requests that are no clones take
+    /// [`layer_once`](Self::layer_once).
     ///
     /// ```
     /// use std::time::Duration;
@@ -36,11 +37,35 @@ pub trait DownstreamExt<J, B> {
     /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
     /// ```
     fn layer(&self) -> DownstreamLayer<J, B>;
+
+    /// As [`layer`](Self::layer), but each request is sent once, neither retried nor hedged, and need not
+    /// be a clone: for what is not safe to send twice, and for requests with a body that is streamed, as
+    /// those of axum, hyper and tonic are.
+    ///
+    /// ```
+    /// use plimsoll::downstream::Downstream;
+    /// use plimsoll_tower::DownstreamExt;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// struct Upload(Vec<u8>); // no `Clone`
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let archive = Downstream::builder("archive").concurrency(8).build()?;
+    /// let client = service_fn(async |upload: Upload| Ok::<_, std::io::Error>(upload.0.len()));
+    /// let service = ServiceBuilder::new().layer(archive.layer_once()).service(client);
+    /// assert_eq!(service.oneshot(Upload(vec![0; 7])).await.unwrap(), 7);
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    fn layer_once(&self) -> DownstreamOnceLayer<J, B>;
 }
 
 impl<J, B> DownstreamExt<J, B> for Downstream<J, B> {
     fn layer(&self) -> DownstreamLayer<J, B> {
         DownstreamLayer(self.clone())
+    }
+
+    fn layer_once(&self) -> DownstreamOnceLayer<J, B> {
+        DownstreamOnceLayer(self.clone())
     }
 }
 
@@ -96,7 +121,49 @@ where
     }
 }
 
-/// The response of a [`DownstreamService`].
+/// The layer of a [`Downstream`] that sends each request once; made by [`DownstreamExt::layer_once`].
+pub struct DownstreamOnceLayer<J, B>(Downstream<J, B>);
+
+impl<S, J, B> Layer<S> for DownstreamOnceLayer<J, B> {
+    type Service = DownstreamOnceService<S, J, B>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DownstreamOnceService { inner, downstream: self.0.clone() }
+    }
+}
+
+/// A service behind a [`DownstreamOnceLayer`].
+pub struct DownstreamOnceService<S, J, B> {
+    inner: S,
+    downstream: Downstream<J, B>,
+}
+
+impl<S, Request, J, B> Service<Request> for DownstreamOnceService<S, J, B>
+where
+    S: Service<Request> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Response: Send,
+    S::Error: Send,
+    Request: Send + 'static,
+    J: Judge<S::Response, S::Error>,
+    B: Fallback<S::Response, S::Error>,
+{
+    type Response = S::Response;
+    type Error = Error<S::Error>;
+    type Future = DownstreamFuture<S::Response, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Error::Inner)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let downstream = self.downstream.clone();
+        let call = Call::new(take_ready(&mut self.inner), request);
+        DownstreamFuture(Box::pin(async move { downstream.call_once(|| call).await }))
+    }
+}
+
+/// The response of a [`DownstreamService`] or a [`DownstreamOnceService`].
 #[must_use = "futures do nothing unless polled"]
 pub struct DownstreamFuture<T, E>(Pin<Box<dyn Future<Output = Result<T, Error<E>>> + Send>>);
 
@@ -120,6 +187,18 @@ impl<S: Clone, J, B> Clone for DownstreamService<S, J, B> {
     }
 }
 
+impl<J, B> Clone for DownstreamOnceLayer<J, B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Clone, J, B> Clone for DownstreamOnceService<S, J, B> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), downstream: self.downstream.clone() }
+    }
+}
+
 impl<J, B> fmt::Debug for DownstreamLayer<J, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DownstreamLayer").field(&self.0).finish()
@@ -129,6 +208,21 @@ impl<J, B> fmt::Debug for DownstreamLayer<J, B> {
 impl<S: fmt::Debug, J, B> fmt::Debug for DownstreamService<S, J, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownstreamService")
+            .field("inner", &self.inner)
+            .field("downstream", &self.downstream)
+            .finish()
+    }
+}
+
+impl<J, B> fmt::Debug for DownstreamOnceLayer<J, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DownstreamOnceLayer").field(&self.0).finish()
+    }
+}
+
+impl<S: fmt::Debug, J, B> fmt::Debug for DownstreamOnceService<S, J, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownstreamOnceService")
             .field("inner", &self.inner)
             .field("downstream", &self.downstream)
             .finish()

@@ -26,7 +26,7 @@
 //! | you want | use |
 //! | --- | --- |
 //! | a limiter of any kind before a service, one for all or one for each key | [`Admit`] |
-//! | all bounds of one dependency, in the right order | [`DownstreamExt::layer`] |
+//! | all bounds of one dependency, in the right order | [`DownstreamExt::layer`], or [`layer_once`](DownstreamExt::layer_once) for requests that are no clones |
 //! | labels and a deadline for all that a request does | [`Deadline`] |
 //! | equal requests at the same time to be one | [`Coalesce`] |
 //! | to know, and to bound, how many calls one request makes | [`FanOutFactor`] |
@@ -67,7 +67,10 @@ pub use admit::{Acquire, Admit, AdmitFuture, AdmitService, Begin, Dropped, Finis
 pub use call::Call;
 pub use coalesce::{Coalesce, CoalesceFuture, CoalesceService};
 pub use deadline::{After, Deadline, DeadlineFuture, DeadlineRefused, DeadlineService, ScopeFor};
-pub use downstream::{DownstreamExt, DownstreamFuture, DownstreamLayer, DownstreamService};
+pub use downstream::{
+    DownstreamExt, DownstreamFuture, DownstreamLayer, DownstreamOnceLayer, DownstreamOnceService,
+    DownstreamService,
+};
 pub use fan_out::{
     CallCounter, CallCounterFuture, CallCounterService, FanOutBuilder, FanOutFactor, FanOutFuture,
     FanOutService,
