@@ -19,9 +19,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-fn too_many(rejected: &Rejected) -> Response {
-    let after = rejected.retry_after().map_or(1, |after| after.as_secs().max(1));
-    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, after.to_string())], rejected.to_string()).into_response()
+/// The limit is the server's own, not one of this caller's: 503 and not 429.
+fn busy(rejected: &Rejected) -> Response {
+    // Whole seconds, rounded up: who comes back early is rejected again.
+    let after = rejected.retry_after().map_or(1.0, |after| after.as_secs_f64().ceil().max(1.0));
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, after.to_string())], rejected.to_string())
+        .into_response()
 }
 
 fn refused(refused: DeadlineRefused) -> Response {
@@ -46,7 +49,7 @@ fn app(requests: Semaphore, fan_out: FanOutFactor, gate: Arc<Gate>) -> Result<Ro
         edge.read(header(header::DEADLINE), header(header::LABELS))
     };
     let layers = ServiceBuilder::new()
-        .layer(Admit::rejecting(requests).on_rejected(|rejected| too_many(&rejected)))
+        .layer(Admit::rejecting(requests).on_rejected(|rejected| busy(&rejected)))
         .layer(Deadline::by(read).on_refused(refused))
         .layer(fan_out);
     let tenant = async || {
@@ -54,7 +57,7 @@ fn app(requests: Semaphore, fan_out: FanOutFactor, gate: Arc<Gate>) -> Result<Ro
         let client = ServiceBuilder::new().layer(CallCounter::new()).service(stock);
         let (first, second) = tokio::join!(client.clone().oneshot(1), client.oneshot(2));
         let tenant = scope::current().label_value("tenant").unwrap_or("nobody").to_owned();
-        first.and(second).map(|_| tenant).map_err(|rejected| too_many(&rejected))
+        first.and(second).map(|_| tenant).map_err(|rejected| busy(&rejected))
     };
     let wait = async |Extension(gate): Extension<Arc<Gate>>| {
         gate.arrived.notify_one();
@@ -105,7 +108,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         let (first, second) = tokio::join!(send(server, "/wait", ""), second);
         let (first, second) = (first?, second?);
         assert!(first.starts_with("HTTP/1.1 200"), "{first}");
-        assert!(second.starts_with("HTTP/1.1 429") && second.contains("retry-after: 1"), "{second}");
+        assert!(second.starts_with("HTTP/1.1 503") && second.contains("retry-after: 1"), "{second}");
         assert!(second.ends_with("example requests: 1 of 1 in use, 0 waiting"), "{second}");
         assert_eq!(requests.in_use(), 0);
         assert!(fan_out.snapshot().details.contains(&("max", 2)));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use plimsoll::scope::header::Malformed;
 use plimsoll::scope::{Ended, Run, Scope};
+use plimsoll::{Invalid, Name};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -55,9 +56,27 @@ pub enum DeadlineRefused {
 }
 
 impl Deadline<After> {
-    /// Gives each request so much time, and no more than its surroundings have.
-    pub const fn after(time: Duration) -> Self {
-        Self { scope_for: After(time), refuse: IntoError }
+    /// Gives each request so much time, 1 µs to a day, and no more than its surroundings have.
+    ///
+    /// # Errors
+    /// When the time is out of its range: in no time at all, every request would be refused.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll_tower::Deadline;
+    /// let refused = Deadline::after(Duration::ZERO).unwrap_err();
+    /// assert_eq!(refused.to_string(), "deadline: after is 0ns, allowed is 1 µs to a day");
+    /// ```
+    pub fn after(time: Duration) -> Result<Self, Invalid> {
+        if !(Duration::from_micros(1)..=Duration::from_secs(86_400)).contains(&time) {
+            return Err(Invalid::new(
+                Name::new("deadline")?,
+                "after",
+                format_args!("{time:?}"),
+                "1 µs to a day",
+            ));
+        }
+        Ok(Self { scope_for: After(time), refuse: IntoError })
     }
 }
 

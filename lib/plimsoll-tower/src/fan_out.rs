@@ -65,6 +65,7 @@ struct Factor {
     requests: AtomicU64,
     running: AtomicU64,
     running_high_water: AtomicU64,
+    calls: AtomicU64,
     rejected: AtomicU64,
     calls_max: AtomicU64,
     histogram: [AtomicU64; BUCKETS],
@@ -91,9 +92,10 @@ impl FanOutFactor {
         FanOutBuilder { name: name.into(), max: None }
     }
 
-    /// The numbers as they are now: in use are requests, admitted and rejected are their calls; of the
-    /// calls that each request made, the details have `p50`, `p99` (exact below 64, and at most a factor
-    /// of two too high above) and `max`.
+    /// The numbers as they are now: in use are requests that run, admitted are the calls of those that
+    /// have ended (`requests` in the details), and rejected are calls; of the calls that each request
+    /// made, the details have `p50`, `p99` (exact below 64, and at most a factor of two too high above)
+    /// and `max`.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -123,6 +125,7 @@ impl FanOutBuilder {
             requests: AtomicU64::new(0),
             running: AtomicU64::new(0),
             running_high_water: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             calls_max: AtomicU64::new(0),
             histogram: [const { AtomicU64::new(0) }; BUCKETS],
@@ -159,6 +162,7 @@ impl Drop for Ends {
         let (factor, made) = (&self.0.factor, self.0.made.load(Ordering::Relaxed));
         factor.running.fetch_sub(1, Ordering::Relaxed);
         factor.requests.fetch_add(1, Ordering::Relaxed);
+        factor.calls.fetch_add(made, Ordering::Relaxed);
         factor.calls_max.fetch_max(made, Ordering::Relaxed);
         factor.histogram[bucket_of(made)].fetch_add(1, Ordering::Relaxed);
     }
@@ -190,12 +194,17 @@ impl Bound for Factor {
         snapshot.limit = self.max;
         snapshot.in_use = self.running.load(Ordering::Relaxed);
         snapshot.high_water = self.running_high_water.load(Ordering::Relaxed);
-        snapshot.admitted = self.requests.load(Ordering::Relaxed);
+        snapshot.admitted = self.calls.load(Ordering::Relaxed);
         snapshot.rejected = self.rejected.load(Ordering::Relaxed);
         if snapshot.rejected > 0 {
             snapshot.rejected_by = vec![(Reason::TooLarge, snapshot.rejected)];
         }
-        snapshot.details = vec![("p50", quantile(50)), ("p99", quantile(99)), ("max", calls_max)];
+        snapshot.details = vec![
+            ("requests", self.requests.load(Ordering::Relaxed)),
+            ("p50", quantile(50)),
+            ("p99", quantile(99)),
+            ("max", calls_max),
+        ];
         snapshot
     }
 }

@@ -118,7 +118,7 @@ async fn tower_resilience_286_293_no_layer_calls_a_clone_that_was_never_ready() 
     keeps_the_contract(Admit::rejecting(Semaphore::new(2).unwrap())).await;
     keeps_the_contract(Admit::waiting(Semaphore::new(1).unwrap())).await;
     keeps_the_contract(Retry::new(retries(3), every_error::<u32, BoxError>, copy).unwrap()).await;
-    keeps_the_contract(Deadline::after(SECOND)).await;
+    keeps_the_contract(Deadline::after(SECOND).unwrap()).await;
     keeps_the_contract(FanOutFactor::builder("layers-test-contract").build().unwrap()).await;
     keeps_the_contract(CallCounter::new()).await;
 
@@ -186,7 +186,8 @@ async fn tower_547_a_service_that_was_ready_can_be_cloned_and_the_clone_called()
         .concurrency_limit(1)
         .service(service_fn(async |request: u32| Ok::<_, BoxError>(request)));
     let admit = Admit::waiting(Semaphore::new(4).unwrap());
-    let mut service = ServiceBuilder::new().layer(Deadline::after(SECOND)).layer(admit).service(inner);
+    let mut service =
+        ServiceBuilder::new().layer(Deadline::after(SECOND).unwrap()).layer(admit).service(inner);
     for request in 0..4 {
         ready(&mut service);
         let clone = service.clone();
@@ -225,7 +226,7 @@ async fn dropping_a_response_at_every_await_leaves_no_permit_behind() {
     });
     let service = ServiceBuilder::new()
         .layer(fan_out.clone())
-        .layer(Deadline::after(60 * SECOND))
+        .layer(Deadline::after(60 * SECOND).unwrap())
         .layer(Retry::new(retries(2), every_error::<u32, BoxError>, copy).unwrap())
         .layer(Hedge::new(hedging, copy))
         .layer(Admit::waiting(places.clone()))
@@ -279,7 +280,7 @@ async fn a_deadline_reaches_the_tasks_that_a_request_starts() {
     assert_eq!(layer.layer(work).oneshot(1).await.unwrap(), Some(5 * SECOND));
 
     let never = service_fn(async |_: u32| pending::<Result<(), BoxError>>().await);
-    let ended = Deadline::after(SECOND).layer(never).oneshot(1).await.unwrap_err();
+    let ended = Deadline::after(SECOND).unwrap().layer(never).oneshot(1).await.unwrap_err();
     let ended = *ended.downcast::<DeadlineRefused>().unwrap();
     assert_eq!(ended, DeadlineRefused::Ended(scope::Ended::DeadlinePassed));
 }
@@ -366,8 +367,8 @@ async fn the_calls_of_each_request_are_counted_and_none_outside_of_one() {
     let refused = server.oneshot(101).await.unwrap_err().to_string();
     assert!(refused.contains("the limit of 100"), "{refused}");
     let seen = fan_out.snapshot();
-    assert_eq!(seen.details, [("p50", 51), ("p99", 100), ("max", 100)]);
-    assert_eq!((seen.admitted, seen.rejected, seen.in_use), (101, 1, 0));
+    assert_eq!(seen.details, [("requests", 101), ("p50", 51), ("p99", 100), ("max", 100)]);
+    assert_eq!((seen.admitted, seen.rejected, seen.in_use), (5_150, 1, 0), "calls, not requests");
     for refused in [0, 1_000_001] {
         let built = FanOutFactor::builder("layers-test-fan-out").max(refused).build();
         assert_eq!(built.unwrap_err().field(), "max");
