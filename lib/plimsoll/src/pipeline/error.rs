@@ -3,8 +3,8 @@
 use std::error;
 use std::fmt;
 
-use crate::Name;
 use crate::scope::Ended;
+use crate::{Name, Rejected};
 
 /// Why a pipeline stopped before its source had ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,9 @@ pub enum Error<E> {
     },
     /// The scope it was started in ended.
     ScopeEnded(Ended),
+    /// A CPU pool that a stage computes on did not take an item, or gave it up: it rejects rather than
+    /// waits, or has ended.
+    Rejected(Rejected),
     /// The runtime it was started on was shut down.
     Cancelled,
 }
@@ -40,7 +43,7 @@ impl<E> Error<E> {
     pub fn into_failure(self) -> Option<E> {
         match self {
             Self::Failed { error, .. } => Some(error),
-            Self::ScopeEnded(_) | Self::Cancelled => None,
+            Self::ScopeEnded(_) | Self::Rejected(_) | Self::Cancelled => None,
         }
     }
 }
@@ -50,6 +53,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
         match self {
             Self::Failed { stage, error } => write!(f, "stage {stage} failed: {error}"),
             Self::ScopeEnded(ended) => ended.fmt(f),
+            Self::Rejected(rejected) => write!(f, "a stage was not admitted by {rejected}"),
             Self::Cancelled => f.write_str("the runtime of the pipeline was shut down"),
         }
     }
@@ -59,7 +63,7 @@ impl<E: error::Error + 'static> error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Failed { error, .. } => error.source(),
-            Self::ScopeEnded(_) | Self::Cancelled => None,
+            Self::ScopeEnded(_) | Self::Rejected(_) | Self::Cancelled => None,
         }
     }
 }

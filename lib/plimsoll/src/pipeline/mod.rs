@@ -30,7 +30,7 @@
 //! | --- | --- |
 //! | one step, over a list or a stream | [`map`](mod@crate::map) |
 //! | several steps that go on at once, each with as many workers as it needs | a [`Pipeline`] |
-//! | a step that computes rather than waits | a stage that hands its item to a `CpuPool` (feature `cpu`) and awaits it |
+//! | a step that computes rather than waits | a `cpu_stage`, on the threads of a `CpuPool` (feature `cpu`) |
 //! | jobs that come from many places, for as long as the process lives | a [`Pool`](crate::pool::Pool) |
 //!
 //! Compared to stages of `futures::stream::buffered`, which all live in one task and stop while its
@@ -57,6 +57,8 @@
 //! spends on each is counted, and [`Report::bottleneck`] names the stage that is busy for the largest
 //! share of its time. That is the one to give more workers.
 
+#[cfg(feature = "cpu")]
+mod compute;
 mod error;
 mod link;
 mod meter;

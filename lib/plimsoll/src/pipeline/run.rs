@@ -86,7 +86,7 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     ///
     /// # Errors
     /// [`Error::Failed`] with the first error of a stage, after all stages have ended;
-    /// [`Error::ScopeEnded`] when the scope did.
+    /// [`Error::ScopeEnded`] when the scope did; [`Error::Rejected`] when a CPU pool did not take an item.
     ///
     /// # Panics
     /// Resumes the first panic of a stage, after all stages have ended. Outside of a tokio runtime.
@@ -238,6 +238,8 @@ impl<T, E: 'static> Running<T, E> {
             Ok(Ok(())) => return,
             Ok(Err(Fault::Failed { stage, error })) => Error::Failed { stage, error },
             Ok(Err(Fault::ScopeEnded(ended))) => Error::ScopeEnded(ended),
+            #[cfg(feature = "cpu")]
+            Ok(Err(Fault::Rejected(rejected))) => Error::Rejected(rejected),
             Err(joined) => match joined.try_into_panic() {
                 Ok(payload) => {
                     self.panic.get_or_insert(payload);

@@ -13,7 +13,7 @@ use super::DeadLetter;
 use super::link::{Link, Order, Producer, Queued};
 use super::meter::{Clock, Gauge, Meter};
 use super::run::{Pipeline, Shared, Starter};
-use super::worker::{feed, gather, work};
+use super::worker::{Fault, feed, gather, work};
 use crate::{Invalid, Name, registry};
 
 /// What the two ends are called in a report.
@@ -173,11 +173,24 @@ impl<T: Send + 'static, E: Send + 'static> Stages<T, E> {
     /// assert_eq!(odd.collect().await?, [10, 30, 50]);
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
-    pub fn filter_stage<U, F, Fut>(mut self, name: &str, workers: usize, run: F) -> Stages<U, E>
+    pub fn filter_stage<U, F, Fut>(self, name: &str, workers: usize, run: F) -> Stages<U, E>
     where
         U: Send + 'static,
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Option<U>, E>> + Send + 'static,
+    {
+        self.add(name, workers, move |item| {
+            let done = run(item);
+            async move { Ok(done.await) }
+        })
+    }
+
+    /// Adds a stage whose work may also end the pipeline by itself.
+    pub(super) fn add<U, F, Fut>(mut self, name: &str, workers: usize, run: F) -> Stages<U, E>
+    where
+        U: Send + 'static,
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Result<Option<U>, E>, Fault<E>>> + Send + 'static,
     {
         let meter = self.plan.add(name, workers);
         let workers = meter.workers();

@@ -14,12 +14,17 @@ use super::DeadLetter;
 use super::link::{Link, Producer};
 use super::meter::{Clock, Phase};
 use crate::Name;
+#[cfg(feature = "cpu")]
+use crate::Rejected;
 use crate::scope::Ended;
 
 /// Why a task stopped before its input had ended.
 pub(super) enum Fault<E> {
     Failed { stage: Name, error: E },
     ScopeEnded(Ended),
+    /// By the pool that a stage computes on.
+    #[cfg(feature = "cpu")]
+    Rejected(Rejected),
 }
 
 /// Takes from a source what there is room for.
@@ -60,14 +65,14 @@ pub(super) async fn work<T, U, E, F>(
     dead: Option<mpsc::Sender<DeadLetter<E>>>,
 ) -> Result<(), Fault<E>>
 where
-    F: Future<Output = Result<Option<U>, E>>,
+    F: Future<Output = Result<Result<Option<U>, E>, Fault<E>>>,
 {
     loop {
         clock.enter(Phase::Starved);
         let Some((number, item)) = input.take().await else { return Ok(()) };
         clock.item_in();
         clock.enter(Phase::Busy);
-        let result = run(item).await;
+        let result = run(item).await?;
         clock.enter(Phase::Blocked);
         let item = match result {
             Ok(item) => item,
