@@ -8,18 +8,21 @@
 //!   and the oldest can always be put: it is within the capacity.
 //! - While takers wait and the first place is an item, one was called that has not looked yet; and
 //!   where items are put as they come, as many as there are items.
+//! - Where items are kept or dropped the first place never is an item, so that no taker is called
+//!   before the last producer is gone.
 //! - While putters wait and there is room for the first of them, one was called that has not looked
 //!   yet.
 //!
 //! # Lock order
 //! One lock; no item is dropped and no waker called under it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use super::meter::Meter;
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::waiters::{Ticket, Waiters};
 
@@ -34,10 +37,21 @@ struct State<T> {
     head: u64,
     taken: u64,
     producers: usize,
-    /// Who waits for room, by the number of their item, or in the order in which they came.
-    putters: BTreeMap<u64, Waker>,
+    /// Who waits for room, sorted: by the number of their item, or in the order in which they came.
+    putters: VecDeque<(u64, Waker)>,
     arrivals: u64,
     takers: Waiters<Taker>,
+    outlet: Outlet<T>,
+}
+
+/// What becomes of the items that come to the front.
+enum Outlet<T> {
+    /// They wait to be taken.
+    Taken,
+    /// They are taken at once, and kept until all have come: nobody is called for each of them.
+    Kept(Vec<T>, Arc<Meter>),
+    /// They are taken at once, and dropped by whoever put them.
+    Dropped(Arc<Meter>),
 }
 
 enum Slot<T> {
@@ -46,10 +60,8 @@ enum Slot<T> {
     Full(T),
 }
 
-struct Taker {
-    waker: Waker,
-    is_called: bool,
-}
+/// The waker of one that waits for an item; `None` when it was called.
+type Taker = Option<Waker>;
 
 /// Where an item is put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,11 +86,30 @@ impl<T> Link<T> {
             head: 0,
             taken: 0,
             producers,
-            putters: BTreeMap::new(),
+            putters: VecDeque::new(),
             arrivals: 0,
             takers: Waiters::new(),
+            outlet: Outlet::Taken,
         };
         Self { capacity, order, state: Mutex::new(state) }
+    }
+
+    /// Keeps all items until [`kept`](Self::kept); to be told before any is put.
+    pub(super) fn keep(&self, meter: Arc<Meter>) {
+        lock(&self.state).outlet = Outlet::Kept(Vec::new(), meter);
+    }
+
+    /// What was kept.
+    pub(super) fn kept(&self) -> Vec<T> {
+        match &mut lock(&self.state).outlet {
+            Outlet::Kept(items, _) => std::mem::take(items),
+            Outlet::Taken | Outlet::Dropped(_) => Vec::new(),
+        }
+    }
+
+    /// Drops all items; to be told before any is put.
+    pub(super) fn discard(&self, meter: Arc<Meter>) {
+        lock(&self.state).outlet = Outlet::Dropped(meter);
     }
 
     /// Takes the next item, and its number; `None` when there is none and no producer is left.
@@ -108,7 +139,7 @@ impl<T> Link<T> {
     fn leave(&self, ticket: Ticket) {
         let mut state = lock(&self.state);
         let (left, _) = state.takers.remove(ticket);
-        let taker = if left.is_called { state.taker_due() } else { None };
+        let taker = if left.is_none() { state.taker_due() } else { None };
         drop(state);
         wake([taker, None]);
     }
@@ -124,7 +155,7 @@ impl<T> Link<T> {
         let mut state = lock(&self.state);
         if self.has_room(&state, number) {
             if let Some(key) = waiting.take() {
-                state.putters.remove(&key);
+                state.remove_putter(key);
             }
             return Poll::Ready(state);
         }
@@ -136,42 +167,35 @@ impl<T> Link<T> {
             }
         });
         *waiting = Some(key);
-        let stale = state.putters.insert(key, cx.waker().clone());
+        let stale = state.add_putter(key, cx.waker());
         drop(state);
         drop(stale);
         Poll::Pending
     }
 
-    fn poll_put(&self, put: &mut Wanted<T>, cx: &Context<'_>) -> Poll<()> {
+    /// Puts when there is room; says whether there is room for the next.
+    fn poll_put(&self, put: &mut Wanted<T>, cx: &Context<'_>) -> Poll<bool> {
         let Poll::Ready(mut state) = self.poll_room(put.number, &mut put.waiting, cx) else {
             return Poll::Pending;
         };
-        let slot = put.item.take().map_or(Slot::Hole, Slot::Full);
+        let mut item = put.item.take();
+        let discarded = state.discard(&mut item);
         let was_ready = state.is_ready();
-        match self.order {
-            Order::AsTheyCome => state.ring.push_back(slot),
-            Order::ByNumber => {
-                let index = (put.number - state.head) as usize;
-                while state.ring.len() <= index {
-                    state.ring.push_back(Slot::Empty);
-                }
-                debug_assert!(matches!(state.ring[index], Slot::Empty), "a number is put once");
-                state.ring[index] = slot;
-            }
-        }
-        state.drop_holes();
+        state.set(self.order, put.number, item.map_or(Slot::Hole, Slot::Full));
         let is_news = self.order == Order::AsTheyCome || !was_ready;
         let taker = if is_news { state.taker_due() } else { None };
         // More than one may have room now: holes have gone, or an item and the holes behind it.
         let putter = self.putter_due(&mut state);
+        let has_room = self.has_room(&state, put.number + 1);
         drop(state);
         wake([taker, putter]);
-        Poll::Ready(())
+        drop(discarded);
+        Poll::Ready(has_room)
     }
 
     fn give_up(&self, key: u64) {
         let mut state = lock(&self.state);
-        let waker = state.putters.remove(&key);
+        let waker = state.remove_putter(key);
         let other = if waker.is_none() { self.putter_due(&mut state) } else { None };
         drop(state);
         drop(waker);
@@ -187,8 +211,8 @@ impl<T> Link<T> {
 
     /// The putter to call, if there is room for it.
     fn putter_due(&self, state: &mut State<T>) -> Option<Waker> {
-        let first = *state.putters.first_key_value()?.0;
-        if self.has_room(state, first) { state.putters.remove(&first) } else { None }
+        let first = state.putters.front()?.0;
+        if self.has_room(state, first) { state.putters.pop_front().map(|(_, waker)| waker) } else { None }
     }
 }
 
@@ -209,6 +233,39 @@ impl<T> State<T> {
         Some((number, item))
     }
 
+    /// Takes the item out, and counts it, where it is to be dropped.
+    fn discard(&self, item: &mut Option<T>) -> Option<T> {
+        let Outlet::Dropped(meter) = &self.outlet else { return None };
+        item.take().inspect(|_| meter.item_in())
+    }
+
+    fn set(&mut self, order: Order, number: u64, slot: Slot<T>) {
+        match order {
+            Order::AsTheyCome => self.ring.push_back(slot),
+            Order::ByNumber => {
+                let index = (number - self.head) as usize;
+                while self.ring.len() <= index {
+                    self.ring.push_back(Slot::Empty);
+                }
+                debug_assert!(matches!(self.ring[index], Slot::Empty), "a number is put once");
+                self.ring[index] = slot;
+            }
+        }
+        self.drop_holes();
+        if let Outlet::Kept(..) = self.outlet {
+            self.keep_front();
+        }
+    }
+
+    fn keep_front(&mut self) {
+        while let Some((_, item)) = self.pop() {
+            if let Outlet::Kept(items, meter) = &mut self.outlet {
+                items.push(item);
+                meter.item_in();
+            }
+        }
+    }
+
     fn drop_holes(&mut self) {
         while let Some(Slot::Hole) = self.ring.front() {
             self.ring.pop_front();
@@ -222,25 +279,45 @@ impl<T> State<T> {
             return None;
         }
         let taker = self.takers.first_mut()?;
-        taker.is_called = true;
-        let waker = taker.waker.clone();
+        let waker = taker.take();
         self.takers.call_first();
-        Some(waker)
+        waker
     }
 
     /// Puts a taker in the line, or leaves it there; returns a waker to be dropped unlocked.
     fn wait_for_item(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        let mut stale = None;
         if let Some(known) = ticket {
-            let taker = self.takers.get_mut(known);
-            if !taker.is_called {
-                let is_known = taker.waker.will_wake(waker);
-                return (!is_known).then(|| std::mem::replace(&mut taker.waker, waker.clone()));
+            if let Some(old) = self.takers.get_mut(known) {
+                return (!old.will_wake(waker)).then(|| std::mem::replace(old, waker.clone()));
             }
-            stale = ticket.take().map(|ticket| self.takers.remove(ticket).0.waker);
+            // It was called in vain.
+            if let Some(called) = ticket.take() {
+                self.takers.remove(called);
+            }
         }
-        *ticket = Some(self.takers.push(Taker { waker: waker.clone(), is_called: false }));
-        stale
+        *ticket = Some(self.takers.push(Some(waker.clone())));
+        None
+    }
+
+    /// Puts a putter in its place in the line, or leaves it there; returns a waker to be dropped
+    /// unlocked.
+    fn add_putter(&mut self, key: u64, waker: &Waker) -> Option<Waker> {
+        let at = self.putters.partition_point(|(other, _)| *other < key);
+        match self.putters.get_mut(at) {
+            Some((other, old)) if *other == key => {
+                (!old.will_wake(waker)).then(|| std::mem::replace(old, waker.clone()))
+            }
+            _ => {
+                self.putters.insert(at, (key, waker.clone()));
+                None
+            }
+        }
+    }
+
+    fn remove_putter(&mut self, key: u64) -> Option<Waker> {
+        let at = self.putters.partition_point(|(other, _)| *other < key);
+        let is_there = self.putters.get(at).is_some_and(|(other, _)| *other == key);
+        if is_there { self.putters.remove(at).map(|(_, waker)| waker) } else { None }
     }
 }
 
@@ -285,8 +362,7 @@ impl<T> Drop for Producer<T> {
         let mut takers = Vec::new();
         if state.producers == 0 {
             state.takers.call_unless(|taker| {
-                taker.is_called = true;
-                takers.push(taker.waker.clone());
+                takers.extend(taker.take());
                 false
             });
         }
@@ -312,9 +388,10 @@ pub(super) struct Put<'a, T> {
 impl<T> Unpin for Put<'_, T> {}
 
 impl<T> Future for Put<'_, T> {
-    type Output = ();
+    /// Whether there is room for the next number; where items are put as they come, for any.
+    type Output = bool;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let this = self.get_mut();
         this.link.poll_put(&mut this.wanted, cx)
     }
@@ -406,8 +483,85 @@ mod tests {
         assert_eq!(link.queued(), 0);
     }
 
+    #[test]
+    fn putters_wait_in_the_order_of_their_numbers_and_leave_from_anywhere() {
+        let link = Arc::new(Link::new(1, Order::ByNumber, 1));
+        let producer = Producer::new(Arc::clone(&link));
+        let mut puts: Vec<_> = [4, 1, 3, 2].map(|number| producer.put(number, Some(number))).into();
+        for put in &mut puts {
+            assert!(put.now_or_never().is_none());
+        }
+        // Polled again, it is still there only once.
+        assert!((&mut puts[1]).now_or_never().is_none());
+        let line = || lock(&link.state).putters.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!(line(), [1, 2, 3, 4]);
+        drop(puts.remove(2));
+        assert_eq!(line(), [1, 2, 4]);
+        assert!(producer.put(0, None).now_or_never().is_some());
+        assert_eq!(line(), [2, 4], "the first was called");
+    }
+
+    #[test]
+    fn what_is_dropped_takes_no_room_and_is_counted() {
+        let (link, meter) = (Arc::new(Link::new(1, Order::ByNumber, 1)), meter());
+        link.discard(Arc::clone(&meter));
+        let producer = Producer::new(Arc::clone(&link));
+        let (item, mut taker) = (Arc::new(()), link.take());
+        assert!((&mut taker).now_or_never().is_none());
+        for number in 0..3 {
+            assert!(producer.put(number, Some(Arc::clone(&item))).now_or_never().is_some());
+        }
+        assert!(producer.put(3, None).now_or_never().is_some());
+        assert_eq!((Arc::strong_count(&item), items_in(&meter)), (1, 3));
+        drop(producer);
+        assert!(taker.now_or_never().is_some_and(|taken| taken.is_none()));
+    }
+
+    fn meter() -> Arc<Meter> {
+        Arc::new(Meter::new(crate::Name::UNNAMED, 1, None))
+    }
+
+    fn items_in(meter: &Meter) -> u64 {
+        meter.report(crate::clock::now()).items_in
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn what_is_kept_is_in_the_order_of_its_numbers_and_calls_nobody_before_the_end(
+            capacity in 1usize..6,
+            kept in prop::collection::vec(any::<bool>(), 1..60),
+            picks in prop::collection::vec(any::<prop::sample::Index>(), 60),
+        ) {
+            let (link, meter) = (Arc::new(Link::new(capacity, Order::ByNumber, 1)), meter());
+            link.keep(Arc::clone(&meter));
+            let producer = Producer::new(Arc::clone(&link));
+            let mut taker = link.take();
+            prop_assert!((&mut taker).now_or_never().is_none());
+            let put = |number: usize| producer.put(number as u64, kept[number].then_some(number));
+            let mut puts: Vec<_> = (0..kept.len()).map(put).collect();
+            let mut picks = picks.into_iter();
+            while let (false, Some(pick)) = (puts.is_empty(), picks.next()) {
+                let which = pick.index(puts.len());
+                if (&mut puts[which]).now_or_never().is_some() {
+                    drop(puts.swap_remove(which));
+                }
+                prop_assert!(lock(&link.state).ring.len() <= capacity);
+                prop_assert_eq!(lock(&link.state).takers.queued(), 1);
+            }
+            while !puts.is_empty() {
+                let before = puts.len();
+                puts.retain_mut(|put| put.now_or_never().is_none());
+                prop_assert!(puts.len() < before, "they wait for one another");
+            }
+            drop(puts);
+            drop(producer);
+            prop_assert_eq!(taker.now_or_never(), Some(None));
+            let expected: Vec<_> = (0..kept.len()).filter(|number| kept[*number]).collect();
+            prop_assert_eq!(items_in(&meter), expected.len() as u64);
+            prop_assert_eq!(link.kept(), expected);
+        }
 
         /// Several workers that take from a source in order and put at different times: what comes
         /// out is in order, nothing is missing but what they left out, and none waits for ever.
@@ -420,7 +574,7 @@ mod tests {
         ) {
             let link = Arc::new(Link::new(capacity, Order::ByNumber, 1));
             let producer = Producer::new(Arc::clone(&link));
-            let mut puts: Vec<BoxFuture<'_, ()>> = Vec::new();
+            let mut puts: Vec<BoxFuture<'_, bool>> = Vec::new();
             let mut next = 0..kept.len();
             let mut out: Vec<(u64, u64)> = Vec::new();
             let mut picks = picks.into_iter().cycle();

@@ -1,5 +1,12 @@
 //! What the workers of a stage spend their time on.
+//!
+//! # Invariants
+//! - A worker's counts are written by one task at a time, and so without a locked instruction.
+//! - The clock is read when a worker begins or ceases to wait: one that finds an item and room
+//!   whenever it looks is busy all along, and its items cost no look at the clock.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,25 +41,32 @@ pub(super) struct Meter {
     /// `None` for the two ends, where nobody works.
     gauge: Option<Arc<Gauge>>,
     workers: Box<[Hands]>,
-    items_in: AtomicU64,
-    items_out: AtomicU64,
-    failed: AtomicU64,
 }
 
-/// One worker's time, written by the worker alone. A line of cache to itself, which is what its
-/// neighbours' writes would otherwise cost.
+/// One worker's time and items. A line of cache to itself, which is what its neighbours' writes would
+/// otherwise cost.
 #[derive(Default)]
 #[repr(align(64))]
 struct Hands {
     spent: [AtomicU64; 4],
     /// Since when, and in which phase: in one word, so that they are read together.
     current: AtomicU64,
+    items_in: AtomicU64,
+    items_out: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// A worker's hand on its meter; dropping it stops the clock.
 pub(super) struct Clock {
     meter: Arc<Meter>,
     worker: usize,
+    phase: Phase,
+    since: Instant,
+}
+
+/// Adds to what nobody else writes.
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
 }
 
 impl Phase {
@@ -90,18 +104,20 @@ impl Gauge {
 
 impl Meter {
     pub(super) fn new(name: Name, workers: usize, gauge: Option<Arc<Gauge>>) -> Self {
-        Self {
-            name,
-            gauge,
-            workers: (0..workers).map(|_| Hands::default()).collect(),
-            items_in: AtomicU64::new(0),
-            items_out: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-        }
+        Self { name, gauge, workers: (0..workers).map(|_| Hands::default()).collect() }
     }
 
     pub(super) fn items_out(&self) -> u64 {
-        self.items_out.load(Ordering::Relaxed)
+        self.sum(|hands| &hands.items_out)
+    }
+
+    fn sum(&self, count: impl Fn(&Hands) -> &AtomicU64) -> u64 {
+        self.workers.iter().map(|hands| count(hands).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts an item of the only worker, which then counts none itself.
+    pub(super) fn item_in(&self) {
+        add(&self.workers[0].items_in, 1);
     }
 
     pub(super) fn workers(&self) -> usize {
@@ -120,9 +136,9 @@ impl Meter {
         StageReport {
             name: self.name,
             workers: self.workers.len(),
-            items_in: self.items_in.load(Ordering::Relaxed),
+            items_in: self.sum(|hands| &hands.items_in),
             items_out: self.items_out(),
-            failed: self.failed.load(Ordering::Relaxed),
+            failed: self.sum(|hands| &hands.failed),
             busy: spent[Phase::Busy as usize],
             blocked: spent[Phase::Blocked as usize],
             starved: spent[Phase::Starved as usize],
@@ -131,41 +147,61 @@ impl Meter {
 }
 
 impl Clock {
-    pub(super) const fn new(meter: Arc<Meter>, worker: usize) -> Self {
-        Self { meter, worker }
+    pub(super) fn new(meter: Arc<Meter>, worker: usize) -> Self {
+        Self { meter, worker, phase: Phase::Off, since: Instant::default() }
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&mut self, phase: Phase) {
+        let past = self.phase;
+        if past == phase {
+            return;
+        }
         let now = clock::now();
+        let nanos = now.as_nanos().saturating_sub(self.since.as_nanos());
+        (self.phase, self.since) = (phase, now);
         let hands = &self.meter.workers[self.worker];
-        let (past, since) = Phase::of(hands.current.swap(phase.since(now), Ordering::Relaxed));
-        let nanos = now.as_nanos().saturating_sub(since.as_nanos());
-        if let Some(gauge) = self.meter.gauge.as_ref().filter(|_| past != phase) {
-            match (past, phase) {
-                (Phase::Busy, _) => gauge.subtract(),
-                (_, Phase::Busy) => gauge.add(),
-                _ => {}
-            }
-        }
+        hands.current.store(phase.since(now), Ordering::Relaxed);
         if past != Phase::Off {
-            hands.spent[past as usize].fetch_add(nanos, Ordering::Relaxed);
+            add(&hands.spent[past as usize], nanos);
         }
+        match (&self.meter.gauge, past, phase) {
+            (Some(gauge), Phase::Busy, _) => gauge.subtract(),
+            (Some(gauge), _, Phase::Busy) => gauge.add(),
+            _ => {}
+        }
+    }
+
+    /// Waits for what may be ready: only if it is not, the worker enters `phase`.
+    pub(super) async fn wait<F: Future>(&mut self, phase: Phase, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.enter(phase);
+            }
+            polled
+        })
+        .await
     }
 
     pub(super) fn item_in(&self) {
-        self.meter.items_in.fetch_add(1, Ordering::Relaxed);
+        add(&self.hands().items_in, 1);
     }
 
     pub(super) fn item_out(&self) {
-        self.meter.items_out.fetch_add(1, Ordering::Relaxed);
+        add(&self.hands().items_out, 1);
     }
 
     pub(super) fn failed(&self) {
-        self.meter.failed.fetch_add(1, Ordering::Relaxed);
+        add(&self.hands().failed, 1);
     }
 
     pub(super) fn stage(&self) -> Name {
         self.meter.name
+    }
+
+    fn hands(&self) -> &Hands {
+        &self.meter.workers[self.worker]
     }
 }
 
@@ -184,7 +220,7 @@ mod tests {
         let gauge = Arc::new(Gauge::default());
         let meter = Arc::new(Meter::new(Name::UNNAMED, 2, Some(Arc::clone(&gauge))));
         let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
-        let clock = Clock::new(Arc::clone(&meter), 1);
+        let mut clock = Clock::new(Arc::clone(&meter), 1);
         seconds(5).await;
         clock.enter(Phase::Starved);
         seconds(1).await;

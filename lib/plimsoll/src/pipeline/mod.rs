@@ -49,7 +49,8 @@
 //! When the source has ended and all items are through; or with the first error, which ends all
 //! stages (unless it goes to the [dead letters](Stages::dead_letters)); or with the first panic, which
 //! is resumed where the pipeline is run, after all stages have ended; or when what runs it is dropped.
-//! In every case but the first, what is in the pipeline is dropped, and in every case no task is left.
+//! In every case but the first, what is in the pipeline is dropped, and in every case no task is left;
+//! only what a thread of a CPU pool has begun to compute ends in its own time.
 //!
 //! # Which stage is the bottleneck?
 //!

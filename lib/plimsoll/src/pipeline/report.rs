@@ -29,7 +29,8 @@ pub struct StageReport {
     pub items_out: u64,
     /// How many failed in it.
     pub failed: u64,
-    /// How long its workers were at work on items. For the source: how long it took to give them.
+    /// How long its workers were at work on items. For the source: how long it took to give them. For
+    /// a stage on a CPU pool: how long the pool had them, the wait for a thread included.
     pub busy: Duration,
     /// How long they waited to give an item, because the next stage was full or, where order is kept,
     /// because an earlier item was not done.

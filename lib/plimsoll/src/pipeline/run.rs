@@ -82,7 +82,8 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
         Self { shared, starters, output, meter, dead }
     }
 
-    /// Runs to the end of the source, drops what the last stage gives, and tells what was done.
+    /// Runs to the end of the source, drops what the last stage gives as it comes, and tells what was
+    /// done.
     ///
     /// # Errors
     /// [`Error::Failed`] with the first error of a stage, after all stages have ended;
@@ -94,6 +95,7 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     /// # Cancel safety
     /// Dropping it ends all stages, at their next wake-up, and drops what is in the pipeline.
     pub async fn run(self) -> Result<Report, Error<E>> {
+        self.output.discard(Arc::clone(&self.meter));
         let mut running = self.start();
         while let Some(item) = running.next().await {
             item?;
@@ -113,12 +115,12 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     /// # Cancel safety
     /// As [`run`](Self::run).
     pub async fn collect(self) -> Result<Vec<T>, Error<E>> {
+        self.output.keep(Arc::clone(&self.meter));
         let mut running = self.start();
-        let mut items = Vec::new();
         while let Some(item) = running.next().await {
-            items.push(item?);
+            item?;
         }
-        Ok(items)
+        Ok(running.output.kept())
     }
 
     /// Starts the stages, in the current [scope](crate::scope), for their results to be taken as they
@@ -210,7 +212,6 @@ impl<T, E: 'static> Running<T, E> {
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error<E>>>> {
-        self.clock.enter(Phase::Starved);
         while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
             self.note_end(joined);
         }
@@ -222,6 +223,7 @@ impl<T, E: 'static> Running<T, E> {
             return Poll::Ready(Some(Ok(item)));
         }
         if !self.tasks.is_empty() {
+            self.clock.enter(Phase::Starved);
             return Poll::Pending;
         }
         self.clock.enter(Phase::Off);

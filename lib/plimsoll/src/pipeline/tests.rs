@@ -307,6 +307,47 @@ async fn futures_2387_stages_go_on_while_nobody_polls_the_results() {
 }
 
 #[tokio::test]
+async fn a_run_drops_each_item_as_it_comes_and_counts_it_at_the_output() {
+    let item = Arc::new(());
+    let most = Arc::new(AtomicUsize::new(0));
+    let (seen, given) = (Arc::clone(&most), Arc::clone(&item));
+    let pipeline = Pipeline::builder("pipeline-run-drops")
+        .ordered()
+        .queue(2)
+        .items((0..500).map(move |_| Arc::clone(&given)))
+        .stage("work", 2, move |item| {
+            seen.fetch_max(Arc::strong_count(&item), Ordering::Relaxed);
+            async { Ok::<_, Text>(item) }
+        })
+        .build()
+        .unwrap();
+    let report = pipeline.run().await.unwrap();
+    let output = report.stage("output").unwrap();
+    assert_eq!((output.items_in, output.items_out, output.busy), (500, 0, Duration::ZERO));
+    // Those in the two queues and the workers, the source's own, and this one.
+    assert!(most.load(Ordering::Relaxed) <= 2 + 2 + 2 + 3, "{most:?}");
+    assert_eq!(Arc::strong_count(&item), 1);
+}
+
+#[tokio::test]
+async fn a_panic_of_an_item_that_the_run_drops_is_resumed() {
+    struct Fragile(u32);
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            assert!(self.0 != 3, "it broke");
+        }
+    }
+    let pipeline = Pipeline::builder("pipeline-run-fragile")
+        .items(0..5)
+        .stage("work", 1, |n| async move { Ok::<_, Text>(Fragile(n)) })
+        .build()
+        .unwrap();
+    let payload = AssertUnwindSafe(pipeline.run()).catch_unwind().await.unwrap_err();
+    assert_eq!(payload.downcast_ref::<Text>(), Some(&"it broke"));
+    assert_eq!(alive(), 0);
+}
+
+#[tokio::test]
 async fn an_endless_pipeline_that_never_waits_lets_other_tasks_run() {
     let endless = Pipeline::builder("pipeline-endless")
         .items(0..)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::DeadLetter;
@@ -20,7 +21,10 @@ use crate::scope::Ended;
 
 /// Why a task stopped before its input had ended.
 pub(super) enum Fault<E> {
-    Failed { stage: Name, error: E },
+    Failed {
+        stage: Name,
+        error: E,
+    },
     ScopeEnded(Ended),
     /// By the pool that a stage computes on.
     #[cfg(feature = "cpu")]
@@ -31,7 +35,7 @@ pub(super) enum Fault<E> {
 pub(super) async fn feed<S, T, E>(
     source: S,
     into_result: impl Fn(S::Item) -> Result<T, E>,
-    clock: Clock,
+    mut clock: Clock,
     output: Producer<T>,
     dead: Option<mpsc::Sender<DeadLetter<E>>>,
 ) -> Result<(), Fault<E>>
@@ -39,18 +43,24 @@ where
     S: Stream,
 {
     let mut source = pin!(source);
+    let mut has_room = false;
     loop {
-        clock.enter(Phase::Blocked);
-        output.room().await;
+        if !has_room {
+            clock.wait(Phase::Blocked, output.room()).await;
+            // Behind the workers that are due, so that it gives several items rather than one at a time.
+            yield_now().await;
+        }
+        // Until it is used.
+        has_room = true;
         clock.enter(Phase::Busy);
         let Some(given) = poll_fn(|cx| source.as_mut().poll_next(cx)).await else { return Ok(()) };
         clock.item_in();
         match into_result(given) {
             Ok(item) => {
-                output.put(0, Some(item)).await;
+                has_room = output.put(0, Some(item)).await;
                 clock.item_out();
             }
-            Err(error) => bury(error, &clock, dead.as_ref()).await?,
+            Err(error) => bury(error, &mut clock, dead.as_ref()).await?,
         }
         consume_budget().await;
     }
@@ -59,7 +69,7 @@ where
 /// Works on item after item.
 pub(super) async fn work<T, U, E, F>(
     run: impl Fn(T) -> F,
-    clock: Clock,
+    mut clock: Clock,
     input: Arc<Link<T>>,
     output: Producer<U>,
     dead: Option<mpsc::Sender<DeadLetter<E>>>,
@@ -68,21 +78,18 @@ where
     F: Future<Output = Result<Result<Option<U>, E>, Fault<E>>>,
 {
     loop {
-        clock.enter(Phase::Starved);
-        let Some((number, item)) = input.take().await else { return Ok(()) };
-        clock.item_in();
+        let Some((number, item)) = clock.wait(Phase::Starved, input.take()).await else { return Ok(()) };
         clock.enter(Phase::Busy);
-        let result = run(item).await?;
-        clock.enter(Phase::Blocked);
-        let item = match result {
+        clock.item_in();
+        let item = match run(item).await? {
             Ok(item) => item,
             Err(error) => {
-                bury(error, &clock, dead.as_ref()).await?;
+                bury(error, &mut clock, dead.as_ref()).await?;
                 None
             }
         };
         let is_item = item.is_some();
-        output.put(number, item).await;
+        clock.wait(Phase::Blocked, output.put(number, item)).await;
         if is_item {
             clock.item_out();
         }
@@ -95,7 +102,7 @@ where
 pub(super) async fn gather<T, E>(
     count: usize,
     age: Duration,
-    clock: Clock,
+    mut clock: Clock,
     input: Arc<Link<T>>,
     output: Producer<Vec<T>>,
 ) -> Result<(), Fault<E>> {
@@ -113,8 +120,7 @@ pub(super) async fn gather<T, E>(
             batch.push(item);
             clock.item_in();
         }
-        clock.enter(Phase::Blocked);
-        output.put(0, Some(batch)).await;
+        clock.wait(Phase::Blocked, output.put(0, Some(batch))).await;
         clock.item_out();
         consume_budget().await;
     }
@@ -123,13 +129,12 @@ pub(super) async fn gather<T, E>(
 /// Hands an error to whoever receives the dead letters; if nobody does, it is the pipeline's.
 async fn bury<E>(
     error: E,
-    clock: &Clock,
+    clock: &mut Clock,
     dead: Option<&mpsc::Sender<DeadLetter<E>>>,
 ) -> Result<(), Fault<E>> {
     clock.failed();
     let stage = clock.stage();
     let Some(dead) = dead else { return Err(Fault::Failed { stage, error }) };
-    clock.enter(Phase::Blocked);
-    let sent = dead.send(DeadLetter { stage, error }).await;
+    let sent = clock.wait(Phase::Blocked, dead.send(DeadLetter { stage, error })).await;
     sent.map_err(|mpsc::error::SendError(letter)| Fault::Failed { stage, error: letter.error })
 }
