@@ -24,19 +24,20 @@ const QUEUE_MAX: usize = 1_000_000;
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
-    name: String,
+    /// `None` for what is not in the registry.
+    name: Option<String>,
     settings: Settings,
 }
 
 impl Builder {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: Option<&str>) -> Self {
         let settings = Settings {
             concurrency: 0,
             queue: 1_024,
             times: Times { target: Duration::from_millis(5), interval: Duration::from_millis(100) },
             thresholds: [1.0; LEVELS],
         };
-        Self { name: name.into(), settings }
+        Self { name: name.map(Into::into), settings }
     }
 
     /// How many run at once: 1 to 1,000,000. There is no default.
@@ -101,12 +102,16 @@ impl Builder {
         self
     }
 
-    /// Makes it and puts it into the [registry](crate::registry).
+    /// Makes it, and puts it into the [registry](crate::registry) if it has a name.
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a setting is out of its range.
     pub fn build(self) -> Result<Shed, Invalid> {
-        let name = Name::new(&self.name)?;
+        let Some(name) = &self.name else {
+            check(Name::UNNAMED, &self.settings)?;
+            return Ok(Shed(Arc::new(State::new(Name::UNNAMED, self.settings, None))));
+        };
+        let name = Name::new(name)?;
         check(name, &self.settings)?;
         Ok(Shed(Arc::new_cyclic(|state: &Weak<State>| {
             State::new(name, self.settings, Some(registry::register(state.clone())))

@@ -41,7 +41,24 @@ impl Shed {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(name: &str) -> Builder {
-        Builder::new(name)
+        Builder::new(Some(name))
+    }
+
+    /// Begins one that has no name, and is not in the registry: for one key of a [keyed](crate::keyed)
+    /// limiter, which is one entry whatever its keys.
+    ///
+    /// ```
+    /// use plimsoll::keyed::Keyed;
+    /// use plimsoll::shed::Shed;
+    /// let tenants = Keyed::builder("shed-doc-tenants", |_: &String| Shed::unnamed().concurrency(8).build())
+    ///     .keys_max(1_000)
+    ///     .build()?;
+    /// let permit = tenants.try_acquire("acme")?;
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unnamed() -> Builder {
+        Builder::new(None)
     }
 
     /// A place, now.

@@ -26,6 +26,17 @@ async fn waits<F: Future + ?Sized>(mut future: Pin<&mut F>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
 
+#[test]
+fn one_for_each_key_does_not_fill_the_registry() {
+    let shed = Shed::unnamed().concurrency(1).build().unwrap();
+    let seen = registry::snapshot().iter().filter(|bound| bound.name == shed.name()).count();
+    assert_eq!((seen, shed.name()), (0, crate::Name::UNNAMED));
+    assert_eq!(
+        Shed::unnamed().build().unwrap_err().to_string(),
+        "unnamed: concurrency is 0, allowed is 1 to 1,000,000"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_the_interval_even_if_nothing_moves() {
     let shed = shed();
@@ -317,6 +328,83 @@ proptest! {
         }
         drop(waiting);
         drop(permits);
+        prop_assert_eq!((shed.in_use(), shed.waiting()), (0, 0));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Rough {
+    Wait { level: u8, deadline_ms: u64 },
+    Try(u8),
+    Leave(prop::sample::Index),
+    Release(prop::sample::Index),
+    Resize(u64),
+    Observe(bool),
+    Pass(u64),
+}
+
+fn rough() -> impl Strategy<Value = Rough> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        6 => (0..8_u8, 0..300_u64).prop_map(|(level, deadline_ms)| Rough::Wait { level, deadline_ms }),
+        1 => (0..8_u8).prop_map(Rough::Try),
+        1 => index().prop_map(Rough::Leave),
+        4 => index().prop_map(Rough::Release),
+        1 => (1..6_u64).prop_map(Rough::Resize),
+        1 => any::<bool>().prop_map(Rough::Observe),
+        4 => (0..120_u64).prop_map(Rough::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// With thresholds, a queue that overflows, deadlines, time that passes and waiters that are polled
+    /// late: whatever happens, nothing is lost.
+    #[test]
+    fn no_place_is_lost_and_nobody_waits_for_ever(steps in prop::collection::vec(rough(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let shed = Shed::unnamed().concurrency(3).queue(4).target(5 * MILLI).interval(100 * MILLI);
+        let shed = shed.threshold(Priority::CRITICAL, 0.7).threshold(Priority::SHEDDABLE, 0.4).build().unwrap();
+        let (mut permits, mut waiting) = (Vec::new(), Vec::new());
+        runtime.block_on(async {
+            for step in steps {
+                match step {
+                    Rough::Wait { level, deadline_ms } => {
+                        let (shed, priority) = (shed.clone(), Priority::new(level).unwrap());
+                        let work = async move { shed.acquire(priority).await };
+                        let scope = Scope::new();
+                        let scope = if deadline_ms > 150 { scope } else { scope.deadline_in(deadline_ms as u32 * MILLI) };
+                        // Entered, and not ended by its deadline, so that the shed itself must see it.
+                        let mut future = Box::pin(scope.enter(work));
+                        match future.as_mut().now_or_never() {
+                            Some(answer) => permits.extend(answer.ok()),
+                            None => waiting.push(future),
+                        }
+                    }
+                    Rough::Try(level) => permits.extend(shed.try_acquire(Priority::new(level).unwrap()).ok()),
+                    Rough::Leave(which) if !waiting.is_empty() => {
+                        drop(waiting.swap_remove(which.index(waiting.len())));
+                    }
+                    Rough::Release(which) if !permits.is_empty() => {
+                        drop(permits.swap_remove(which.index(permits.len())));
+                    }
+                    Rough::Resize(concurrency) => shed.resize(concurrency).unwrap(),
+                    Rough::Observe(only) => shed.set_enforced_ratio(if only { 0.0 } else { 1.0 }).unwrap(),
+                    Rough::Pass(millis) => advance(Duration::from_millis(millis)).await,
+                    Rough::Leave(_) | Rough::Release(_) => {}
+                }
+                assert!(shed.waiting() <= 4 && shed.waiting() <= waiting.len() as u64);
+                assert!(shed.in_use() >= permits.len() as u64, "{} {}", shed.in_use(), permits.len());
+                assert!(shed.in_use() <= (permits.len() + waiting.len()) as u64);
+            }
+            permits.clear();
+            // Nobody gives a place back any more: all that are left are answered by time alone.
+            for future in waiting {
+                let answer = tokio::time::timeout(Duration::from_secs(3_600), future).await;
+                drop(answer.expect("it is told in the end"));
+            }
+        });
         prop_assert_eq!((shed.in_use(), shed.waiting()), (0, 0));
     }
 }
