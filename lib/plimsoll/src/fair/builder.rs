@@ -13,6 +13,20 @@ use crate::{Invalid, Name, registry};
 const DEPTH_MAX: usize = 1 << 24;
 
 /// Builds a [`Fair`] queue; made by [`Fair::builder`].
+///
+/// ```
+/// use plimsoll::fair::Fair;
+/// let queue = |depth| Fair::<u64, &str>::builder("mails").depth(depth).depth_per_key(100);
+/// assert_eq!(queue(10).build().unwrap_err().field(), "depth_per_key");
+/// let queue = queue(1_000).keys_max(500).weight(|tenant| if *tenant == 1 { 3 } else { 1 }).build()?;
+/// for mail in ["a", "b", "c", "d"] {
+///     queue.try_push(1, mail)?;
+///     queue.try_push(2, "z")?;
+/// }
+/// let served: Vec<_> = std::iter::from_fn(|| queue.try_pop()).take(4).collect();
+/// assert_eq!(served, ["a", "b", "c", "z"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<K, T> {
     name: String,

@@ -18,6 +18,18 @@ use crate::waiters::Ticket;
 /// A queue in which every key gets its share; a cheap handle, whose clones share one state.
 ///
 /// See the [module](crate::fair) for what a share is and for when to use something else.
+///
+/// ```
+/// use plimsoll::fair::Fair;
+/// let queue = Fair::builder("turns").depth(100).build()?;
+/// for job in 1..=3 {
+///     queue.try_push("acme", job)?;
+/// }
+/// queue.clone().try_push("globex", 70)?;
+/// assert_eq!((queue.len(), queue.keys(), queue.key_len(&"acme")), (4, 2, 3));
+/// assert_eq!([queue.try_pop(), queue.try_pop(), queue.try_pop()], [Some(1), Some(70), Some(2)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Fair<K, T>(pub(super) Arc<Shared<K, T>>);
 
 /// Making and seeing.
@@ -103,6 +115,15 @@ where
     /// [`KeysFull`](crate::Reason::KeysFull) when the key is new and as many as there may be are busy,
     /// [`Misconfigured`](crate::Reason::Misconfigured) when the key's weight is not 1 to 65,536, and
     /// [`Draining`](crate::Reason::Draining) once the queue is closed.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, fair::Fair};
+    /// let queue = Fair::builder("try-push").depth(2).depth_per_key(2).build()?;
+    /// queue.try_push(1, "a")?;
+    /// queue.try_push(2, "b")?;
+    /// assert_eq!(queue.try_push(3, "c").unwrap_err().rejected.reason(), Reason::QueueFull);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_push(&self, key: K, item: T) -> Result<(), Refused<T>> {
         self.try_push_cost(key, item, 1)
     }
@@ -141,6 +162,17 @@ where
     /// # Fairness
     /// Pushes of one key are let in in the order in which they came; where several keys wait for the
     /// same room, they take turns, whatever their numbers.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("push").depth(1).depth_per_key(1).build()?;
+    /// queue.push("acme", 1).await?;
+    /// let (pushed, popped) = tokio::join!(queue.push("acme", 2), async { queue.pop().await });
+    /// assert!(pushed.is_ok());
+    /// assert_eq!((popped, queue.try_pop()), (Some(1), Some(2)));
+    /// # Ok(()) }
+    /// ```
     pub async fn push(&self, key: K, item: T) -> Result<(), Refused<T>> {
         self.push_cost(key, item, 1).await
     }
@@ -156,6 +188,16 @@ where
     ///
     /// # Fairness
     /// As [`push`](Self::push).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, fair::Fair};
+    /// let queue = Fair::builder("push-cost").depth(100).quantum(1_000).build()?;
+    /// queue.push_cost("acme", "a page", 4_000).await?;
+    /// let refused = queue.push_cost("acme", "a library", 1 << 41).await.unwrap_err();
+    /// assert_eq!((refused.item, refused.rejected.reason()), ("a library", Reason::TooLarge));
+    /// # Ok(()) }
+    /// ```
     pub async fn push_cost(&self, key: K, item: T, cost: u64) -> Result<(), Refused<T>> {
         Push { shared: &self.0, wanted: Some((key, item, cost)), place: None }.await
     }
@@ -168,6 +210,14 @@ where
     T: Send + 'static,
 {
     /// Takes the item that is next, if there is one.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("try-pop").depth(8).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// assert_eq!((queue.try_pop(), queue.try_pop()), (Some(1), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use = "it is taken out of the queue"]
     pub fn try_pop(&self) -> Option<T> {
         self.0.try_pop()
@@ -182,6 +232,26 @@ where
     /// # Fairness
     /// Those who wait are woken in the order in which they came; whoever asks in the meantime may be
     /// faster.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("pop").depth(8).build()?;
+    /// let consumer = queue.clone();
+    /// let task = tokio::spawn(async move {
+    ///     let mut sum = 0;
+    ///     while let Some(item) = consumer.pop().await {
+    ///         sum += item;
+    ///     }
+    ///     sum
+    /// });
+    /// for (tenant, item) in [("acme", 1), ("globex", 20), ("acme", 300)] {
+    ///     queue.push(tenant, item).await?;
+    /// }
+    /// queue.close();
+    /// assert_eq!(task.await?, 321);
+    /// # Ok(()) }
+    /// ```
     pub async fn pop(&self) -> Option<T> {
         Pop { shared: &self.0, ticket: None }.await
     }
@@ -209,6 +279,17 @@ where
 
     /// [Closes](Self::close) the queue and takes everything that is left, in the order in which it
     /// would have been served.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("drain").depth(8).build()?;
+    /// for (tenant, item) in [(1, "a"), (1, "b"), (2, "z")] {
+    ///     queue.try_push(tenant, item)?;
+    /// }
+    /// assert_eq!(queue.drain(), ["a", "z", "b"]);
+    /// assert!(queue.is_closed() && queue.try_push(1, "c").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drain(&self) -> Vec<T> {
         self.0.drain()
     }

@@ -8,6 +8,15 @@ use crate::{Invalid, Name};
 const LIMIT_MAX: usize = 1 << 24;
 
 /// Builds a [`Group`]; made by [`Group::builder`].
+///
+/// ```
+/// use plimsoll::group::Group;
+/// let group: Group<()> = Group::builder("connections").limit(1_000).build()?;
+/// assert_eq!((group.name().as_str(), group.limit(), group.len()), ("connections", 1_000, 0));
+/// let both = Group::builder("reads").limit(5).collect_all().quorum(3).build::<()>();
+/// assert_eq!(both.unwrap_err().to_string(), "reads: quorum is 3, allowed is none in a group that collects all");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
@@ -30,6 +39,17 @@ impl Builder {
 
     /// Lets the other children go on when one fails or panics. Every error is kept until the group
     /// is joined. By default, the first error cancels the rest.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::builder("all").limit(2).collect_all().build()?;
+    /// for id in 0..4u32 {
+    ///     group.spawn(async move { if id % 2 == 0 { Err(id) } else { Ok(id) } }).await;
+    /// }
+    /// assert_eq!(group.join().await.unwrap_err().to_string(), "0 (and 1 more failed)");
+    /// # Ok(()) }
+    /// ```
     pub const fn collect_all(mut self) -> Self {
         self.collect_all = true;
         self

@@ -3,6 +3,13 @@
 use std::convert::Infallible;
 
 /// What a child of a group may return: a `Result`, or nothing at all.
+///
+/// ```
+/// use plimsoll::group::Ending;
+/// assert_eq!(Ending::into_result(Err::<u8, _>("disk full")), Err("disk full"));
+/// assert_eq!(().into_result(), Ok(()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a child of a group returns a `Result` or `()`, not `{Self}`",
     note = "wrap the value in `Ok::<_, std::convert::Infallible>(…)` if it cannot fail"

@@ -7,6 +7,19 @@ use crate::Rejected;
 use crate::scope::Ended;
 
 /// Why [`Group::join`](super::Group::join) has no values to return.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::group::{Error, Group};
+/// let mut group = Group::builder("reads").limit(3).quorum(2).build()?;
+/// for id in 0..3u32 {
+///     group.spawn(async move { if id == 0 { Ok(id) } else { Err("down") } }).await;
+/// }
+/// let failed = group.join().await.unwrap_err();
+/// assert!(matches!(failed, Error::OutOfReach { wanted: 2, succeeded: 1, .. }));
+/// assert_eq!(failed.to_string(), "1 of the 2 wanted succeeded, 2 failed, the first: down");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
@@ -36,6 +49,16 @@ pub enum Error<E> {
 }
 
 /// Why one child has no value to return.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::group::{Failure, Group};
+/// let mut group = Group::new(2)?;
+/// group.spawn(async { Err::<(), _>("disk full") }).await;
+/// group.spawn(std::future::pending()).await;
+/// assert_eq!(group.join_each().await, [Err(Failure::Failed("disk full")), Err(Failure::Cancelled)]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Failure<E> {
@@ -48,6 +71,18 @@ pub enum Failure<E> {
 }
 
 /// A future that was not spawned, handed back, and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{Reason, group::Group};
+/// let mut group = Group::new(1)?;
+/// group.spawn(async { Ok::<_, ()>(1) }).await;
+/// let refused = group.try_spawn(async { Ok(2) }).unwrap_err();
+/// assert_eq!(refused.rejected.reason(), Reason::Full);
+/// assert_eq!(refused.future.await, Ok(2)); // done here, then
+/// assert_eq!(group.join().await, Ok(vec![1]));
+/// # Ok(()) }
+/// ```
 pub struct Refused<F> {
     /// The future, not yet polled.
     pub future: F,
@@ -57,6 +92,16 @@ pub struct Refused<F> {
 
 impl<E> Error<E> {
     /// The error that came first, if a child failed by itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::new(4)?;
+    /// group.spawn(async { Err::<(), _>("disk full") }).await;
+    /// group.spawn(std::future::pending()).await;
+    /// assert_eq!(group.join().await.unwrap_err().into_first(), Some("disk full"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn into_first(self) -> Option<E> {
         match self {

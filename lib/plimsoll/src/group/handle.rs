@@ -20,12 +20,38 @@ use crate::{Invalid, Name, clock, registry};
 /// A group is its children's owner, so it is not cloned. Dropping it aborts them: each is dropped
 /// at its next wake-up. If a child has panicked and the group was not joined, dropping the group
 /// resumes the panic (unless the thread is panicking already): none is ever swallowed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::group::Group;
+/// let mut group = Group::new(16)?;
+/// let alive = std::sync::Arc::new(());
+/// for _ in 0..3 {
+///     let alive = alive.clone();
+///     group.spawn(async move { std::future::pending::<()>().await; drop(alive) }).await;
+/// }
+/// assert_eq!(group.len(), 3);
+/// drop(group); // and its children with it
+/// tokio::task::yield_now().await;
+/// assert_eq!(std::sync::Arc::strong_count(&alive), 1);
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping a group ends its children"]
 pub struct Group<O: Ending> {
     shared: Arc<Shared<O>>,
 }
 
 /// Whether a child was started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::group::{Group, Spawned};
+/// let mut group = Group::new(4)?;
+/// assert_eq!(group.spawn(async {}).await, Spawned::Started);
+/// group.cancel();
+/// assert_eq!(group.spawn(async {}).await, Spawned::Ended);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Spawned {
     /// It runs.
@@ -38,6 +64,14 @@ pub enum Spawned {
 impl Group<()> {
     /// Begins a group with a name. What its children return is seen from the first that is
     /// spawned.
+    ///
+    /// ```
+    /// use plimsoll::group::Group;
+    /// let group: Group<Result<u32, String>> = Group::builder("refresh-doc").limit(16).build()?;
+    /// assert_eq!(group.name().as_str(), "refresh-doc");
+    /// assert!(Group::builder("refresh-doc").build::<()>().is_err()); // there is no default limit
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -48,6 +82,12 @@ impl<O: Ending> Group<O> {
     ///
     /// # Errors
     /// When the limit is not 1 to 16,777,216.
+    ///
+    /// ```
+    /// use plimsoll::group::Group;
+    /// assert_eq!(Group::<()>::new(16).map(|group| group.limit()), Ok(16));
+    /// assert_eq!(Group::<()>::new(0).unwrap_err().field(), "limit");
+    /// ```
     pub fn new(limit: usize) -> Result<Self, Invalid> {
         check_limit(Name::UNNAMED, limit)?;
         Ok(Self { shared: Arc::new(Shared::new(Name::UNNAMED, limit, Policy::FailFast, None)) })
@@ -114,6 +154,16 @@ impl<O: Ending> Group<O> {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::new(2)?;
+    /// let accepted = (0..5).filter(|id| { let id = *id; group.try_spawn(async move { Ok::<_, ()>(id) }).is_ok() }).count();
+    /// assert_eq!(accepted, 2);
+    /// assert_eq!(group.join().await, Ok(vec![0, 1]));
+    /// # Ok(()) }
+    /// ```
     pub fn try_spawn<F>(&mut self, future: F) -> Result<(), Refused<F>>
     where
         F: Future<Output = O> + Send + 'static,
@@ -154,6 +204,23 @@ impl<O: Ending> Group<O> {
     /// # Cancel safety
     /// Nothing is lost; call it again. (The children end when the group is dropped, not when this
     /// is.)
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::new(2)?;
+    /// for id in 0..3u32 {
+    ///     group.spawn(async move {
+    ///         for _ in id..3 {
+    ///             tokio::task::yield_now().await;
+    ///         }
+    ///         Ok::<_, ()>(id)
+    ///     }).await;
+    /// }
+    /// assert_eq!(group.join().await, Ok(vec![0, 1, 2])); // though they ended in another order
+    /// assert_eq!(group.join().await, Ok(vec![]));
+    /// # Ok(()) }
+    /// ```
     pub async fn join(&mut self) -> Result<Vec<O::Value>, Error<O::Error>> {
         self.quiet().await;
         self.resume_panic();
@@ -194,6 +261,18 @@ impl<O: Ending> Group<O> {
     ///
     /// # Cancel safety
     /// Nothing is lost; call it again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::group::{Error, Group};
+    /// let mut connections = Group::new(100)?;
+    /// connections.spawn(async {}).await;
+    /// connections.spawn(std::future::pending::<()>()).await;
+    /// assert_eq!(connections.drain(Duration::from_millis(2)).await, 1);
+    /// assert_eq!(connections.join().await, Err(Error::Cancelled));
+    /// # Ok(()) }
+    /// ```
     pub async fn drain(&mut self, within: Duration) -> usize {
         if tokio::time::timeout(within, self.quiet()).await.is_ok() {
             return 0;
@@ -206,6 +285,16 @@ impl<O: Ending> Group<O> {
 
     /// Ends the group: the running children are dropped at their next wake-up and no other starts,
     /// until the group is joined.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::{Error, Group};
+    /// let mut group = Group::new(4)?;
+    /// group.spawn(std::future::pending::<()>()).await;
+    /// group.cancel();
+    /// assert_eq!(group.join().await, Err(Error::Cancelled));
+    /// # Ok(()) }
+    /// ```
     pub fn cancel(&self) {
         self.shared.cancel();
     }

@@ -6,6 +6,19 @@ use std::fmt;
 use crate::Invalid;
 
 /// Why a map has no values to return.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::Error;
+/// let read = async |replica: u32| if replica == 0 { Ok(replica) } else { Err("down") };
+/// match plimsoll::map(0..3, 3, read).quorum(2).await {
+///     Err(Error::OutOfReach { wanted: 2, succeeded: 1, errors, .. }) => assert_eq!(errors, ["down", "down"]),
+///     other => panic!("{other:?}"),
+/// }
+/// let refused = plimsoll::map(0..3, 0, read).await.unwrap_err();
+/// assert!(matches!(refused, Error::Invalid(invalid) if invalid.field() == "limit"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
@@ -33,6 +46,14 @@ pub enum Error<E> {
 
 impl<E> Error<E> {
     /// The error that came first, if an item failed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let work = async |n: u32| if n == 2 { Err("two") } else { Ok(n) };
+    /// let failed = plimsoll::map(0..5, 1, work).await.unwrap_err();
+    /// assert_eq!(failed.into_first(), Some("two"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn into_first(self) -> Option<E> {
         match self {

@@ -12,6 +12,17 @@ use std::task::{Context, Poll};
 use super::source::{Sealed, Source, Split, Takes};
 
 /// The roots, and the children that were found and not yet visited; `C` iterates over children.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{Frontier, Map};
+/// let visit = async |n: u32| Ok::<_, ()>((n, (2 * n..2 * n + 2).filter(|child| *child < 8)));
+/// let tree: Map<Frontier<_, _>, _> = plimsoll::crawl([1], 2, visit);
+/// let mut visited = tree.await.unwrap();
+/// visited.sort();
+/// assert_eq!(visited, [1, 2, 3, 4, 5, 6, 7]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Frontier<I, C> {
     roots: Option<I>,

@@ -26,6 +26,14 @@ use crate::Invalid;
 /// items in flight have ended; dropping it meanwhile resumes one that has happened already, unless the
 /// thread is panicking. It panics outside of a tokio runtime, and when the one that it runs on is shut
 /// down before it has ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::Map;
+/// let square: Map<_, _> = plimsoll::map(1..=4u64, 2, async |n| Ok::<_, ()>(n * n));
+/// assert_eq!(square.await, Ok(vec![1, 4, 9, 16]));
+/// # Ok(()) }
+/// ```
 #[must_use = "a map does nothing unless it is awaited"]
 pub struct Map<S, F, P = InOrder> {
     source: S,
@@ -167,6 +175,15 @@ impl<S, F> Map<S, F> {
 
 impl<S, F, P> Map<S, F, P> {
     /// Shows it in the [registry](crate::registry) while it runs. Without a name it is not shown.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::registry;
+    /// let is_shown = async |_| Ok::<_, ()>(registry::snapshot().iter().any(|seen| seen.name.as_str() == "fetch-pages"));
+    /// assert_eq!(plimsoll::map([1], 64, is_shown).name("fetch-pages").await, Ok(vec![true]));
+    /// assert_eq!(plimsoll::map([1], 64, is_shown).await, Ok(vec![false]));
+    /// # Ok(()) }
+    /// ```
     pub fn name(mut self, name: &str) -> Self {
         self.settings.name = Some(name.into());
         self
@@ -187,6 +204,15 @@ impl<S, F, P> Map<S, F, P> {
 
     /// Keeps no values, as [`each`](fn@each) does: awaited, it returns nothing, or the first error, which
     /// ends the rest.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::map::Error;
+    /// let check = async |n: u32| if n < 900 { Ok(n) } else { Err(n) };
+    /// assert_eq!(plimsoll::map(0..900, 64, check).each().await, Ok(()));
+    /// assert!(matches!(plimsoll::map(0..1_000, 64, check).each().await, Err(Error::Failed { first: 900.., .. })));
+    /// # Ok(()) }
+    /// ```
     pub fn each(self) -> Map<S, F, Each> {
         self.with(Each)
     }

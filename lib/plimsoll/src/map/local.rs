@@ -23,6 +23,16 @@ use crate::Invalid;
 /// # Panics
 /// Awaiting it resumes the first panic of an item, of the iterator or of the stream, after all
 /// items in flight were dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::cell::Cell;
+/// let sum = Cell::new(0); // borrowed, and not `Sync`
+/// let add = async |n: u32| { sum.set(sum.get() + n); Ok::<_, ()>(()) };
+/// assert!(plimsoll::map_local(1..=10, 4, add).each().await.is_ok());
+/// assert_eq!(sum.get(), 55);
+/// # Ok(()) }
+/// ```
 #[must_use = "a map does nothing unless it is awaited"]
 pub struct MapLocal<S, F, P = InOrder> {
     source: S,
@@ -118,6 +128,14 @@ impl<S, F, P> MapLocal<S, F, P> {
     }
 
     /// As [`Map::collect_all`](super::Map::collect_all).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rows = ["1", "x"];
+    /// let parse = async |row: &&str| row.parse::<u8>().map_err(|_| row.len());
+    /// assert_eq!(plimsoll::map_local(&rows, 8, parse).collect_all().await, Ok(vec![Ok(1), Err(1)]));
+    /// # Ok(()) }
+    /// ```
     pub fn collect_all(self) -> MapLocal<S, F, CollectAll> {
         self.with(CollectAll)
     }
@@ -128,11 +146,27 @@ impl<S, F, P> MapLocal<S, F, P> {
     }
 
     /// As [`Map::quorum`](super::Map::quorum).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let replicas = ["a", "b", "c"];
+    /// let read = async |replica: &&str| if *replica == "a" { Err("down") } else { Ok(replica.len()) };
+    /// assert_eq!(plimsoll::map_local(&replicas, 8, read).quorum(2).await, Ok(vec![1, 1]));
+    /// # Ok(()) }
+    /// ```
     pub fn quorum(self, wanted: usize) -> MapLocal<S, F, Quorum> {
         self.with(Quorum { wanted })
     }
 
     /// As [`Map::first_success`](super::Map::first_success).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mirrors = ["a", "b"];
+    /// let read = async |mirror: &&str| if *mirror == "a" { Err("not found") } else { Ok(7) };
+    /// assert_eq!(plimsoll::map_local(&mirrors, 8, read).first_success().await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     pub fn first_success(self) -> MapLocal<S, F, FirstSuccess> {
         self.with(FirstSuccess)
     }
@@ -168,6 +202,15 @@ impl<S, F, P: fmt::Debug> fmt::Debug for MapLocal<S, F, P> {
 }
 
 /// A [`MapLocal`] that is awaited. Dropping it drops what is in flight.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::RunLocal;
+/// let double = |n: u32| std::future::ready(Ok::<_, ()>(n * 2));
+/// let run: RunLocal<_, _, _, _> = plimsoll::map_local(0..3, 2, double).into_future();
+/// assert_eq!(run.await, Ok(vec![0, 2, 4]));
+/// # Ok(()) }
+/// ```
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct RunLocal<S, F, Fut, P>
 where
@@ -243,6 +286,16 @@ where
 /// The results of a [`MapLocal`] as they come: a [`Stream`].
 ///
 /// Nothing is in flight while nobody polls it: see [`MapLocal::unordered`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::StreamExt;
+/// use plimsoll::map::UnorderedLocal;
+/// let double = |n: u32| std::future::ready(Ok::<_, ()>(n * 2));
+/// let mut results: UnorderedLocal<_, _, _> = plimsoll::map_local(0..3, 2, double).unordered()?;
+/// assert_eq!(results.by_ref().count().await, 3);
+/// # Ok(()) }
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct UnorderedLocal<S, F, Fut>
 where

@@ -9,6 +9,18 @@ use super::source::Sealed;
 use crate::{Invalid, Name};
 
 /// What the results of the items mean for the whole. Sealed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{CollectAll, InOrder, Map};
+/// // What a map returns when it is awaited is said by its policy.
+/// let parse = async |text: &str| text.parse::<u8>().map_err(|_| text.len());
+/// let in_order: Map<_, _, InOrder> = plimsoll::map(["1", "x"], 8, parse);
+/// let every: Map<_, _, CollectAll> = plimsoll::map(["1", "x"], 8, parse).collect_all();
+/// assert_eq!(in_order.await.unwrap_err().into_first(), Some(1));
+/// assert_eq!(every.await, Ok(vec![Ok(1), Err(1)]));
+/// # Ok(()) }
+/// ```
 pub trait Policy<T, E>: Sealed {
     /// What the map returns.
     type Output;
@@ -72,25 +84,67 @@ pub trait Ledger {
 }
 
 /// Every value in input order; the first error ends the rest. The policy of a map by default.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{InOrder, Map};
+/// let pages: Map<_, _, InOrder> = plimsoll::map(0..3u32, 3, async |n| Ok::<_, ()>(n));
+/// assert_eq!(pages.await, Ok(vec![0, 1, 2]));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct InOrder;
 
 /// Every result in input order; no error ends anything. Made by
 /// [`collect_all`](super::Map::collect_all).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{CollectAll, Map};
+/// let work = async |n: u32| if n == 1 { Err("one") } else { Ok(n) };
+/// let each: Map<_, _, CollectAll> = plimsoll::map(0..3, 3, work).collect_all();
+/// assert_eq!(each.await, Ok(vec![Ok(0), Err("one"), Ok(2)]));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CollectAll;
 
 /// No values; the first error ends the rest. Made by [`each`](super::each).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{Each, Map};
+/// let effects: Map<_, _, Each> = plimsoll::each(0..3u32, 3, async |n| if n < 3 { Ok::<_, u32>(()) } else { Err(n) });
+/// assert_eq!(effects.await, Ok(()));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Each;
 
 /// So many successes end the rest. Made by [`quorum`](super::Map::quorum).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use plimsoll::map::{Map, Quorum};
+/// let two: Map<_, _, Quorum> = plimsoll::map(0..3u32, 3, async |n| Ok::<_, ()>(n)).quorum(2);
+/// assert_eq!(two.await.map(|values| values.len()), Ok(2));
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quorum {
     pub(super) wanted: usize,
 }
 
 /// The first success ends the rest. Made by [`first_success`](super::Map::first_success).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{FirstSuccess, Map};
+/// let work = async |n: u32| if n == 2 { Ok(n) } else { Err("not here") };
+/// let first: Map<_, _, FirstSuccess> = plimsoll::map(0..3, 3, work).first_success();
+/// assert_eq!(first.await, Ok(2));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FirstSuccess;
 

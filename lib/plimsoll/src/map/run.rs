@@ -15,6 +15,15 @@ use crate::Invalid;
 use crate::scope::inherited;
 
 /// A [`Map`](super::Map) that is awaited. Dropping it ends what is in flight.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::Run;
+/// let double = |n: u32| std::future::ready(Ok::<_, ()>(n * 2));
+/// let run: Run<_, _, _, _> = plimsoll::map(0..3, 2, double).into_future();
+/// assert_eq!(run.await, Ok(vec![0, 2, 4]));
+/// # Ok(()) }
+/// ```
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Run<S, F, Fut, P>
 where
@@ -139,6 +148,17 @@ where
 /// At most `limit` items are in flight, and no other is started while `limit` results wait to be
 /// taken. Items go on while nobody polls the stream; dropping it ends them. A panic of one resumes
 /// where the stream is polled, after the others have ended, before the results that still wait.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::StreamExt;
+/// use plimsoll::map::Unordered;
+/// let double = |n: u32| std::future::ready(if n == 1 { Err("one") } else { Ok(n * 2) });
+/// let results: Unordered<_, _, _> = plimsoll::map(0..3, 2, double).unordered()?;
+/// let failed = results.filter(|result| std::future::ready(result.is_err())).count().await;
+/// assert_eq!(failed, 1);
+/// # Ok(()) }
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Unordered<S, F, Fut>
 where

@@ -7,6 +7,20 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 /// Where the items come from: an iterator, a stream, or the work itself. Sealed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::stream;
+/// use plimsoll::map::{Map, Source};
+///
+/// fn bounded<S: Source, F>(work: Map<S, F>) -> Map<S, F> {
+///     work.name("bounded")
+/// }
+/// let double = async |n: u32| Ok::<_, ()>(n * 2);
+/// assert_eq!(bounded(plimsoll::map(0..3, 2, double)).await, Ok(vec![0, 2, 4]));
+/// assert_eq!(bounded(plimsoll::map_stream(stream::iter(0..3), 2, double)).await, Ok(vec![0, 2, 4]));
+/// # Ok(()) }
+/// ```
 pub trait Source: Sealed {
     /// One item.
     type Item;
@@ -26,6 +40,16 @@ pub trait Source: Sealed {
 }
 
 /// What becomes of what the work returns. Sealed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Of a map the work returns a result; of a crawl, a result of a value and the children.
+/// let value = |n: u32| std::future::ready(Ok::<_, ()>(n));
+/// let and_children = |n: u32| std::future::ready(Ok::<_, ()>((n, (n == 0).then_some(1))));
+/// assert_eq!(plimsoll::map([0], 2, value).await, Ok(vec![0]));
+/// assert_eq!(plimsoll::crawl([0], 2, and_children).await, Ok(vec![0, 1]));
+/// # Ok(()) }
+/// ```
 pub trait Takes<Output>: Source {
     /// What an item leaves that succeeds.
     type Value;
@@ -50,6 +74,14 @@ pub(super) type Split<T, E, C> = (Result<T, E>, Option<C>);
 pub trait Sealed {}
 
 /// The items of an iterator.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::map::{Items, Map};
+/// let squares: Map<Items<std::ops::Range<u64>>, _> = plimsoll::map(0..4, 2, async |n| Ok::<_, ()>(n * n));
+/// assert_eq!(squares.await, Ok(vec![0, 1, 4, 9]));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Items<I> {
     items: I,
@@ -104,6 +136,15 @@ impl<I: Iterator, T, E> Takes<Result<T, E>> for Items<I> {
 }
 
 /// The items of a stream.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::stream;
+/// use plimsoll::map::{Map, Streamed};
+/// let squares: Map<Streamed<_>, _> = plimsoll::map_stream(stream::iter(0..4u64), 2, async |n| Ok::<_, ()>(n * n));
+/// assert_eq!(squares.await, Ok(vec![0, 1, 4, 9]));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Streamed<S> {
     /// `None` once it has ended: a stream is not polled after its end.

@@ -9,6 +9,20 @@ use tokio::sync::watch;
 use tokio_util::sync::ReusableBoxFuture;
 
 /// A stream of what a function says; made by [`from_fn`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::task::Poll;
+/// use futures_util::StreamExt;
+/// use plimsoll::merge::{self, FromFn};
+/// let mut left = 3;
+/// let mut countdown: FromFn<_> = merge::from_fn(move |_| {
+///     left -= 1;
+///     Poll::Ready((left >= 0).then_some(left))
+/// });
+/// assert_eq!(countdown.by_ref().collect::<Vec<_>>().await, [2, 1, 0]);
+/// # Ok(()) }
+/// ```
 pub struct FromFn<F>(F);
 
 /// A stream from a function that is polled, such as the `poll_recv` of a channel.
@@ -49,6 +63,19 @@ impl<F> fmt::Debug for FromFn<F> {
 }
 
 /// A stream of the newest values of a watch; made by [`watched`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::StreamExt;
+/// use plimsoll::merge::{self, Watched};
+/// let (price, watcher) = tokio::sync::watch::channel(10);
+/// let mut prices: Watched<u32> = merge::watched(watcher);
+/// assert_eq!(prices.next().await, Some(10));
+/// price.send_replace(12);
+/// drop(price);
+/// assert_eq!((prices.next().await, prices.next().await), (Some(12), None));
+/// # Ok(()) }
+/// ```
 pub struct Watched<T> {
     changed: ReusableBoxFuture<'static, (bool, watch::Receiver<T>)>,
 }

@@ -11,6 +11,17 @@ use crate::{Invalid, Name, registry};
 const INPUTS_MAX: usize = 1 << 20;
 
 /// Builds a [`Merge`]; made by [`Merge::builder`].
+///
+/// ```
+/// use futures_util::stream::Empty;
+/// use plimsoll::merge::Merge;
+/// let merge = Merge::<Empty<u32>>::builder("partitions");
+/// let refused = merge.build().unwrap_err();
+/// assert_eq!((refused.bound().as_str(), refused.field()), ("partitions", "inputs_max"));
+/// let merge = Merge::<Empty<u32>>::builder("partitions").inputs_max(64).build()?;
+/// assert_eq!(merge.snapshot().limit, 64);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<S> {
     name: String,

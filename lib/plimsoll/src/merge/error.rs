@@ -6,6 +6,18 @@ use std::fmt;
 use crate::Rejected;
 
 /// A stream that was not added, handed back, and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::stream;
+/// use plimsoll::{Reason, merge::Merge};
+/// let mut merge = Merge::builder("refusing").inputs_max(1).build()?;
+/// merge.add(stream::iter([1]))?;
+/// let refused = merge.add(stream::iter([2])).unwrap_err();
+/// assert_eq!(refused.rejected.reason(), Reason::Full);
+/// assert_eq!(futures_util::StreamExt::collect::<Vec<_>>(refused.stream).await, [2]);
+/// # Ok(()) }
+/// ```
 pub struct Refused<S> {
     /// The stream.
     pub stream: S,

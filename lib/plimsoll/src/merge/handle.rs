@@ -69,6 +69,18 @@ impl<S> Handle<S> {
 
     /// Ends an input: the merge drops it, not polling it again, and says that it
     /// [ended](super::Event::Ended). False when it had ended already.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use plimsoll::merge::{Event, Merge};
+    /// let mut merge = Merge::builder("removing").inputs_max(8).build()?;
+    /// let endless = merge.add(stream::repeat(1))?;
+    /// let handle = merge.handle();
+    /// assert!(handle.remove(endless) && !handle.remove(endless));
+    /// assert_eq!(merge.next().await, Some((endless, Event::Ended)));
+    /// # Ok(()) }
+    /// ```
     pub fn remove(&self, id: InputId) -> bool {
         self.shared.remove(id)
     }

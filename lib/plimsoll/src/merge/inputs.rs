@@ -25,6 +25,18 @@ const BUDGET: u32 = 128;
 ///
 /// It lives in the task that polls it and owns its inputs: dropping it drops them. See the
 /// [module](crate::merge).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::{StreamExt, stream};
+/// use plimsoll::merge::{Event, Merge};
+/// let mut merge = Merge::builder("both").inputs_max(2).build()?;
+/// let (odd, even) = (merge.add(stream::iter([1, 3]))?, merge.add(stream::iter([2, 4]))?);
+/// let items: Vec<_> = merge.by_ref().filter_map(async |(_, event)| event.into_item()).collect().await;
+/// assert_eq!((items, merge.len()), (vec![1, 2, 3, 4], 0));
+/// # assert!(odd != even && Event::<u8>::Ended.into_item().is_none());
+/// # Ok(()) }
+/// ```
 #[must_use = "a merge does nothing unless it is polled"]
 pub struct Merge<S> {
     inputs: Vec<Option<Input<S>>>,
@@ -42,6 +54,18 @@ struct Input<S> {
 }
 
 /// What an input gave.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::stream;
+/// use plimsoll::merge::{Event, Merge};
+/// let mut merge = Merge::builder("events").inputs_max(2).build()?;
+/// let input = merge.add(stream::iter([7]))?;
+/// assert_eq!(merge.next().await, Some((input, Event::Item(7))));
+/// assert_eq!(merge.next().await, Some((input, Event::Ended)));
+/// assert_eq!(Event::Item(7).into_item(), Some(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Event<T> {
     /// An item.
@@ -63,6 +87,14 @@ impl<T> Event<T> {
 
 impl<S> Merge<S> {
     /// Begins a merge that an operator sees under `name`.
+    ///
+    /// ```
+    /// use futures_util::stream::Empty;
+    /// use plimsoll::merge::Merge;
+    /// let merge = Merge::<Empty<u32>>::builder("merge-builder").inputs_max(64).build()?;
+    /// assert_eq!((merge.name().as_str(), merge.is_empty()), ("merge-builder", true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> Builder<S> {
         Builder::new(name)
     }
@@ -77,6 +109,17 @@ impl<S> Merge<S> {
     /// # Errors
     /// Hands the stream back, as [`Full`](crate::Reason::Full), when there are as many inputs as may
     /// be.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("adding").inputs_max(2).build()?;
+    /// let (first, second) = (merge.add(stream::iter([1]))?, merge.add(stream::iter([2]))?);
+    /// assert_ne!(first, second);
+    /// assert!(merge.add(stream::iter([3])).is_err());
+    /// assert_eq!(merge.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add(&mut self, stream: S) -> Result<InputId, Refused<S>> {
         match self.shared.admit() {
             Ok(id) => {
@@ -89,6 +132,18 @@ impl<S> Merge<S> {
 
     /// Takes an input out, and hands its stream back; `None` when it has left already. Nothing is
     /// said of its end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::{StreamExt, stream};
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("taking-out").inputs_max(2).build()?;
+    /// let input = merge.add(stream::iter([1, 2, 3]))?;
+    /// assert_eq!(merge.next().await.map(|(_, event)| event.into_item()), Some(Some(1)));
+    /// let rest: Vec<_> = merge.remove(input).expect("it has not ended").collect().await;
+    /// assert_eq!((rest, merge.next().await), (vec![2, 3], None));
+    /// # Ok(()) }
+    /// ```
     pub fn remove(&mut self, id: InputId) -> Option<S> {
         if !self.shared.has(id) {
             return None;
@@ -162,6 +217,20 @@ impl<S: Stream + Unpin> Merge<S> {
     ///
     /// # Fairness
     /// Inputs that have something take turns, an item each.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use plimsoll::merge::{Event, Merge};
+    /// let mut merge = Merge::builder("next").inputs_max(2).build()?;
+    /// merge.add(stream::iter([1, 2]))?;
+    /// let mut items = Vec::new();
+    /// while let Some((_input, event)) = merge.next().await {
+    ///     items.push(event);
+    /// }
+    /// assert_eq!(items, [Event::Item(1), Event::Item(2), Event::Ended]);
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<(InputId, Event<S::Item>)> {
         poll_fn(|cx| self.poll_event(cx)).await
     }

@@ -54,6 +54,22 @@ struct Slot {
 }
 
 /// Which input of a merge; two inputs never have the same, also if one comes after the other.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::collections::HashMap;
+/// use futures_util::stream;
+/// use plimsoll::merge::{Event, InputId, Merge};
+/// let mut merge = Merge::builder("by-input").inputs_max(2).build()?;
+/// let mut sums: HashMap<InputId, u32> = HashMap::new();
+/// let paris = merge.add(stream::iter(vec![1, 2]))?;
+/// let tokyo = merge.add(stream::iter(vec![10]))?;
+/// while let Some((input, event)) = merge.next().await {
+///     *sums.entry(input).or_default() += event.into_item().unwrap_or(0);
+/// }
+/// assert_eq!((sums[&paris], sums[&tokyo]), (3, 10));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId {
     number: u64,

@@ -4,6 +4,18 @@ use std::error::Error;
 use std::fmt;
 
 /// Why a scope ended before its work did.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::scope::{Ended, Scope};
+/// let late = Scope::new().deadline_in(Duration::ZERO).run(async { 7 }).await;
+/// assert_eq!(late, Err(Ended::DeadlinePassed));
+/// let left = Scope::new();
+/// left.cancel();
+/// assert_eq!(left.run(async { 7 }).await, Err(Ended::Cancelled));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Ended {

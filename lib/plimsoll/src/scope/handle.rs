@@ -20,6 +20,17 @@ tokio::task_local! {
 ///
 /// Clones are one scope: cancelling one cancels all. [`child`](Scope::child) makes a scope of its
 /// own that ends with its parent at the latest.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::scope::{Ended, Scope};
+/// let request = Scope::new().label("tenant", "acme").deadline_in(Duration::from_secs(2));
+/// let query = request.child().label("table", "orders").deadline_in(Duration::from_secs(60));
+/// assert_eq!(query.labels().collect::<Vec<_>>(), [("tenant", "acme"), ("table", "orders")]);
+/// assert_eq!(query.deadline(), request.deadline(), "the earlier one counts");
+/// request.cancel();
+/// assert_eq!(query.ended(), Some(Ended::Cancelled));
+/// ```
 #[derive(Clone)]
 pub struct Scope {
     labels: Labels,
@@ -49,6 +60,16 @@ pub fn current() -> Scope {
 }
 
 /// The value of type `T` that the current scope carries; see [`Scope::with_value`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use plimsoll::scope::{self, Scope};
+/// let locale = Scope::new().with_value(Arc::new("fr")).run(async { scope::value::<&str>() }).await?;
+/// assert_eq!(locale.as_deref(), Some(&"fr"));
+/// assert_eq!(scope::value::<&str>(), None);
+/// # Ok(()) }
+/// ```
 #[must_use]
 pub fn value<T: Any + Send + Sync>() -> Option<Arc<T>> {
     CURRENT.try_with(|scope| scope.values.get()).ok().flatten()
@@ -72,6 +93,17 @@ pub(crate) fn ended_now() -> Option<Ended> {
 impl Scope {
     /// A scope inside the current one: it has the current labels and deadline, and ends with it at
     /// the latest.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::scope::Scope;
+    /// let outer = Scope::new().label("tenant", "acme");
+    /// let inner = outer.clone().run(async { Scope::new().label("user", "ada") }).await?;
+    /// assert_eq!((inner.label_value("tenant"), outer.label_value("user")), (Some("acme"), None));
+    /// outer.cancel();
+    /// assert!(inner.is_cancelled());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         CURRENT.try_with(Self::child).unwrap_or_else(|_| Self::root())
@@ -106,6 +138,16 @@ impl Scope {
     }
 
     /// A scope inside this one.
+    ///
+    /// ```
+    /// use plimsoll::scope::Scope;
+    /// let request = Scope::new();
+    /// let (first, second) = (request.child(), request.child());
+    /// first.cancel();
+    /// assert!(!second.is_cancelled() && !request.is_cancelled());
+    /// request.cancel();
+    /// assert!(second.is_cancelled());
+    /// ```
     #[must_use]
     pub fn child(&self) -> Self {
         let cancel = self.cancel.as_ref().map_or_else(CancellationToken::new, CancellationToken::child_token);
@@ -117,6 +159,16 @@ impl Scope {
     /// A key or value longer than 128 bytes is cut at the last whole character; a label beyond the
     /// 16th key is left out, and [`labels_left_out`](Scope::labels_left_out) counts it. Labels are
     /// for people to read: nothing is decided by them.
+    ///
+    /// ```
+    /// use plimsoll::scope::{LABELS_MAX, Scope};
+    /// let mut scope = Scope::new().label("tenant", "acme").label("tenant", "globex");
+    /// assert_eq!(scope.label_value("tenant"), Some("globex"));
+    /// for extra in 0..LABELS_MAX {
+    ///     scope = scope.label(&format!("extra {extra}"), "1");
+    /// }
+    /// assert_eq!((scope.labels().count(), scope.labels_left_out()), (16, 1));
+    /// ```
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.set(key, value);
@@ -124,12 +176,28 @@ impl Scope {
     }
 
     /// Sets the deadline to `after` from now, unless an earlier one is set or inherited.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::Scope;
+    /// let scope = Scope::new().deadline_in(Duration::from_millis(800)).deadline_in(Duration::from_secs(5));
+    /// assert!(scope.remaining().unwrap() <= Duration::from_millis(800));
+    /// ```
     #[must_use]
     pub fn deadline_in(self, after: Duration) -> Self {
         self.deadline_at(clock::now() + after)
     }
 
     /// Sets the deadline, unless an earlier one is set or inherited.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, scope::{Ended, Scope}};
+    /// let at = clock::now() + Duration::from_secs(1);
+    /// let scope = Scope::new().deadline_at(at);
+    /// assert_eq!((scope.deadline(), scope.ended()), (Some(at), None));
+    /// assert_eq!(scope.deadline_at(clock::now()).ended(), Some(Ended::DeadlinePassed));
+    /// ```
     #[must_use]
     pub fn deadline_at(mut self, at: Instant) -> Self {
         self.deadline = Some(self.deadline.map_or(at, |earlier| earlier.min(at)));
@@ -233,6 +301,17 @@ impl Scope {
     }
 
     /// Ends the scope and everything in it: what runs is dropped at its next wake-up.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::scope::{Ended, Scope};
+    /// let scope = Scope::new();
+    /// let running = tokio::spawn(scope.clone().run(std::future::pending::<()>()));
+    /// tokio::task::yield_now().await;
+    /// scope.cancel();
+    /// assert_eq!(running.await?, Err(Ended::Cancelled));
+    /// # Ok(()) }
+    /// ```
     pub fn cancel(&self) {
         if let Some(cancel) = &self.cancel {
             cancel.cancel();
@@ -246,6 +325,13 @@ impl Scope {
     }
 
     /// Whether the scope has ended, and why.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::{Ended, Scope};
+    /// assert_eq!(Scope::new().deadline_in(Duration::from_secs(60)).ended(), None);
+    /// assert_eq!(Scope::new().deadline_in(Duration::ZERO).ended(), Some(Ended::DeadlinePassed));
+    /// ```
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         if self.is_cancelled() {

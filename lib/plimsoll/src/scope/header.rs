@@ -54,6 +54,16 @@ const UNITS: [(char, u128); 6] = [
 const TIMEOUT_MAX: u128 = 99_999_999;
 
 /// What may cross an edge of the process, in either direction; cheap to clone.
+///
+/// ```
+/// use plimsoll::scope::header::{DEADLINE, Edge, LABELS};
+/// assert_eq!((DEADLINE, LABELS), ("grpc-timeout", "baggage"));
+/// let partners = Edge::builder().build()?; // no labels: they are strangers
+/// let scope = partners.read(Some("2S"), Some("tenant=acme"))?;
+/// assert!(scope.remaining().unwrap().as_secs_f64() > 1.9);
+/// assert_eq!(scope.labels().count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Edge {
     labels: Arc<[Box<str>]>,
@@ -61,6 +71,16 @@ pub struct Edge {
 }
 
 /// The text of the headers for a request that goes out; see [`Edge::headers`].
+///
+/// ```
+/// use plimsoll::scope::{Scope, header::Edge};
+/// let edge = Edge::builder().labels(["tenant", "request"]).build()?;
+/// let scope = Scope::new().label("tenant", "acme").label("request", "7f3a").label("password", "xyzzy");
+/// let headers = edge.headers(&scope);
+/// assert_eq!(headers.labels.as_deref(), Some("tenant=acme,request=7f3a"));
+/// assert_eq!(headers.deadline, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Headers {
@@ -82,6 +102,15 @@ impl Edge {
     /// # Errors
     /// When a header is there and not what it should be. Nothing of it is taken over then: refuse the
     /// request, or serve it in a scope of your own.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::header::{Edge, Malformed};
+    /// let edge = Edge::builder().deadline_max(Duration::from_secs(30)).build()?;
+    /// assert!(edge.read(Some("1H"), None)?.remaining().unwrap() <= Duration::from_secs(30));
+    /// assert_eq!(edge.read(Some("soon"), None).unwrap_err(), Malformed::Deadline);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(&self, deadline: Option<&str>, labels: Option<&str>) -> Result<Scope, Malformed> {
         let asked = deadline.map(parse_deadline).transpose()?;
         let mut scope = Scope::new();
@@ -99,6 +128,19 @@ impl Edge {
 
     /// The headers for a request that is made in `scope`. The time that is left is rounded down; of
     /// labels that do not fit into 8,192 bytes the last are left out.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::{Scope, header::Edge};
+    /// let edge = Edge::builder().labels(["city"]).build()?;
+    /// let scope = Scope::new().label("city", "Saint Malo").deadline_in(Duration::from_secs(5));
+    /// let headers = edge.headers(&scope);
+    /// assert_eq!(headers.labels.as_deref(), Some("city=Saint%20Malo"));
+    /// let there = edge.read(headers.deadline.as_deref(), headers.labels.as_deref())?;
+    /// assert_eq!(there.label_value("city"), Some("Saint Malo"));
+    /// assert!(there.remaining() <= Some(Duration::from_secs(5)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn headers(&self, scope: &Scope) -> Headers {
         let mut text = String::new();
@@ -119,6 +161,16 @@ impl Edge {
 }
 
 /// Builds an [`Edge`]; made by [`Edge::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::scope::header::Edge;
+/// let edge = Edge::builder().labels(["tenant"]).deadline_max(Duration::from_secs(30));
+/// assert!(edge.build()?.read(None, None)?.deadline().is_some()); // 30 s where none is asked for
+/// let refused = Edge::builder().deadline_max(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "scope header: deadline_max is 0ns, allowed is 1 ms to a day");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct EdgeBuilder {
@@ -173,6 +225,15 @@ impl EdgeBuilder {
 }
 
 /// A header that is not what it should be.
+///
+/// ```
+/// use plimsoll::scope::header::{Edge, Malformed};
+/// let edge = Edge::builder().labels(["tenant"]).build()?;
+/// let refused = edge.read(None, Some("tenant=acme,colour")).unwrap_err();
+/// assert!(matches!(refused, Malformed::Key { member: 1, .. }));
+/// assert_eq!(refused.to_string(), "baggage: member 1 does not begin with a token and '='");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Malformed {

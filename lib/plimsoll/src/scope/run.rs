@@ -15,6 +15,15 @@ use crate::clock::{self, Instant};
 
 pin_project! {
     /// A future that runs in a scope and goes on when the scope ends; made by [`Scope::enter`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::scope::{Enter, Scope, current};
+    /// let scope = Scope::new().label("tenant", "acme");
+    /// let inside: Enter<_> = scope.enter(async { current().labels().count() });
+    /// assert_eq!(inside.await, 1);
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Enter<F> {
         #[pin]
@@ -38,6 +47,19 @@ impl<F: Future> Future for Enter<F> {
 
 pin_project! {
     /// A future that runs in a scope and is dropped when the scope ends; made by [`Scope::run`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::pin::pin;
+    /// use plimsoll::scope::{Ended, Run, Scope};
+    /// let scope = Scope::new();
+    /// let mut running = pin!(scope.clone().run(std::future::pending::<()>()));
+    /// assert!(futures_util::poll!(running.as_mut()).is_pending());
+    /// scope.cancel();
+    /// assert_eq!(running.await, Err(Ended::Cancelled));
+    /// # let _: Option<Run<std::future::Ready<()>>> = None;
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Run<F> {
         // `None` once it has ended: what runs in a scope is dropped before the end is told.

@@ -28,6 +28,12 @@ impl Amdahl {
     ///
     /// # Errors
     /// When it is not 0 to 1.
+    ///
+    /// ```
+    /// use plimsoll::sizing::Amdahl;
+    /// assert_eq!(Amdahl::new(0.5).unwrap().speedup_max(), 2.0);
+    /// assert_eq!(Amdahl::new(50.0).unwrap_err().field(), "serial_ratio");
+    /// ```
     pub fn new(serial_ratio: f64) -> Result<Self, Invalid> {
         Ok(Self { serial_ratio: ratio("serial_ratio", serial_ratio)? })
     }

@@ -69,6 +69,14 @@ impl Flow {
     ///
     /// # Errors
     /// When a field is not a number above 0.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::sizing::Flow;
+    /// assert_eq!(Flow { concurrency: 5.0, per_second: 1_000.0 }.time_inside()?, Duration::from_millis(5));
+    /// assert!(Flow { concurrency: 5.0, per_second: 0.0 }.time_inside().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn time_inside(self) -> Result<Duration, Invalid> {
         let Self { concurrency, per_second } = self;
         Ok(duration(positive("concurrency", concurrency)? / positive("per_second", per_second)?))

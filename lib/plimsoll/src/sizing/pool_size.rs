@@ -47,6 +47,20 @@ impl PoolSize {
     /// # Errors
     /// When a field is not a number, or zero (all but `wait`), or out of its range; or when the waiting
     /// is so long that it says more than a million workers, which threads are not the answer to.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::sizing::PoolSize;
+    /// let thumbnails = PoolSize {
+    ///     cores: 8.0,
+    ///     utilisation_ratio: 0.75,
+    ///     wait: Duration::from_millis(10), // the upload
+    ///     compute: Duration::from_millis(30),
+    /// };
+    /// assert_eq!(thumbnails.workers()?, 8);
+    /// assert_eq!(PoolSize { cores: 0.0, ..thumbnails }.workers().unwrap_err().field(), "cores");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn workers(self) -> Result<u32, Invalid> {
         let cores = positive("cores", self.cores)?;
         let utilisation = positive("utilisation_ratio", ratio("utilisation_ratio", self.utilisation_ratio)?)?;

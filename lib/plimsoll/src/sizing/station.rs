@@ -38,6 +38,16 @@ pub struct Station {
 }
 
 /// How long work waits before a [`Station`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::sizing::Station;
+/// let waiting = Station { per_second: 80.0, service: Duration::from_millis(10), servers: 1 }.waiting()?;
+/// assert!((waiting.waits_ratio - 0.8).abs() < 1e-9);
+/// assert!((waiting.queue - 3.2).abs() < 1e-6);
+/// assert!((waiting.mean.as_secs_f64() - 0.040).abs() < 1e-6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Waiting {
@@ -57,6 +67,14 @@ impl Station {
     /// # Errors
     /// When a field is out of its range, or the servers are not enough for what arrives: the queue
     /// would grow for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::sizing::Station;
+    /// let service = Duration::from_millis(10);
+    /// assert!(Station { per_second: 199.0, service, servers: 2 }.waiting().unwrap().mean > 10 * service);
+    /// assert!(Station { per_second: 200.0, service, servers: 2 }.waiting().is_err());
+    /// ```
     pub fn waiting(self) -> Result<Waiting, Invalid> {
         let (per_second, service) = self.rates()?;
         let offered = per_second * service;
@@ -73,6 +91,16 @@ impl Station {
     ///
     /// # Errors
     /// When a field is out of its range, or it would take more than 1,000,000 servers.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::sizing::Station;
+    /// let queries = Station { per_second: 400.0, service: Duration::from_millis(10), servers: 1 };
+    /// let connections = queries.servers_for(Duration::from_millis(1))?;
+    /// assert!(Station { servers: connections, ..queries }.waiting()?.mean <= Duration::from_millis(1));
+    /// assert!(Station { servers: connections - 1, ..queries }.waiting()?.mean > Duration::from_millis(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn servers_for(self, mean: Duration) -> Result<u32, Invalid> {
         let (per_second, service) = Self { servers: 1, ..self }.rates()?;
         let offered = per_second * service;

@@ -41,6 +41,12 @@ impl Load {
     ///
     /// # Panics
     /// When one of them is out of its range.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// assert_eq!(Load::steady(0.5, Duration::from_secs(60)).calls(), 30);
+    /// ```
     pub fn steady(per_second: f64, length: Duration) -> Self {
         Self::ramp(per_second..=per_second, length)
     }
@@ -49,6 +55,12 @@ impl Load {
     ///
     /// # Panics
     /// When one of them is out of its range.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// assert_eq!(Load::ramp(0.0..=100.0, Duration::from_secs(10)).calls(), 500);
+    /// ```
     pub fn ramp(per_second: RangeInclusive<f64>, length: Duration) -> Self {
         let (from, to) = per_second.into_inner();
         for rate in [from, to] {
@@ -62,12 +74,26 @@ impl Load {
     ///
     /// # Panics
     /// When it is more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// assert_eq!((Load::burst(500).calls(), Load::burst(500).length()), (500, Duration::ZERO));
+    /// ```
     pub fn burst(calls: u64) -> Self {
         assert!(calls <= CALLS_MAX as u64, "a burst of {calls}, allowed is up to 10,000,000");
         Self { stretches: vec![Stretch::Burst(calls)], seed: None }
     }
 
     /// This load, and then the other.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// let pause = Load::steady(0.0, Duration::from_secs(5));
+    /// let twice = Load::burst(10).then(pause).then(Load::burst(10));
+    /// assert_eq!((twice.calls(), twice.length()), (20, Duration::from_secs(5)));
+    /// ```
     pub fn then(mut self, next: Self) -> Self {
         self.stretches.extend(next.stretches);
         self.seed = self.seed.or(next.seed);
@@ -76,6 +102,14 @@ impl Load {
 
     /// Calls come by chance, as those of many callers who know nothing of each other do: a Poisson
     /// process, the same one for the same seed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// let by_chance = |seed| Load::steady(100.0, Duration::from_secs(100)).poisson(seed);
+    /// assert_eq!(by_chance(7).calls(), by_chance(7).calls());
+    /// assert!((9_500..10_500).contains(&by_chance(7).calls()));
+    /// ```
     pub const fn poisson(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

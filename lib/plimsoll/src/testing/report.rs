@@ -5,6 +5,20 @@ use std::time::Duration;
 use crate::{Outcome, Reason, Rejected};
 
 /// What became of a load: how much was offered, admitted and rejected, and when.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::{Reason, semaphore::Semaphore, testing::{self, Load, Service}};
+/// let uploads = Semaphore::new(10)?;
+/// let service = Service::constant(Duration::from_millis(100));
+/// let report = testing::run(&uploads, &Load::burst(30), service).await;
+/// assert_eq!((report.offered(), report.admitted(), report.rejected()), (30, 10, 20));
+/// assert_eq!(report.rejected_for(Reason::Full), 20);
+/// assert_eq!((report.in_flight_max(), report.latency(0.99)), (10, Some(Duration::from_millis(100))));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Report {
     totals: Second,
@@ -19,6 +33,19 @@ pub struct Report {
 }
 
 /// What happened in one second of the load.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::{rate::{Quota, RateLimiter}, testing::{self, Load, Service}};
+/// let calls = RateLimiter::new(Quota::per_second(10))?;
+/// let load = Load::steady(20.0, Duration::from_secs(3));
+/// let report = testing::run(&calls, &load, Service::constant(Duration::from_millis(5))).await;
+/// let third = report.seconds()[2];
+/// assert_eq!((third.offered, third.admitted, third.rejected, third.ended), (20, 10, 10, 10));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Second {

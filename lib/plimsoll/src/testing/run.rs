@@ -29,6 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(86_400);
 ///
 /// # Cancel safety
 /// Dropping the future gives every permit back; what was counted is lost.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::{rate::{Quota, RateLimiter}, testing::{self, Load, Service}};
+/// let mails = RateLimiter::new(Quota::per_minute(60).burst(5))?;
+/// let load = Load::burst(100).then(Load::steady(2.0, Duration::from_secs(60)));
+/// let report = testing::run(&mails, &load, Service::constant(Duration::from_millis(20))).await;
+/// assert_eq!(report.seconds()[0].admitted, 5); // the burst
+/// assert!((62..=66).contains(&report.admitted()), "{}", report.admitted());
+/// # Ok(()) }
+/// ```
 pub async fn run<L: Limiter>(limiter: &L, load: &Load, service: Service) -> Report {
     run_learning(limiter, load, service, |permit, _| drop(permit)).await
 }

@@ -43,6 +43,19 @@ impl Service {
     ///
     /// # Panics
     /// When the number of places is out of its range.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// // Two at once: a limit of four lets two of them wait in the service.
+    /// let service = Service::places(2, Duration::from_millis(10));
+    /// let report = testing::run(&Semaphore::new(4)?, &Load::burst(4), service).await;
+    /// assert_eq!(report.latency(0.5), Some(Duration::from_millis(10)));
+    /// assert_eq!(report.latency(1.0), Some(Duration::from_millis(20)));
+    /// # Ok(()) }
+    /// ```
     pub fn places(places: usize, latency: Duration) -> Self {
         assert!((1..=1_000_000).contains(&places), "a service of {places} places, allowed is 1 to 1,000,000");
         let free = std::iter::repeat_n(Reverse(Duration::ZERO), places).collect();
@@ -68,6 +81,21 @@ impl Service {
     }
 
     /// Calls that come in that time fail at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::breaker::{Breaker, Policy};
+    /// use plimsoll::testing::{self, Load, Service};
+    /// let bank = Breaker::new(Policy::consecutive(10))?;
+    /// let second = Duration::from_secs(1);
+    /// let service = Service::constant(second / 100).failing(2 * second..4 * second);
+    /// let load = Load::steady(100.0, 4 * second);
+    /// let report = testing::run_learning(&bank, &load, service, |permit, how| permit.finish(how)).await;
+    /// assert_eq!((report.failed(), report.rejected()), (10, 190));
+    /// # Ok(()) }
+    /// ```
     pub fn failing(mut self, during: Range<Duration>) -> Self {
         self.failing.push(during);
         self

@@ -6,6 +6,14 @@ use std::fmt;
 use crate::Invalid;
 
 /// Why nothing was fitted.
+///
+/// ```
+/// use plimsoll::sizing::usl::{self, Error, Sample};
+/// let noise = [900.0, 12.0, 700.0, 9.0, 800.0, 3.0];
+/// let samples: Vec<_> = (1..).zip(noise).map(|(n, x)| Sample { concurrency: f64::from(n), per_second: x }).collect();
+/// assert!(matches!(usl::fit(&samples), Err(Error::TooNoisy { .. })));
+/// assert!(matches!(usl::fit(&samples[..2]), Err(Error::Invalid(_))));
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,6 +27,17 @@ pub enum Error {
 }
 
 /// Why no knee is named.
+///
+/// ```
+/// use plimsoll::sizing::usl::{self, NoKnee, Sample};
+/// // Bends at 100, but is measured only up to 32.
+/// let law = |n: f64| Sample { concurrency: n, per_second: 1_000.0 * n / (1.0 + 0.01 * (n - 1.0) + 0.000_099 * n * (n - 1.0)) };
+/// let fit = usl::fit(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(law))?;
+/// let none = fit.knee().unwrap_err();
+/// assert!(matches!(none, NoKnee::BeyondMeasured { measured: 32.0, .. }));
+/// assert_eq!(none.to_string(), "the knee would be at 100, measured was only up to 32");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum NoKnee {

@@ -17,6 +17,16 @@ const BENDS: f64 = 2.0;
 const KNEE_REACH: f64 = 2.0;
 
 /// A number with its 95 % confidence bounds.
+///
+/// ```
+/// use plimsoll::sizing::usl::{self, Sample};
+/// let measured = [(1.0, 99.0), (2.0, 185.0), (4.0, 310.0), (8.0, 470.0), (16.0, 625.0), (32.0, 740.0)];
+/// let fit = usl::fit(&measured.map(|(concurrency, per_second)| Sample { concurrency, per_second }))?;
+/// let alone = fit.per_second_alone;
+/// assert!(alone.low < alone.value && alone.value < alone.high);
+/// assert!((90.0..110.0).contains(&alone.value), "{alone:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -29,6 +39,17 @@ pub struct Estimate {
 }
 
 /// The law, fitted to samples by [`fit`].
+///
+/// ```
+/// use plimsoll::sizing::usl::{self, Sample};
+/// // A tenth of the work is one after another, and nothing else: Amdahl's law.
+/// let samples = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+///     .map(|n| Sample { concurrency: n, per_second: 100.0 * n / (1.0 + 0.1 * (n - 1.0)) });
+/// let fit = usl::fit(&samples)?;
+/// assert!((fit.contention.value - 0.1).abs() < 1e-6 && fit.coherency.value < 1e-6);
+/// assert!(fit.error_ratio < 0.001);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Fit {
@@ -46,6 +67,15 @@ pub struct Fit {
 }
 
 /// Where more at once gets less done.
+///
+/// ```
+/// use plimsoll::sizing::usl::{self, Sample};
+/// let law = |n: f64| Sample { concurrency: n, per_second: 1_000.0 * n / (1.0 + 0.01 * (n - 1.0) + 0.0011 * n * (n - 1.0)) };
+/// let knee = usl::fit(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0].map(law))?.knee()?;
+/// assert!((knee.concurrency.value - 30.0).abs() < 0.1); // the square root of 0.99 / 0.0011
+/// assert!(law(60.0).per_second < knee.per_second);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Knee {
@@ -188,6 +218,16 @@ impl Fit {
     /// # Errors
     /// [`NoKnee::NeverBends`] when the samples do not say for certain that there is one;
     /// [`NoKnee::BeyondMeasured`] when it is further than twice what was measured.
+    ///
+    /// ```
+    /// use plimsoll::sizing::usl::{self, NoKnee, Sample};
+    /// let linear = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(|n| Sample { concurrency: n, per_second: 100.0 * n });
+    /// assert_eq!(usl::fit(&linear)?.knee(), Err(NoKnee::NeverBends));
+    /// let bent = |n: f64| Sample { concurrency: n, per_second: 100.0 * n / (1.0 + 0.01 * n * (n - 1.0)) };
+    /// let knee = usl::fit(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0].map(bent))?.knee()?;
+    /// assert!((knee.concurrency.value - 10.0).abs() < 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn knee(&self) -> Result<Knee, NoKnee> {
         if self.contention.low >= 1.0 {
             // Each that joins costs the others more than it brings, whatever the coherency.
