@@ -42,6 +42,22 @@ pub struct Admit<A, R = IntoError, D = Dropped> {
 
 impl<L: Limiter> Admit<Reject<L>> {
     /// Rejects what `limiter` does not admit at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, Rejected, semaphore::Semaphore};
+    /// use plimsoll_tower::Admit;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let uploads = Semaphore::new(1)?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(Admit::rejecting(uploads.clone()))
+    ///     .service(service_fn(async |bytes: u64| Ok::<_, Rejected>(bytes)));
+    /// assert_eq!(service.clone().oneshot(700).await, Ok(700));
+    /// let held = uploads.try_acquire()?;
+    /// assert_eq!(service.oneshot(700).await.unwrap_err().reason(), Reason::Full);
+    /// # drop(held);
+    /// # Ok(()) }
+    /// ```
     pub const fn rejecting(limiter: L) -> Self {
         Self::new(Reject(limiter))
     }
@@ -50,6 +66,21 @@ impl<L: Limiter> Admit<Reject<L>> {
 impl<L: Waiting> Admit<Line<L>> {
     /// Waits until `limiter` admits. Bound the line before it: by a load shedder, or by a limiter with
     /// a bounded line in [`waiting_by`](Admit::waiting_by).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Rejected, rate::{Quota, RateLimiter}};
+    /// use plimsoll_tower::Admit;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let calls = RateLimiter::new(Quota::per_second(1_000).burst(1))?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(Admit::waiting(calls.clone()))
+    ///     .service(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+    /// let both = tokio::join!(service.clone().oneshot(1), service.oneshot(2));
+    /// assert_eq!(both, (Ok(1), Ok(2)));
+    /// assert_eq!(calls.snapshot().waits.count(), 1); // a millisecond
+    /// # Ok(()) }
+    /// ```
     pub const fn waiting(limiter: L) -> Self {
         Self::new(Line(limiter))
     }
@@ -57,6 +88,21 @@ impl<L: Waiting> Admit<Line<L>> {
 
 impl<F> Admit<Now<F>> {
     /// Rejects what `acquire` does not admit: of a limiter for each key, or of several.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Rejected, semaphore::Semaphore};
+    /// use plimsoll_tower::Admit;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// // Bounded by what is uploaded, not by how many upload.
+    /// let memory = Semaphore::builder("upload bytes").limit(1_000).build()?;
+    /// let layer = Admit::rejecting_by(move |body: &Vec<u8>| memory.try_acquire_many_owned(body.len() as u64));
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |body: Vec<u8>| Ok::<_, Rejected>(body.len())));
+    /// assert_eq!(service.clone().oneshot(vec![0; 1_000]).await, Ok(1_000));
+    /// let refused = service.oneshot(vec![0; 1_001]).await.unwrap_err();
+    /// assert_eq!(refused.to_string(), "upload bytes: asked for more than the limit of 1000 can ever give");
+    /// # Ok(()) }
+    /// ```
     pub const fn rejecting_by<Request, P>(acquire: F) -> Self
     where
         F: Fn(&Request) -> Result<P, Rejected>,
@@ -100,12 +146,43 @@ impl<A> Admit<A> {
 
 impl<A, R, D> Admit<A, R, D> {
     /// Answers what is rejected with a response, for services that cannot fail.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// use plimsoll_tower::Admit;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let layer = Admit::rejecting(RateLimiter::new(Quota::per_hour(1))?).on_rejected(|_| 429);
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: ()| Ok::<_, Infallible>(200)));
+    /// assert_eq!(service.clone().oneshot(()).await, Ok(200));
+    /// assert_eq!(service.oneshot(()).await, Ok(429));
+    /// # Ok(()) }
+    /// ```
     pub fn on_rejected<Response, F: Fn(Rejected) -> Response>(self, answer: F) -> Admit<A, Answer<F>, D> {
         Admit { acquire: self.acquire, refuse: Answer(answer), finish: self.finish }
     }
 
     /// Gives the permit back by `finish`, which sees the result: for limiters that learn from it, such
     /// as a breaker. Without it the permit is dropped, and what is dropped is ignored by them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Outcome, Rejected, breaker::{Breaker, OwnedPermit, Policy, State}};
+    /// use plimsoll_tower::Admit;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let bank = Breaker::new(Policy::consecutive(2))?;
+    /// let layer = Admit::rejecting(bank.clone()).on_done(|permit: OwnedPermit, result: &Result<u16, Rejected>| {
+    ///     permit.finish(if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure });
+    /// });
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: ()| Ok(503)));
+    /// for _ in 0..2 {
+    ///     assert_eq!(service.clone().oneshot(()).await, Ok(503));
+    /// }
+    /// assert_eq!(bank.state(), State::Open);
+    /// assert!(service.oneshot(()).await.is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn on_done<P, Response, Error, F>(self, finish: F) -> Admit<A, R, Told<F>>
     where
         F: Fn(P, &Result<Response, Error>),
@@ -115,6 +192,29 @@ impl<A, R, D> Admit<A, R, D> {
 }
 
 /// How a request is admitted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::future::{Ready, ready};
+/// use plimsoll::{Rejected, semaphore::{OwnedPermit, Semaphore}};
+/// use plimsoll_tower::Acquire;
+///
+/// /// Many permits for what is large.
+/// struct BySize(Semaphore);
+///
+/// impl Acquire<Vec<u8>> for BySize {
+///     type Permit = OwnedPermit;
+///     type Future = Ready<Result<OwnedPermit, Rejected>>;
+///
+///     fn acquire(&self, request: &Vec<u8>) -> Self::Future {
+///         ready(self.0.try_acquire_many_owned(1 + request.len() as u64 / 1_000))
+///     }
+/// }
+/// let by_size = BySize(Semaphore::new(8)?);
+/// assert_eq!(by_size.acquire(&vec![0; 5_000]).await?.permits(), 6);
+/// assert!(by_size.acquire(&vec![0; 9_000]).await.is_err());
+/// # Ok(()) }
+/// ```
 pub trait Acquire<Request> {
     /// What is held until the response is there.
     type Permit;
@@ -126,6 +226,14 @@ pub trait Acquire<Request> {
 }
 
 /// Admits at once or not; see [`Admit::rejecting`].
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// use plimsoll_tower::{Admit, Reject};
+/// let layer: Admit<Reject<Semaphore>> = Admit::rejecting(Semaphore::new(16)?);
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reject<L>(L);
 
@@ -139,6 +247,14 @@ impl<L: Limiter, Request> Acquire<Request> for Reject<L> {
 }
 
 /// Waits; see [`Admit::waiting`].
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// use plimsoll_tower::{Admit, Line};
+/// let layer: Admit<Line<Semaphore>> = Admit::waiting(Semaphore::new(16)?);
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Line<L>(L);
 
@@ -154,6 +270,15 @@ impl<L: Waiting, Request> Acquire<Request> for Line<L> {
 }
 
 /// Admits at once or not, by a closure; see [`Admit::rejecting_by`].
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// use plimsoll_tower::{Admit, Now};
+/// let uploads = Semaphore::new(16)?;
+/// let layer: Admit<Now<_>> = Admit::rejecting_by(move |_: &String| uploads.try_acquire_owned());
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Now<F>(F);
 
@@ -167,6 +292,13 @@ impl<Request, P, F: Fn(&Request) -> Result<P, Rejected>> Acquire<Request> for No
 }
 
 /// Waits for a closure's future; see [`Admit::waiting_by`].
+///
+/// ```
+/// use plimsoll::Rejected;
+/// use plimsoll_tower::{Admit, Begin};
+/// let layer: Admit<Begin<_>> = Admit::waiting_by(|_: &String| std::future::ready(Ok::<_, Rejected>(())));
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Begin<F>(F);
 
@@ -184,12 +316,41 @@ where
 }
 
 /// How a permit is given back.
+///
+/// ```
+/// use plimsoll::{Outcome, breaker::{Breaker, OwnedPermit, Policy, State}};
+/// use plimsoll_tower::Finish;
+///
+/// /// A status of 500 and above says that the service is unwell.
+/// struct ByStatus;
+///
+/// impl<Error> Finish<OwnedPermit, u16, Error> for ByStatus {
+///     fn finish(&self, permit: OwnedPermit, result: &Result<u16, Error>) {
+///         permit.finish(if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure });
+///     }
+/// }
+/// let bank = Breaker::new(Policy::consecutive(1))?;
+/// ByStatus.finish(bank.try_acquire_owned()?, &Ok::<_, ()>(404));
+/// assert_eq!(bank.state(), State::Closed);
+/// ByStatus.finish(bank.try_acquire_owned()?, &Ok::<_, ()>(503));
+/// assert_eq!(bank.state(), State::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Finish<P, Response, Error> {
     /// Gives it back.
     fn finish(&self, permit: P, result: &Result<Response, Error>);
 }
 
 /// By dropping it.
+///
+/// ```
+/// use plimsoll::semaphore::Semaphore;
+/// use plimsoll_tower::{Dropped, Finish};
+/// let uploads = Semaphore::new(1)?;
+/// Dropped.finish(uploads.try_acquire()?, &Ok::<_, ()>(200));
+/// assert_eq!(uploads.available(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dropped;
 
@@ -200,6 +361,16 @@ impl<P, Response, Error> Finish<P, Response, Error> for Dropped {
 }
 
 /// By a closure; see [`Admit::on_done`].
+///
+/// ```
+/// use plimsoll::{Outcome, Rejected, breaker::{Breaker, OwnedPermit, Policy}};
+/// use plimsoll_tower::{Admit, IntoError, Reject, Told};
+/// let tell = |permit: OwnedPermit, result: &Result<u16, Rejected>| permit.finish(Outcome::of(result));
+/// let layer: Admit<Reject<Breaker>, IntoError, Told<_>> =
+///     Admit::rejecting(Breaker::new(Policy::ratio(0.5))?).on_done(tell);
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Told<F>(F);
 
@@ -218,6 +389,17 @@ impl<S, A: Clone, R: Clone, D: Clone> Layer<S> for Admit<A, R, D> {
 }
 
 /// A service behind an [`Admit`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{Rejected, semaphore::Semaphore};
+/// use plimsoll_tower::{Admit, AdmitService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let echo = service_fn(async |n: u32| Ok::<_, Rejected>(n));
+/// let service: AdmitService<_, _, _, _> = Admit::rejecting(Semaphore::new(16)?).layer(echo);
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdmitService<S, A, R, D> {
     inner: S,
@@ -252,6 +434,19 @@ where
 
 pin_project! {
     /// The response of an [`AdmitService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Rejected, semaphore::Semaphore};
+    /// use plimsoll_tower::{Admit, AdmitFuture};
+    /// use tower::{Layer, Service, service_fn};
+    /// let uploads = Semaphore::new(16)?;
+    /// let mut service = Admit::rejecting(uploads.clone()).layer(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+    /// let response: AdmitFuture<_, _, _, _, _, _> = service.call(7);
+    /// drop(response); // the caller has gone: its permit is back
+    /// assert_eq!(uploads.in_use(), 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct AdmitFuture<A, S, Request, P, R, D>
     where

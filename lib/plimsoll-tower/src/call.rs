@@ -9,6 +9,18 @@ use tower_service::Service;
 
 pin_project! {
     /// Waits until a service is ready, calls it, and is its response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::Downstream;
+    /// use plimsoll_tower::DownstreamExt;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// // Behind each of these layers a request is a `Call` of a clone of the service.
+    /// let stock = service_fn(async |sku: u32| Ok::<_, ()>(sku + 1));
+    /// let layer = Downstream::unnamed().concurrency(2).build()?.layer();
+    /// assert!(matches!(layer.layer(stock).oneshot(6).await, Ok(7)));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Call<S, Request>
     where

@@ -46,6 +46,23 @@ pub struct Coalesce<K, T, E, F, R = IntoError> {
 
 impl<K, T, E, F> Coalesce<K, T, E, F> {
     /// Coalesces by `flights` the requests for which `key_of` has a key.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::singleflight::{Error, Singleflight};
+    /// use plimsoll_tower::Coalesce;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let flights: Singleflight<u64, u64, Error<Infallible>> = Singleflight::builder("reads").build()?;
+    /// // What changes something has no key, and is never shared.
+    /// let layer = Coalesce::new(flights.clone(), |(method, user): &(&str, u64)| (*method == "GET").then_some(*user));
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |(_, user): (&str, u64)| Ok(user)));
+    /// # let service = service.map_err(|error: Error<Infallible>| error.to_string());
+    /// assert_eq!(service.clone().oneshot(("GET", 7)).await, Ok(7));
+    /// assert_eq!(service.oneshot(("POST", 7)).await, Ok(7));
+    /// assert_eq!(flights.snapshot().admitted, 1);
+    /// # Ok(()) }
+    /// ```
     pub const fn new<Request>(flights: Singleflight<K, T, E>, key_of: F) -> Self
     where
         F: Fn(&Request) -> Option<K>,
@@ -57,6 +74,23 @@ impl<K, T, E, F> Coalesce<K, T, E, F> {
 impl<K, T, E, F, R> Coalesce<K, T, E, F, R> {
     /// Answers a request with a response when there is no room for its key, or the one that was shared
     /// panicked: for services that cannot fail. Never called with [`Error::Inner`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::singleflight::Singleflight;
+    /// use plimsoll_tower::Coalesce;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let flights = Singleflight::builder("one-key").keys_max(1).build()?;
+    /// let layer = Coalesce::new(flights, |user: &u64| Some(*user)).on_refused(|_| 503);
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: u64| {
+    ///     tokio::task::yield_now().await;
+    ///     Ok::<_, Infallible>(200)
+    /// }));
+    /// let responses = tokio::join!(service.clone().oneshot(7), service.oneshot(8));
+    /// assert_eq!(responses, (Ok(200), Ok(503)));
+    /// # Ok(()) }
+    /// ```
     pub fn on_refused<A: Fn(Error<Infallible>) -> T>(self, answer: A) -> Coalesce<K, T, E, F, Answer<A>> {
         Coalesce { flights: self.flights, key_of: self.key_of, refuse: Answer(answer) }
     }
@@ -77,6 +111,18 @@ impl<S, K, T, E, F: Clone, R: Clone> Layer<S> for Coalesce<K, T, E, F, R> {
 }
 
 /// A service behind a [`Coalesce`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use plimsoll::singleflight::Singleflight;
+/// use plimsoll_tower::{Coalesce, CoalesceService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let layer = Coalesce::new(Singleflight::builder("service").build()?, |user: &u64| Some(*user)).on_refused(|_| 503);
+/// let service: CoalesceService<_, _, _, _, _, _> = layer.layer(service_fn(async |_: u64| Ok::<_, Infallible>(200)));
+/// assert_eq!(service.oneshot(7).await, Ok(200));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct CoalesceService<S, K, T, E, F, R> {
     inner: S,
@@ -120,6 +166,19 @@ where
 
 pin_project! {
     /// The response of a [`CoalesceService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::singleflight::Singleflight;
+    /// use plimsoll_tower::{Coalesce, CoalesceFuture};
+    /// use tower::{Layer, Service, service_fn};
+    /// let layer = Coalesce::new(Singleflight::builder("future").build()?, |user: &u64| Some(*user)).on_refused(|_| 503);
+    /// let mut service = layer.layer(service_fn(async |_: u64| Ok::<_, Infallible>(200)));
+    /// let response: CoalesceFuture<_, _, _, _> = service.call(7);
+    /// assert_eq!(response.await, Ok(200));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct CoalesceFuture<S, Request, K, R>
     where

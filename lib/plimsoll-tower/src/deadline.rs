@@ -46,6 +46,18 @@ pub struct Deadline<F, R = IntoError> {
 }
 
 /// Why a [`Deadline`] refused a request, or ended it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::scope::Ended;
+/// use plimsoll_tower::{Deadline, DeadlineRefused};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// let stuck = service_fn(async |_: ()| std::future::pending::<Result<(), DeadlineRefused>>().await);
+/// let service = ServiceBuilder::new().layer(Deadline::after(Duration::from_millis(1))?).service(stuck);
+/// assert_eq!(service.oneshot(()).await, Err(DeadlineRefused::Ended(Ended::DeadlinePassed)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum DeadlineRefused {
@@ -82,6 +94,18 @@ impl Deadline<After> {
 
 impl<F> Deadline<F> {
     /// Runs each request in the scope that `scope_for` makes for it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::scope::{self, Scope};
+    /// use plimsoll_tower::{Deadline, DeadlineRefused};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let layer = Deadline::by(|tenant: &&str| Ok(Scope::new().label("tenant", tenant)));
+    /// let labels = service_fn(async |_: &str| Ok::<_, DeadlineRefused>(scope::current().label_value("tenant").map(str::to_owned)));
+    /// let service = ServiceBuilder::new().layer(layer).service(labels);
+    /// assert_eq!(service.oneshot("acme").await?.as_deref(), Some("acme"));
+    /// # Ok(()) }
+    /// ```
     pub const fn by<Request>(scope_for: F) -> Self
     where
         F: Fn(&Request) -> Result<Scope, Malformed>,
@@ -92,6 +116,20 @@ impl<F> Deadline<F> {
 
 impl<F, R> Deadline<F, R> {
     /// Answers with a response what is refused or ended, for services that cannot fail.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll_tower::{Deadline, DeadlineRefused};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// let layer = Deadline::after(Duration::from_millis(1))?.on_refused(|why| match why {
+    ///     DeadlineRefused::Ended(_) => 504,
+    ///     _ => 400,
+    /// });
+    /// let stuck = service_fn(async |_: ()| std::future::pending::<Result<u16, Infallible>>().await);
+    /// assert_eq!(ServiceBuilder::new().layer(layer).service(stuck).oneshot(()).await, Ok(504));
+    /// # Ok(()) }
+    /// ```
     pub fn on_refused<Response, A: Fn(DeadlineRefused) -> Response>(
         self,
         answer: A,
@@ -101,6 +139,25 @@ impl<F, R> Deadline<F, R> {
 }
 
 /// Makes the scope of a request.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::scope::{Scope, header::Malformed};
+/// use plimsoll_tower::{Deadline, ScopeFor};
+///
+/// struct Request { millis: u64 }
+///
+/// struct AsAsked;
+///
+/// impl ScopeFor<Request> for AsAsked {
+///     fn scope_for(&self, request: &Request) -> Result<Scope, Malformed> {
+///         Ok(Scope::new().deadline_in(Duration::from_millis(request.millis)))
+///     }
+/// }
+/// let scope = AsAsked.scope_for(&Request { millis: 800 })?;
+/// assert!(scope.remaining() <= Some(Duration::from_millis(800)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait ScopeFor<Request> {
     /// The scope for `request`.
     ///
@@ -110,6 +167,14 @@ pub trait ScopeFor<Request> {
 }
 
 /// The same time for every request; see [`Deadline::after`].
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll_tower::{After, Deadline};
+/// let layer: Deadline<After> = Deadline::after(Duration::from_secs(2))?;
+/// # let _ = layer;
+/// # Ok::<(), plimsoll::Invalid>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct After(Duration);
 
@@ -134,6 +199,17 @@ impl<S, F: Clone, R: Clone> Layer<S> for Deadline<F, R> {
 }
 
 /// A service behind a [`Deadline`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll_tower::{Deadline, DeadlineRefused, DeadlineService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let echo = service_fn(async |n: u32| Ok::<_, DeadlineRefused>(n));
+/// let service: DeadlineService<_, _, _> = Deadline::after(Duration::from_secs(2))?.layer(echo);
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DeadlineService<S, F, R> {
     inner: S,
@@ -166,6 +242,19 @@ where
 
 pin_project! {
     /// The response of a [`DeadlineService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::scope::Scope;
+    /// use plimsoll_tower::{Deadline, DeadlineFuture, DeadlineRefused};
+    /// use tower::{Layer, Service, service_fn};
+    /// let late = Deadline::by(|_: &u32| Ok(Scope::new().deadline_in(Duration::ZERO)));
+    /// let mut service = late.layer(service_fn(async |n: u32| Ok::<_, DeadlineRefused>(n)));
+    /// let response: DeadlineFuture<_, _, _> = service.call(7);
+    /// assert!(response.await.is_err()); // its time had passed before it began
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct DeadlineFuture<S, Request, R>
     where

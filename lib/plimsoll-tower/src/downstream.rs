@@ -12,6 +12,21 @@ use tower_service::Service;
 use crate::call::{Call, take_ready};
 
 /// Makes a layer of a [`Downstream`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{breaker, downstream::Downstream};
+/// use plimsoll_tower::DownstreamExt;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// let bank = Downstream::unnamed().breaker(breaker::Policy::consecutive(2)).build()?;
+/// let down = service_fn(async |_: ()| Err::<(), _>(503));
+/// let service = ServiceBuilder::new().layer(bank.layer()).service(down);
+/// for _ in 0..2 {
+///     assert_eq!(service.clone().oneshot(()).await.unwrap_err().into_inner(), Some(503));
+/// }
+/// assert!(service.oneshot(()).await.unwrap_err().rejected().is_some());
+/// # Ok(()) }
+/// ```
 pub trait DownstreamExt<J, B> {
     /// A layer that calls the service within all the bounds: again, and beside the first try, as the
     /// downstream was built to. Requests are cloned for it, and must be safe to send twice.
@@ -70,6 +85,17 @@ impl<J, B> DownstreamExt<J, B> for Downstream<J, B> {
 }
 
 /// The layer of a [`Downstream`]; made by [`DownstreamExt::layer`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::{Downstream, EveryError, NoFallback};
+/// use plimsoll_tower::{DownstreamExt, DownstreamLayer};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let layer: DownstreamLayer<EveryError, NoFallback> = Downstream::unnamed().concurrency(2).build()?.layer();
+/// let service = layer.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert!(matches!(service.oneshot(7).await, Ok(7)));
+/// # Ok(()) }
+/// ```
 pub struct DownstreamLayer<J, B>(Downstream<J, B>);
 
 impl<S, J, B> Layer<S> for DownstreamLayer<J, B> {
@@ -81,6 +107,18 @@ impl<S, J, B> Layer<S> for DownstreamLayer<J, B> {
 }
 
 /// A service behind a [`DownstreamLayer`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::Downstream;
+/// use plimsoll_tower::{DownstreamExt, DownstreamService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let stock = Downstream::unnamed().concurrency(2).build()?;
+/// let service: DownstreamService<_, _, _> = stock.layer().layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert!(matches!(service.oneshot(7).await, Ok(7)));
+/// assert_eq!(stock.snapshot().admitted, 1);
+/// # Ok(()) }
+/// ```
 pub struct DownstreamService<S, J, B> {
     inner: S,
     downstream: Downstream<J, B>,
@@ -122,6 +160,17 @@ where
 }
 
 /// The layer of a [`Downstream`] that sends each request once; made by [`DownstreamExt::layer_once`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::Downstream;
+/// use plimsoll_tower::{DownstreamExt, DownstreamOnceLayer};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let layer: DownstreamOnceLayer<_, _> = Downstream::unnamed().concurrency(2).build()?.layer_once();
+/// let service = layer.layer(service_fn(async |body: String| Ok::<_, ()>(body.len())));
+/// assert!(matches!(service.oneshot("seven".into()).await, Ok(5)));
+/// # Ok(()) }
+/// ```
 pub struct DownstreamOnceLayer<J, B>(Downstream<J, B>);
 
 impl<S, J, B> Layer<S> for DownstreamOnceLayer<J, B> {
@@ -133,6 +182,18 @@ impl<S, J, B> Layer<S> for DownstreamOnceLayer<J, B> {
 }
 
 /// A service behind a [`DownstreamOnceLayer`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::Downstream;
+/// use plimsoll_tower::{DownstreamExt, DownstreamOnceService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let stock = Downstream::unnamed().concurrency(2).build()?;
+/// let service: DownstreamOnceService<_, _, _> = stock.layer_once().layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert!(matches!(service.oneshot(7).await, Ok(7)));
+/// assert_eq!(stock.snapshot().admitted, 1);
+/// # Ok(()) }
+/// ```
 pub struct DownstreamOnceService<S, J, B> {
     inner: S,
     downstream: Downstream<J, B>,
@@ -164,6 +225,18 @@ where
 }
 
 /// The response of a [`DownstreamService`] or a [`DownstreamOnceService`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::downstream::Downstream;
+/// use plimsoll_tower::{DownstreamExt, DownstreamFuture};
+/// use tower::{Layer, Service, service_fn};
+/// let stock = Downstream::unnamed().concurrency(2).build()?;
+/// let mut service = stock.layer().layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// let response: DownstreamFuture<u32, ()> = service.call(7);
+/// assert!(matches!(response.await, Ok(7)));
+/// # Ok(()) }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct DownstreamFuture<T, E>(Pin<Box<dyn Future<Output = Result<T, Error<E>>> + Send>>);
 

@@ -73,6 +73,14 @@ struct Factor {
 }
 
 /// Builds a [`FanOutFactor`]; made by [`FanOutFactor::builder`].
+///
+/// ```
+/// use plimsoll_tower::FanOutFactor;
+/// let refused = FanOutFactor::builder("fan-out").max(0).build().unwrap_err();
+/// assert_eq!((refused.bound().as_str(), refused.field()), ("fan-out", "max"));
+/// assert_eq!(FanOutFactor::builder("fan-out").max(50).build()?.snapshot().in_use, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct FanOutBuilder {
@@ -88,6 +96,13 @@ struct Calls {
 
 impl FanOutFactor {
     /// Begins one that an operator sees under `name`.
+    ///
+    /// ```
+    /// use plimsoll_tower::FanOutFactor;
+    /// let counts = FanOutFactor::builder("only-counts").build()?;
+    /// assert_eq!(counts.snapshot().name.as_str(), "only-counts");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(name: &str) -> FanOutBuilder {
         FanOutBuilder { name: name.into(), max: None }
     }
@@ -224,6 +239,17 @@ impl<S> Layer<S> for FanOutFactor {
 }
 
 /// A service behind a [`FanOutFactor`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll_tower::{FanOutFactor, FanOutService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let fan_out = FanOutFactor::builder("fan-out-service").build()?;
+/// let service: FanOutService<_> = fan_out.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// assert!(fan_out.snapshot().details.contains(&("max", 0))); // it made no calls
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FanOutService<S> {
     inner: S,
@@ -248,6 +274,17 @@ impl<S: Service<Request> + Clone, Request> Service<Request> for FanOutService<S>
 
 pin_project! {
     /// The response of a [`FanOutService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll_tower::{FanOutFactor, FanOutFuture};
+    /// use tower::{Layer, Service, service_fn};
+    /// let fan_out = FanOutFactor::builder("fan-out-future").build()?;
+    /// let mut service = fan_out.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+    /// let response: FanOutFuture<_, _> = service.call(7);
+    /// assert_eq!(response.await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct FanOutFuture<S, Request>
     where
@@ -274,6 +311,23 @@ impl<S: Service<Request>, Request> Future for FanOutFuture<S, Request> {
 
 /// The layer for a client: each call counts for the request in whose [`FanOutFactor`] it is made, and
 /// is rejected if that has made its maximum. Outside of any it counts nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::Rejected;
+/// use plimsoll_tower::{CallCounter, FanOutFactor};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let client = CallCounter::new().layer(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+/// let alone = client.clone();
+/// let fan_out = FanOutFactor::builder("one-call").max(1).build()?;
+/// let server = fan_out.layer(service_fn(move |n: u32| {
+///     let client = client.clone();
+///     async move { client.clone().oneshot(n).await?; client.oneshot(n).await }
+/// }));
+/// assert!(server.oneshot(7).await.is_err()); // the second call is one too many
+/// assert_eq!(alone.oneshot(7).await, Ok(7)); // in no request: not counted
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallCounter<R = IntoError> {
     refuse: R,
@@ -287,6 +341,22 @@ impl CallCounter {
     }
 
     /// Answers what is rejected with a response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll_tower::{CallCounter, FanOutFactor};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// let counter = CallCounter::new().on_rejected(|_| 503);
+    /// let client = counter.layer(service_fn(async |_: ()| Ok::<_, Infallible>(200)));
+    /// let fan_out = FanOutFactor::builder("answers").max(1).build()?;
+    /// let server = fan_out.layer(service_fn(move |_: ()| {
+    ///     let client = client.clone();
+    ///     async move { Ok::<_, Infallible>([client.clone().oneshot(()).await, client.oneshot(()).await]) }
+    /// }));
+    /// assert_eq!(server.oneshot(()).await, Ok([Ok(200), Ok(503)]));
+    /// # Ok(()) }
+    /// ```
     pub fn on_rejected<Response, F: Fn(Rejected) -> Response>(self, answer: F) -> CallCounter<Answer<F>> {
         CallCounter { refuse: Answer(answer) }
     }
@@ -301,6 +371,16 @@ impl<S, R: Clone> Layer<S> for CallCounter<R> {
 }
 
 /// A service behind a [`CallCounter`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::Rejected;
+/// use plimsoll_tower::{CallCounter, CallCounterService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let service: CallCounterService<_, _> = CallCounter::new().layer(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CallCounterService<S, R> {
     inner: S,
@@ -331,6 +411,17 @@ where
 
 pin_project! {
     /// The response of a [`CallCounterService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::Rejected;
+    /// use plimsoll_tower::{CallCounter, CallCounterFuture};
+    /// use tower::{Layer, Service, service_fn};
+    /// let mut service = CallCounter::new().layer(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+    /// let response: CallCounterFuture<_, _, _> = service.call(7);
+    /// assert_eq!(response.await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct CallCounterFuture<S, Request, R>
     where

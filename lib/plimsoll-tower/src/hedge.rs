@@ -34,6 +34,25 @@ pub struct Hedge<K> {
 
 impl<K> Hedge<K> {
     /// Hedges by `hedge` the requests that `copy` makes a copy of.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{sync::atomic::{AtomicU64, Ordering::Relaxed}, time::Duration};
+    /// use plimsoll::hedge::{self, Policy};
+    /// use plimsoll_tower::Hedge;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// static TRIES: AtomicU64 = AtomicU64::new(0);
+    /// let layer = Hedge::new(hedge::Hedge::new(Policy::fixed(Duration::from_millis(20)))?, |get: &&str| Some(*get));
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: &str| {
+    ///     let hangs = TRIES.fetch_add(1, Relaxed) == 0;
+    ///     tokio::time::sleep(Duration::from_millis(if hangs { 60_000 } else { 5 })).await;
+    ///     Ok::<_, ()>(200)
+    /// }));
+    /// assert_eq!(service.oneshot("/search").await, Ok(200));
+    /// assert_eq!(TRIES.load(Relaxed), 2);
+    /// # Ok(()) }
+    /// ```
     pub const fn new<Request>(hedge: hedge::Hedge, copy: K) -> Self
     where
         K: Fn(&Request) -> Option<Request>,
@@ -51,6 +70,19 @@ impl<S, K: Clone> Layer<S> for Hedge<K> {
 }
 
 /// A service behind a [`Hedge`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::hedge::{self, Policy};
+/// use plimsoll_tower::{Hedge, HedgeService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let hedge = hedge::Hedge::new(Policy::fixed(Duration::from_secs(1)))?;
+/// let layer = Hedge::new(hedge, |request: &u32| Some(*request));
+/// let service: HedgeService<_, _> = layer.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct HedgeService<S, K> {
     inner: S,
@@ -92,6 +124,19 @@ where
 }
 
 /// The response of a [`HedgeService`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::hedge::{self, Policy};
+/// use plimsoll_tower::{Hedge, HedgeFuture};
+/// use tower::{Layer, Service, service_fn};
+/// let hedge = hedge::Hedge::new(Policy::fixed(Duration::from_secs(1)))?;
+/// let mut service = Hedge::new(hedge, |request: &u32| Some(*request)).layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// let response: HedgeFuture<u32, ()> = service.call(7);
+/// assert_eq!(response.await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct HedgeFuture<T, E>(Pin<Box<dyn Future<Output = Result<T, E>> + Send>>);
 

@@ -49,6 +49,24 @@ impl<C, K> Retry<C, K> {
     ///
     /// # Errors
     /// When a field of the policy is out of its range.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{sync::atomic::{AtomicU64, Ordering::Relaxed}, time::Duration};
+    /// use plimsoll::retry::{Decision, Policy};
+    /// use plimsoll_tower::Retry;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// static TRIES: AtomicU64 = AtomicU64::new(0);
+    /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(3);
+    /// let classify = |result: &Result<u16, ()>| if *result == Ok(503) { Decision::Retry } else { Decision::GiveUp };
+    /// let layer = Retry::new(policy, classify, |request: &&str| Some(*request))?;
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: &str| {
+    ///     Ok::<u16, ()>(if TRIES.fetch_add(1, Relaxed) < 2 { 503 } else { 200 })
+    /// }));
+    /// assert_eq!(service.oneshot("/stock/7").await, Ok(200));
+    /// assert_eq!(TRIES.load(Relaxed), 3);
+    /// # Ok(()) }
+    /// ```
     pub fn new<Request, Response, Error>(policy: Policy, classify: C, copy: K) -> Result<Self, Invalid>
     where
         C: Fn(&Result<Response, Error>) -> Decision,
@@ -68,6 +86,19 @@ impl<S, C: Clone, K: Clone> Layer<S> for Retry<C, K> {
 }
 
 /// A service behind a [`Retry`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::retry::{Decision, Policy};
+/// use plimsoll_tower::{Retry, RetryService};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// let policy = Policy::exponential(Duration::from_millis(1));
+/// let layer = Retry::new(policy, |_: &Result<u32, ()>| Decision::GiveUp, |request: &u32| Some(*request))?;
+/// let service: RetryService<_, _, _> = layer.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+/// assert_eq!(service.oneshot(7).await, Ok(7));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RetryService<S, C, K> {
     inner: S,
@@ -103,6 +134,20 @@ where
 
 pin_project! {
     /// The response of a [`RetryService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy};
+    /// use plimsoll_tower::{Retry, RetryFuture};
+    /// use tower::{Layer, Service, service_fn};
+    /// let policy = Policy::exponential(Duration::from_millis(1));
+    /// let layer = Retry::new(policy, |_: &Result<u32, ()>| Decision::GiveUp, |request: &u32| Some(*request))?;
+    /// let mut service = layer.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
+    /// let response: RetryFuture<_, _, _, _> = service.call(7);
+    /// assert_eq!(response.await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct RetryFuture<S, Request, C, K>
     where
