@@ -211,6 +211,22 @@ impl Breaker {
         self.0.name
     }
 
+    /// The numbers as they are now: the limit is how many calls it lets through at once, in use are
+    /// probes, and the details say what the window holds.
+    ///
+    /// ```
+    /// use plimsoll::Outcome;
+    /// use plimsoll::breaker::{Breaker, Policy};
+    /// let breaker = Breaker::new(Policy::ratio(0.5))?;
+    /// breaker.try_acquire().expect("closed").finish(Outcome::Failure);
+    /// assert!(breaker.snapshot().details.contains(&("window_failures", 1)));
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        registry::Bound::snapshot(&*self.0)
+    }
+
     /// Opens it until [`reset`](Self::reset) or [`force_closed`](Self::force_closed).
     ///
     /// ```

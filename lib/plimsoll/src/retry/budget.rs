@@ -148,6 +148,22 @@ impl Budget {
     pub fn name(&self) -> Name {
         self.0.name
     }
+
+    /// The numbers as they are now: the limit is how many retries the window allows, in use are those it
+    /// holds.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::new(0.5, 0)?;
+    /// (0..10).for_each(|_| budget.record_call());
+    /// assert!(budget.try_spend().is_ok());
+    /// assert_eq!((budget.snapshot().limit, budget.snapshot().in_use), (5, 1));
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        registry::Bound::snapshot(&*self.0)
+    }
 }
 
 impl BudgetBuilder {
