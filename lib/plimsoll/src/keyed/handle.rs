@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::builder::Builder;
-use super::table::{Table, name_it};
+use super::table::{Aside, Table, name_it};
 use crate::clock::{self, Instant};
 use crate::limiter::{IntoLimiter, Limiter, Observable, Waiting};
 use crate::registry::{Bound, Snapshot};
@@ -282,9 +282,10 @@ where
         L: Waiting,
     {
         let began = clock::now();
-        let handle = self.get_at(key, began)?;
-        let _waits = Waits::new(self.0.waiting());
-        let mut acquiring = pin!(handle.limiter.acquire_owned());
+        let (limiter, label) = self.visit(key, began)?;
+        let aside = &*self.0.aside;
+        let _waits = Waits::new(&aside.waiting);
+        let mut acquiring = pin!(limiter.acquire_owned());
         let mut waited = false;
         let decided = poll_fn(|cx| {
             let polled = acquiring.as_mut().poll(cx);
@@ -292,11 +293,11 @@ where
             polled
         })
         .await;
-        self.0.count(&decided);
+        aside.count(&decided);
         if waited && decided.is_ok() {
-            self.0.counters.waited(clock::now() - began);
+            aside.counters.waited(clock::now() - began);
         }
-        decided.map_err(|rejected| self.0.name_it(&rejected, &handle.label))
+        decided.map_err(|rejected| self.0.name_it(&rejected, &label))
     }
 
     /// The limiter of `key`, which is not forgotten while the handle is held.
@@ -319,20 +320,17 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.get_at(key, clock::now())
+        let (limiter, label) = self.visit(key, clock::now())?;
+        Ok(Handle { limiter, label, name: self.0.name, aside: Arc::clone(&self.0.aside) })
     }
 
-    fn get_at<Q>(&self, key: &Q, now: Instant) -> Result<Handle<L>, Rejected>
+    /// The limiter of `key`, and the key as it is shown.
+    fn visit<Q>(&self, key: &Q, now: Instant) -> Result<(L, Arc<str>), Rejected>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let name = self.0.name;
-        self.0.visit(key, now, |entry, _| Handle {
-            limiter: entry.limiter.clone(),
-            label: entry.label.clone(),
-            name,
-        })
+        self.0.visit(key, now, |entry, _| (entry.limiter.clone(), entry.label.clone()))
     }
 
     /// Changes the limiter of one key, whether the key is known yet or not.
@@ -357,7 +355,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.get(key).map(|handle| change(&handle.limiter))
+        self.visit(key, clock::now()).map(|(limiter, _)| change(&limiter))
     }
 }
 
@@ -389,10 +387,12 @@ pub struct Handle<L> {
     limiter: L,
     label: Arc<str>,
     name: Name,
+    aside: Arc<Aside>,
 }
 
 impl<L: Limiter> Handle<L> {
-    /// The limiter itself, whose rejections do not carry the key.
+    /// The limiter itself, whose rejections do not carry the key, and whose decisions are not counted
+    /// among those of all keys.
     #[must_use]
     pub const fn limiter(&self) -> &L {
         &self.limiter
@@ -409,7 +409,9 @@ impl<L: Limiter> Handle<L> {
     /// # Errors
     /// What the limiter says, with the key.
     pub fn try_acquire(&self) -> Result<L::Permit, Rejected> {
-        self.limiter.try_acquire_owned().map_err(|rejected| name_it(self.name, &rejected, &self.label))
+        let decided = self.limiter.try_acquire_owned();
+        self.aside.count(&decided);
+        decided.map_err(|rejected| name_it(self.name, &rejected, &self.label))
     }
 }
 

@@ -56,19 +56,37 @@ pub(super) struct Table<K, L, S> {
     places_high: AtomicUsize,
     /// The shard to be swept next.
     hand: AtomicUsize,
-    waiting: AtomicU64,
     evicted: AtomicU64,
     forgotten: AtomicU64,
-    /// Admitted without a shard's lock.
-    aside: AtomicU64,
-    /// Rejected without a shard's lock, and how long was waited.
-    pub(super) counters: Counters,
+    pub(super) aside: Arc<Aside>,
     enforcement: Enforcement,
     /// Set by the first who sets the enforced ratio.
     rollout: OnceLock<Rollout<L>>,
     last_invalid: Mutex<Option<Invalid>>,
     pub(super) name: Name,
     _registration: Registration,
+}
+
+/// What is counted without a shard's lock; shared with the handles of keys.
+pub(super) struct Aside {
+    pub(super) waiting: AtomicU64,
+    admitted: AtomicU64,
+    /// Rejections, and how long was waited.
+    pub(super) counters: Counters,
+}
+
+impl Aside {
+    const fn new() -> Self {
+        Self { waiting: AtomicU64::new(0), admitted: AtomicU64::new(0), counters: Counters::new() }
+    }
+
+    /// Counts what was decided.
+    pub(super) fn count<T>(&self, decided: &Result<T, Rejected>) {
+        match decided {
+            Ok(_) => drop(self.admitted.fetch_add(1, Ordering::Relaxed)),
+            Err(rejected) => self.counters.reject(rejected.reason()),
+        }
+    }
 }
 
 /// On cache lines of its own, so that shards do not slow each other down.
@@ -133,11 +151,9 @@ impl<K, L: Limiter, S> Table<K, L, S> {
             places: AtomicUsize::new(0),
             places_high: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
-            waiting: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
-            aside: AtomicU64::new(0),
-            counters: Counters::new(),
+            aside: Arc::new(Aside::new()),
             enforcement,
             rollout: rollout.map_or_else(OnceLock::new, OnceLock::from),
             last_invalid: Mutex::new(None),
@@ -152,10 +168,6 @@ impl<K, L: Limiter, S> Table<K, L, S> {
 
     pub(super) fn len(&self) -> usize {
         self.places.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn waiting(&self) -> &AtomicU64 {
-        &self.waiting
     }
 
     pub(super) fn last_invalid(&self) -> Option<Invalid> {
@@ -206,14 +218,14 @@ impl<K, L: Limiter, S> Table<K, L, S> {
         let label = label(&owned);
         self.sweep_a_little(now);
         let Some(place) = self.take_place(hash, now) else {
-            self.counters.reject(Reason::KeysFull);
+            self.aside.counters.reject(Reason::KeysFull);
             let keys = self.keys_max as u64;
             return Err(Rejected::new(self.name, Reason::KeysFull).with_key(label).with_use(keys, keys, 0));
         };
         let limiter = match (self.factory)(&owned) {
             Ok(limiter) => limiter,
             Err(invalid) => {
-                self.counters.reject(Reason::Misconfigured);
+                self.aside.counters.reject(Reason::Misconfigured);
                 *self.last_invalid.lock().unwrap_or_else(PoisonError::into_inner) = Some(invalid);
                 return Err(Rejected::new(self.name, Reason::Misconfigured).with_key(label));
             }
@@ -314,14 +326,6 @@ impl<K, L: Limiter, S> Table<K, L, S> {
         name_it(self.name, rejected, label)
     }
 
-    /// Counts what was not decided under a shard's lock.
-    pub(super) fn count<T>(&self, decided: &Result<T, Rejected>) {
-        match decided {
-            Ok(_) => drop(self.aside.fetch_add(1, Ordering::Relaxed)),
-            Err(rejected) => self.counters.reject(rejected.reason()),
-        }
-    }
-
     pub(super) fn enforced_ratio(&self) -> f64 {
         self.enforcement.ratio()
     }
@@ -390,15 +394,15 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Bound for Table<K,
             limit: self.keys_max as u64,
             in_use: self.len() as u64,
             high_water: self.places_high.load(Ordering::Relaxed) as u64,
-            waiting: self.waiting.load(Ordering::Relaxed),
-            admitted: self.aside.load(Ordering::Relaxed),
+            waiting: self.aside.waiting.load(Ordering::Relaxed),
+            admitted: self.aside.admitted.load(Ordering::Relaxed),
             details: vec![
                 ("evicted", self.evicted.load(Ordering::Relaxed)),
                 ("forgotten", self.forgotten.load(Ordering::Relaxed)),
             ],
             ..Snapshot::new(self.name, Kind::Keyed)
         };
-        self.counters.show(&mut snapshot);
+        self.aside.counters.show(&mut snapshot);
         let mut rejected = [0; Reason::ALL.len()];
         for (reason, count) in snapshot.rejected_by.drain(..) {
             rejected[reason as usize] += count;

@@ -515,3 +515,14 @@ async fn a_limiter_that_keys_share_is_let_through_by_a_key_that_comes_later() {
     assert!(waiting.now_or_never().unwrap().is_ok());
     assert_eq!(shared.snapshot().would_reject, 2);
 }
+
+#[test]
+fn what_a_handle_admits_and_rejects_is_counted_too() {
+    let keyed = semaphores(4, 1);
+    let handle = keyed.get(&1).unwrap();
+    let permit = handle.try_acquire().unwrap();
+    assert!(handle.try_acquire().is_err());
+    let seen = keyed.snapshot();
+    assert_eq!((seen.admitted, seen.rejected_by.as_slice()), (1, [(Reason::Full, 1)].as_slice()));
+    drop(permit);
+}
