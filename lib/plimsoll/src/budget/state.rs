@@ -212,7 +212,7 @@ impl State {
         self.enforcement.set_ratio(self.name, ratio)?;
         if ratio == 0.0 {
             // Whoever waits would not have waited.
-            self.answer(self.desk(), Desk::grant_all);
+            self.answer(self.desk(), |desk, wakes| desk.grant_all(wakes, |share| self.count_waived(share)));
         }
         Ok(())
     }
@@ -414,14 +414,16 @@ impl Desk {
         false
     }
 
-    /// Grants to everybody, whatever the limit; true when there was no room for more wakers.
-    fn grant_all(&mut self, wakes: &mut Wakes) -> bool {
+    /// Grants to everybody, whatever the limit, and tells of which share each is; true when there was no
+    /// room for more wakers.
+    fn grant_all(&mut self, wakes: &mut Wakes, mut count: impl FnMut(usize)) -> bool {
         for share in 0..self.lines.len() {
             while self.lines[share].waiters.queued() > 0 {
                 if wakes.is_full() {
                     return true;
                 }
                 self.grant_first(share, wakes);
+                count(share);
             }
         }
         false

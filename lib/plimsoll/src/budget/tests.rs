@@ -218,7 +218,8 @@ fn while_it_observes_it_admits_everything_and_counts_what_it_would_refuse() {
     assert!(waits.as_mut().now_or_never().is_some(), "whoever waits would not have waited");
     let more = reads.try_acquire_many(7).unwrap();
     let waited = reads.acquire_many(8).now_or_never().unwrap().unwrap();
-    assert_eq!((reads.in_use(), built.snapshot().would_reject), (20, 2));
+    // The one that waited, the one that would have been refused, and the one that would have waited.
+    assert_eq!((reads.in_use(), built.snapshot().would_reject), (20, 3));
     assert!(reads.try_acquire_many(u64::MAX).is_err(), "that is no number of permits");
     writes.set_enforced_ratio(1.0).unwrap();
     assert!(writes.try_acquire().is_err(), "what is out stays out");
