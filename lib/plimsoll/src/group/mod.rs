@@ -25,8 +25,9 @@
 //! - To be content with k of them, [`Builder::quorum`]; with a quorum of one, the first success.
 //! - For the same work on many items, [`map`](fn@crate::map), which starts no task per item.
 //! - For tasks that come and go for as long as the process lives, such as one per connection, a
-//!   group of children that return `()`: it keeps nothing of the finished ones. End it with
-//!   [`Group::drain`].
+//!   group that [collects all](Builder::collect_all), of children that return `()`: a panic or an
+//!   ended scope of one does not end the others, and it keeps nothing of those that finish by
+//!   themselves. End it with [`Group::drain`].
 //! - For the same work over and over, behind a queue, a [`Pool`](crate::pool::Pool): it starts no
 //!   task per job.
 //!

@@ -528,3 +528,18 @@ async fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
     drop(waker);
     assert!(waits.as_mut().now_or_never().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_comes_in_years_is_waited_for() {
+    let years = Duration::from_secs(4 * 365 * 86_400);
+    let limiter = limiter(Quota::per(years, 1));
+    limiter.try_acquire().unwrap();
+    let mut waits = pin!(limiter.acquire_within(1, Duration::MAX));
+    assert!(waits.as_mut().now_or_never().is_none());
+    for _ in 0..4 {
+        advance(years / 4 - Duration::from_secs(1)).await;
+        assert!(waits.as_mut().now_or_never().is_none());
+    }
+    advance(Duration::from_secs(5)).await;
+    waits.now_or_never().unwrap().unwrap();
+}

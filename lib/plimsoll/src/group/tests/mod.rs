@@ -449,3 +449,26 @@ fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
         assert!(waits.as_mut().now_or_never().is_none());
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_connection_that_panics_or_runs_out_of_time_does_not_end_the_others() {
+    let alive = Alive::default();
+    let mut connections = Group::builder("group-connections").limit(8).collect_all().build().unwrap();
+    for _ in 0..4 {
+        let life = alive.begin();
+        connections
+            .spawn(async move {
+                let _life = life;
+                pending::<()>().await;
+            })
+            .await;
+    }
+    connections.spawn(async { panic!("one connection") }).await;
+    let timed = connections.spawn(pending::<()>());
+    Scope::new().deadline_in(SECOND).enter(timed).await;
+    sleep(2 * SECOND).await;
+    assert_eq!((alive.count(), connections.len()), (4, 4));
+    assert_eq!(connections.drain(SECOND).await, 4);
+    let joined = AssertUnwindSafe(connections.join()).catch_unwind().await;
+    assert_eq!(panic_text(&*joined.unwrap_err()), "one connection");
+}
