@@ -12,6 +12,7 @@ use plimsoll::pool::{OnFull, Pool};
 use plimsoll::rate::Quota;
 use plimsoll::retry::{self, Decision};
 use plimsoll::scope::{self, Scope};
+use plimsoll::semaphore::Semaphore;
 use plimsoll::{Outcome, Reason};
 
 /// Runs a future as a task of its own, as a server does with a request.
@@ -58,6 +59,45 @@ fn a_breaker_stands_before_each_of_many_hosts() {
     let rejected = hosts.try_acquire("a.example").unwrap_err();
     assert_eq!((rejected.reason(), rejected.key()), (Reason::BreakerOpen, Some("a.example")));
     hosts.try_acquire("b.example").unwrap().finish(Outcome::Success);
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Tenant {
+    id: u32,
+    is_premium: bool,
+}
+
+impl std::fmt::Display for Tenant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tenant-{}", self.id)
+    }
+}
+
+struct Plan {
+    concurrency: u64,
+}
+
+const fn plan(tenant: &Tenant) -> Plan {
+    Plan { concurrency: if tenant.is_premium { 2 } else { 1 } }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_per_tenant_is_as_large_as_its_plan() -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+{
+    spawned(async {
+        let tenants = Keyed::builder("tenants", |t: &Tenant| Semaphore::new(plan(t).concurrency))
+            .keys_max(100_000)
+            .idle_after(Duration::from_secs(600))
+            .build()?;
+        let (tenant, premium) = (Tenant { id: 7, is_premium: false }, Tenant { id: 8, is_premium: true });
+        let permit = tenants.try_acquire(&tenant)?;
+        let refused = tenants.try_acquire(&tenant).unwrap_err();
+        assert_eq!(refused.to_string(), "tenants tenant-7: 1 of 1 in use, 0 waiting");
+        let both = (tenants.acquire(&premium).await?, tenants.acquire(&premium).await?);
+        drop((permit, both));
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
