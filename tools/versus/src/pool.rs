@@ -1,11 +1,12 @@
 //! Our pool against workers behind a bounded channel: 64 workers, jobs that do nothing.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll::pool::Pool;
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::pair::{Bench, Pair};
@@ -15,9 +16,18 @@ const WORKERS: usize = 64;
 const LONG: usize = 1_024;
 const SHORT: usize = 64;
 
-/// The usual idiom is gated, and asyncband; flume and async-channel can lose a message when a receiver is
+/// A channel answers nothing, and nor does a job that is executed; where answers are awaited both
+/// sides have one for each job. The usual idiom is gated, and asyncband; flume and async-channel can lose a message when a receiver is
 /// cancelled (their issues 104 and 87), which a pool must not.
 pub(crate) const PAIRS: &[Pair] = &[
+    Pair {
+        op: "pool_answered",
+        peer: "tokio",
+        goal: 1.0,
+        gated: true,
+        ours: answered,
+        theirs: idiom_answered,
+    },
     Pair {
         op: "pool_queue_1024",
         peer: "tokio",
@@ -115,10 +125,80 @@ fn ours(queue: usize) -> Bench {
         let pool = pool.clone();
         async move {
             for job in 0..jobs {
-                pool.submit(job).await.map(drop).expect("a pool that waits for room refuses nothing");
+                pool.execute(job).await.expect("a pool that waits for room refuses nothing");
             }
         }
     })
+}
+
+/// Jobs under way at once, in the rows whose submitter waits for answers.
+const BATCH: u64 = 64;
+
+fn answered() -> Bench {
+    let runtime = two_threads();
+    let pool = Pool::builder("versus", |job: u64| std::future::ready(black_box(job)));
+    let pool = runtime.block_on(async { pool.workers(WORKERS).queue(LONG).build() });
+    let pool = pool.expect("a pool of this size is valid");
+    Box::new(move |operations| {
+        let pool = pool.clone();
+        on_a_worker(&runtime, async move {
+            let mut left = operations;
+            let mut tickets = Vec::with_capacity(BATCH as usize);
+            while left > 0 {
+                for job in 0..left.min(BATCH) {
+                    tickets.push(pool.submit(job).await.expect("a pool that waits for room refuses nothing"));
+                }
+                left -= tickets.len() as u64;
+                for ticket in tickets.drain(..) {
+                    black_box(ticket.await.expect("it does not fail"));
+                }
+            }
+        });
+    })
+}
+
+/// The usual idiom, with a oneshot for each job.
+fn idiom_answered() -> Bench {
+    let runtime = two_threads();
+    let (sender, receiver) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(LONG);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let workers = workers(&runtime, || {
+        let receiver = Arc::clone(&receiver);
+        async move {
+            loop {
+                let job = receiver.lock().await.recv().await;
+                let Some((job, answer)) = job else { break };
+                let _ = answer.send(black_box(job));
+            }
+        }
+    });
+    Box::new(move |operations| {
+        let sender = sender.clone();
+        on_a_worker(&runtime, async move {
+            let mut left = operations;
+            let mut answers = Vec::with_capacity(BATCH as usize);
+            while left > 0 {
+                for job in 0..left.min(BATCH) {
+                    let (tx, rx) = oneshot::channel();
+                    sender.send((job, tx)).await.expect(WORKING);
+                    answers.push(rx);
+                }
+                left -= answers.len() as u64;
+                for answer in answers.drain(..) {
+                    black_box(answer.await.expect(WORKING));
+                }
+            }
+        });
+        assert_eq!(workers.len(), WORKERS, "a worker is gone");
+    })
+}
+
+fn on_a_worker(runtime: &Runtime, work: impl Future<Output = ()> + Send + 'static) {
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
+        tasks.join_all().await;
+    });
 }
 
 /// A channel of tokio whose receiver the workers take turns at, behind a mutex.

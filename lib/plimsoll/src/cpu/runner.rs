@@ -52,8 +52,8 @@ where
             (next, place.take())
         };
         let (Some((lane, entry)), Some(working)) = (next, seat.as_mut()) else { return };
-        if let Some((job, scope)) = working.begin(lane, entry) {
-            let ended = self.compute(working.scope_of(scope), job);
+        if let Some((job, more)) = working.begin(lane, entry) {
+            let ended = self.compute(working.scope_of(more), job);
             working.finish(ended);
         }
         *self.place() = seat;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::core::{Core, Done, Entry};
+use super::core::{Core, Done};
+use super::entry::{Entry, More};
 use super::failures::Spare;
 use super::ticket::{Answer, Answering};
 use super::{JobError, Panic};
-use crate::scope::{Scope, Stop};
+use crate::scope::Stop;
 use crate::unwind::{Payload, caught};
 
 /// What is kept of a job while it is done.
@@ -16,24 +17,26 @@ pub(super) struct Attempt<J, T> {
     spare: Option<Box<Spare<J>>>,
 }
 
-/// A job, and the scope it was submitted in.
-type ToDo<J> = (J, Option<Scope>);
+/// A job, and what it was submitted with.
+type ToDo<J> = (J, Option<Box<More>>);
 
 impl<J: Send + 'static, T: Send + 'static> Attempt<J, T> {
     /// Takes what was queued apart; the second is the job, unless cloning it panicked.
+    #[inline]
     pub(super) fn begin(core: &Core<J, T>, entry: Entry<J, T>) -> (Self, Result<ToDo<J>, Payload>) {
-        let Entry { job, scope, answering, tries, .. } = entry;
+        let Entry { job, answering, more, .. } = entry;
         let Some(failures) = &core.failures else {
-            return (Self { answering, spare: None }, Ok((job, scope)));
+            return (Self { answering, spare: None }, Ok((job, more)));
         };
-        match caught(|| failures.spare(&job, scope.as_ref(), tries)) {
-            Ok(spare) => (Self { answering, spare: Some(Box::new(spare)) }, Ok((job, scope))),
+        match caught(|| failures.spare(&job, more.as_deref())) {
+            Ok(spare) => (Self { answering, spare: Some(Box::new(spare)) }, Ok((job, more))),
             Err(payload) => (Self { answering, spare: None }, Err(payload)),
         }
     }
 
     /// Deals with how it ended. What panics in the code of the caller here (the drop of an output
     /// that nobody waits for, the text of an error) is counted as a panic of the job.
+    #[inline]
     pub(super) fn end(self, core: &Core<J, T>, ended: Result<Result<T, Stop>, Payload>) -> Done {
         let (answer, done) = answer_of(ended, core.settings.job_timeout);
         let Self { answering, spare } = self;

@@ -7,13 +7,13 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::core::{Core, Entry};
+use super::core::Core;
 use super::elastic::Elastic;
+use super::entry::{Entry, More};
 use super::state::{Done, Phase, Seat, Task};
-use super::ticket::{Answering, Ticket};
+use super::ticket::{Answering, Receipt, Ticket};
 use super::{JobError, Panic, Refused};
 use crate::clock::{self, Instant};
-use crate::scope::Scope;
 use crate::unwind::caught;
 use crate::{Invalid, Reason, Rejected};
 
@@ -60,7 +60,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
     pub(super) fn submit_at(
         &self,
         job: J,
-        scope: Option<Scope>,
+        more: Option<Box<More>>,
         at: Instant,
     ) -> Result<Ticket<T>, Refused<J>> {
         let mut state = self.lock();
@@ -69,8 +69,8 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             drop(state);
             return Err(Refused { job, rejected: self.draining(waiting) });
         }
-        let (answering, ticket) = Answering::new(self.id, 0);
-        let entry = Entry::new(job, scope, answering, None);
+        let (answering, ticket) = Ticket::promised(self.id, 0);
+        let entry = Entry::new(job, answering, more, None);
         let due = state.queue.due();
         match state.delayed.insert(at, entry, due) {
             Ok(is_next) => {
@@ -152,7 +152,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         while moved < BATCH && at.phase == Phase::Open {
             let Some(mut entry) = at.delayed.pop_due(now) else { break };
             moved += 1;
-            entry.queued_at = Some(now);
+            entry.queued(now);
             // The clockwork outlives a key that panics; a submitter would have seen it itself.
             let free = at.queue.free_lane();
             let lane = match caught(|| at.directory.lane_of(&entry.job, free)) {

@@ -22,14 +22,15 @@ use tokio::task::AbortHandle;
 use super::delayed::Delayed;
 use super::directory::Directory;
 use super::elastic::Elastic;
-use super::failures::{Failures, Tries};
+use super::entry::{Entry, More};
+use super::failures::Failures;
 use super::inline::{Claims, MakeRun};
 use super::queue::{Queue, Room, Wait};
 pub(super) use super::state::Done;
 use super::state::{Counts, Phase, State};
-use super::ticket::{Answering, Ticket};
+use super::ticket::Receipt;
 use super::{JobError, OnFull, Refused};
-use crate::clock::{self, Instant};
+use crate::clock;
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::scope::{Inside, Scope};
@@ -82,20 +83,10 @@ pub(crate) struct Core<J, T> {
     _registration: Registration,
 }
 
-/// A job in the queue.
-pub(crate) struct Entry<J, T> {
-    pub(super) job: J,
-    pub(super) scope: Option<Scope>,
-    pub(super) answering: Answering<T>,
-    /// Since when it waits for a worker, where that is measured.
-    pub(super) queued_at: Option<Instant>,
-    pub(super) tries: Tries,
-}
-
-/// What became of an offer.
-pub(super) enum Offer<J, T> {
-    Queued(Ticket<T>),
-    Waiting { lane: usize, id: u64, ticket: Ticket<T> },
+/// What became of an offer; `R` is what its submitter is given.
+pub(super) enum Offer<J, R> {
+    Queued(R),
+    Waiting { lane: usize, id: u64, receipt: R },
     Refused(Refused<J>),
 }
 
@@ -108,17 +99,6 @@ pub(super) enum NoRoom {
     HandBack,
     DropOldest,
     DropNewest,
-}
-
-impl<J, T> Entry<J, T> {
-    pub(super) fn new(
-        job: J,
-        scope: Option<Scope>,
-        answering: Answering<T>,
-        queued_at: Option<Instant>,
-    ) -> Self {
-        Self { job, scope, answering, queued_at, tries: Tries::default() }
-    }
 }
 
 // Without the bounds of the other half: a future that holds these would not be `Send` for a `T` with a
@@ -208,7 +188,12 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
     }
 
     /// Queues a job if there is room, and does what is said if there is none.
-    pub(super) fn offer(&self, job: J, scope: Option<Scope>, no_room: NoRoom) -> Offer<J, T> {
+    pub(super) fn offer<R: Receipt<T>>(
+        &self,
+        job: J,
+        more: Option<Box<More>>,
+        no_room: NoRoom,
+    ) -> Offer<J, R> {
         let mut state = self.lock();
         let at = &mut *state;
         if !at.is_open() {
@@ -223,9 +208,9 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         match (at.queue.room(lane), no_room) {
             (Room::Free, _) => {}
             (_, NoRoom::Wait) => {
-                let (entry, ticket) = self.entry(job, scope, lane, now);
-                let id = at.queue.wait(lane, entry);
-                return Offer::Waiting { lane, id, ticket };
+                let (answering, receipt) = R::promised(self.id, lane);
+                let id = at.queue.wait(lane, Entry::new(job, answering, more, now));
+                return Offer::Waiting { lane, id, receipt };
             }
             (room, NoRoom::Refuse | NoRoom::HandBack) => {
                 if no_room == NoRoom::HandBack {
@@ -241,7 +226,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
                 at.counts.evicted += 1;
                 at.release(lane);
                 drop(state);
-                return Offer::Queued(Answering::answered(self.id, Err(JobError::Dropped)));
+                return Offer::Queued(R::dropped(self.id));
             }
             (_, NoRoom::DropOldest) => {
                 at.counts.evicted += 1;
@@ -249,8 +234,8 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             }
         }
         // The allocation is under the lock, so that a refusal needs none.
-        let (entry, ticket) = self.entry(job, scope, lane, now);
-        at.queue.push(lane, entry);
+        let (answering, receipt) = R::promised(self.id, lane);
+        at.queue.push(lane, Entry::new(job, answering, more, now));
         if let Some((victim, _)) = &evicted {
             at.release(*victim);
         }
@@ -263,18 +248,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         if let Some((_, evicted)) = evicted {
             evicted.answering.answer(Err(JobError::Dropped));
         }
-        Offer::Queued(ticket)
-    }
-
-    fn entry(
-        &self,
-        job: J,
-        scope: Option<Scope>,
-        lane: usize,
-        now: Option<Instant>,
-    ) -> (Entry<J, T>, Ticket<T>) {
-        let (answering, ticket) = Answering::new(self.id, lane);
-        (Entry::new(job, scope, answering, now), ticket)
+        Offer::Queued(receipt)
     }
 
     /// The scope that a job runs in: the one it was submitted in, inside this pool.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::clockwork::Again;
-use super::core::{Core, Done, Entry};
+use super::core::{Core, Done};
+use super::entry::{Entry, More};
 use super::ticket::{Answer, Answering};
 use super::{Cause, DeadLetter, GaveUp, JobError};
 use crate::clock;
@@ -93,11 +94,12 @@ impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
     }
 
     /// Keeps of a job that is about to be tried what it takes to try it again.
-    pub(super) fn spare(&self, job: &J, scope: Option<&Scope>, tries: Tries) -> Spare<J> {
+    pub(super) fn spare(&self, job: &J, more: Option<&More>) -> Spare<J> {
+        let (scope, tries) = more.map_or_else(Default::default, |more| (more.scope.clone(), more.tries));
         if let Some(retry) = self.retry.as_ref().filter(|_| tries.attempts == 0) {
             retry.policy.record_call();
         }
-        Spare { job: (self.ways.clone)(job), scope: scope.cloned(), tries }
+        Spare { job: (self.ways.clone)(job), scope, tries }
     }
 
     /// Deals with the end of an attempt: the job is delayed, or its ticket answered.
@@ -131,7 +133,8 @@ impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
                 return done;
             }
         };
-        match core.again(Entry { job, scope, answering, tries, queued_at: None }, at) {
+        let more = More { scope, tries };
+        match core.again(Entry::new(job, answering, Some(Box::new(more)), None), at) {
             Again::Delayed => {
                 self.retried.fetch_add(1, Ordering::Relaxed);
             }

@@ -9,11 +9,11 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::clockwork::keep_time;
-use super::core::{Core, Offer};
-use super::submit::{submit, without_waiting};
+use super::core::Core;
+use super::entry::More;
+use super::submit::{submit, try_submit};
 use super::{Builder, Calls, Refused, Ticket, Worker};
 use crate::clock::{self, Instant};
-use crate::scope::inherited;
 use crate::{Invalid, Name};
 
 /// How long a drain waits for cancelled jobs to be gone, which takes one that yields no time.
@@ -125,12 +125,60 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     /// # Errors
     /// [`Refused`] hands the job back, with the reason.
     pub fn try_submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
-        let core = &self.owner.core;
-        match core.offer(job, inherited(), without_waiting(core.settings.on_full)) {
-            Offer::Queued(ticket) => Ok(ticket),
-            Offer::Refused(refused) => Err(refused),
-            Offer::Waiting { .. } => unreachable!("it was not to wait"),
-        }
+        try_submit(&self.owner.core, job)
+    }
+
+    /// Submits a job that nobody waits for: as [`submit`](Self::submit), without a [`Ticket`], which
+    /// makes it cheaper by half. How it ended is counted in the [registry](crate::registry), and where
+    /// the pool has [dead letters](Builder::dead_letters) a job that failed for good is one; its
+    /// output is dropped.
+    ///
+    /// One that [`OnFull`](super::OnFull) drops, or that the pool's end cuts off, tells nobody:
+    /// `dropped` and `cancelled` count it in the registry, and [`Left`] has it where it was not
+    /// started.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    ///
+    /// # Cancel safety
+    /// When it is dropped the job was either admitted, or is dropped with it; never half. Use
+    /// [`try_execute`](Self::try_execute) to keep the job.
+    ///
+    /// # Fairness
+    /// As [`submit`](Self::submit), with which it shares the queue.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let bytes = Arc::new(AtomicU64::new(0));
+    /// let seen = Arc::clone(&bytes);
+    /// let count = move |page: &'static str| {
+    ///     seen.fetch_add(page.len() as u64, Ordering::Relaxed);
+    ///     std::future::ready(())
+    /// };
+    /// let pool = Pool::builder("page-bytes", count).workers(4).queue(64).build()?;
+    /// for page in ["/", "/help", "/about"] {
+    ///     pool.execute(page).await.expect("a pool that waits for room refuses nothing");
+    /// }
+    /// assert!(pool.drain(Duration::from_secs(5)).await.is_empty());
+    /// assert_eq!(bytes.load(Ordering::Relaxed), 12);
+    /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
+    /// ```
+    pub async fn execute(&self, job: J) -> Result<(), Refused<J>> {
+        submit(&self.owner.core, job).await
+    }
+
+    /// Submits a job that nobody waits for, without waiting: where [`execute`](Self::execute) would
+    /// wait, or do the job itself, the job is handed back.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason.
+    pub fn try_execute(&self, job: J) -> Result<(), Refused<J>> {
+        try_submit(&self.owner.core, job)
     }
 
     /// Submits a job that is queued after `delay`, in the current [scope](crate::scope), and never
@@ -161,7 +209,7 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     /// # Errors
     /// As [`submit_after`](Self::submit_after).
     pub fn submit_at(&self, job: J, at: Instant) -> Result<Ticket<T>, Refused<J>> {
-        self.owner.core.submit_at(job, inherited(), at)
+        self.owner.core.submit_at(job, More::inherited(), at)
     }
 
     /// Sets how many jobs are done at once, from now on. New workers start at once; those that are

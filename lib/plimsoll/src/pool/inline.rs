@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 
 use super::JobError;
 use super::attempt::Attempt;
-use super::core::{Core, Done, Entry};
+use super::core::{Core, Done};
+use super::entry::Entry;
 use super::ticket::Promise;
 use crate::scope::{inherited, within};
 use crate::unwind::catch;
@@ -67,8 +68,9 @@ pub(super) fn run_inline<J: Send + 'static, T: Send + 'static>(
         let core = &running.core;
         let (attempt, begun) = Attempt::begin(core, entry);
         let ended = match begun {
-            Ok((job, scope)) => {
-                let scope = core.scope_of(scope).with_depth(depth.saturating_add(1));
+            Ok((job, more)) => {
+                let scope =
+                    core.scope_of(more.and_then(|more| more.scope)).with_depth(depth.saturating_add(1));
                 let run = async { (core.make_run)(job).await };
                 catch(within(run, Some(scope), core.settings.job_timeout)).await
             }

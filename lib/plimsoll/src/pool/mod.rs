@@ -49,6 +49,11 @@
 //! That holds also from tasks that a job started in a [`Group`](crate::group::Group), and through
 //! other pools. Beyond 32 jobs deep it is refused, or ends with [`JobError::TooDeep`].
 //!
+//! # When nobody waits for it
+//! [`Pool::execute`] submits a job without a ticket, for half the price: what it comes to is seen in
+//! the registry, and among the dead letters. Compared to `submit` and dropping the ticket there is
+//! no other difference.
+//!
 //! # What can go wrong in a job
 //! A job that panics, takes longer than its time, or is cancelled, tells it to its [`Ticket`]. The
 //! worker lives on, with a state made anew after a panic. A ticket may be dropped: the job is done
@@ -74,7 +79,8 @@
 //! for a worker; of one job in 16, since looking at the clock for each costs more than queueing it.
 //!
 //! # Cost
-//! One short mutex per submission, one per job taken, and one allocation per ticket. A worker that
+//! One short mutex per submission, one per job taken, one allocation per ticket, and one for the
+//! scope where there is one. A worker that
 //! has no job parks; a submission wakes at most one, and none while two are on their way already:
 //! those wake the next when they find more to do. A busy pool wakes nobody.
 
@@ -85,6 +91,7 @@ mod core;
 mod delayed;
 mod directory;
 mod elastic;
+mod entry;
 mod error;
 mod failures;
 mod handle;

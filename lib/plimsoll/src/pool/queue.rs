@@ -149,11 +149,12 @@ impl<E> Queue<E> {
     }
 
     /// Queues an entry; there must be room.
+    #[inline]
     pub(super) fn push(&mut self, lane: usize, entry: E) {
         debug_assert_eq!(self.room(lane), Room::Free);
-        self.put(lane, entry, Place::Queue);
+        let at = self.put(lane, entry, Place::Queue);
+        at.len += 1;
         self.len += 1;
-        self.lanes[lane].len += 1;
         self.settle(lane);
     }
 
@@ -198,11 +199,20 @@ impl<E> Queue<E> {
     }
 
     /// Takes the entry whose turn it is, and counts it as running.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<(usize, E)> {
-        let lane = self.turns.pop_front()?;
-        let (entry, place) = self.lanes[lane].queued.pop_front()?;
-        self.lanes[lane].running += 1;
-        self.taken(lane, place);
+        let lane = *self.turns.front()?;
+        let at = &mut self.lanes[lane];
+        let (entry, place) = at.queued.pop_front()?;
+        at.running += 1;
+        let is_empty = at.queued.is_empty();
+        if is_empty || self.turns.len() > 1 {
+            self.turns.pop_front();
+            if !is_empty {
+                self.turns.push_back(lane);
+            }
+        }
+        self.leaves(lane, place);
         Some((lane, entry))
     }
 
@@ -252,8 +262,9 @@ impl<E> Queue<E> {
     }
 
     /// Lets the next waiting entry in, if there is room; returns whom to wake.
+    #[inline]
     pub(super) fn let_in(&mut self) -> Option<Waker> {
-        if self.closed || self.len >= self.capacity {
+        if self.waiting == 0 || self.closed || self.len >= self.capacity {
             return None;
         }
         let lane = self.ready.pop_front()?;
@@ -281,13 +292,17 @@ impl<E> Queue<E> {
         all
     }
 
-    fn put(&mut self, lane: usize, entry: E, place: Place) {
-        self.occupy(lane);
-        let queued = &mut self.lanes[lane].queued;
-        queued.push_back((entry, place));
-        if queued.len() == 1 {
+    #[inline]
+    fn put(&mut self, lane: usize, entry: E, place: Place) -> &mut Lane<E> {
+        if self.lanes.get(lane).is_none_or(|lane| !lane.is_used) {
+            self.occupy(lane);
+        }
+        let at = &mut self.lanes[lane];
+        if at.queued.is_empty() {
             self.turns.push_back(lane);
         }
+        at.queued.push_back((entry, place));
+        at
     }
 
     /// An entry was taken from a lane that is not in `turns`.
@@ -298,6 +313,7 @@ impl<E> Queue<E> {
         self.leaves(lane, place);
     }
 
+    #[inline]
     fn leaves(&mut self, lane: usize, place: Place) {
         match place {
             Place::Queue => {
@@ -310,6 +326,7 @@ impl<E> Queue<E> {
     }
 
     /// The lane is in use, or the free one that is next to be given out.
+    #[cold]
     fn occupy(&mut self, lane: usize) {
         if lane == self.lanes.len() {
             self.lanes.push(Lane::default());
@@ -321,14 +338,22 @@ impl<E> Queue<E> {
     }
 
     /// Keeps `ready` true to its meaning after the lane has changed.
+    #[inline]
     fn settle(&mut self, lane: usize) {
         let at = &mut self.lanes[lane];
         let is_ready = !at.waiting.is_empty() && at.len < self.depth;
-        if is_ready && !at.is_ready {
+        if is_ready != at.is_ready {
+            self.turn_ready(lane, is_ready);
+        }
+    }
+
+    #[cold]
+    fn turn_ready(&mut self, lane: usize, is_ready: bool) {
+        self.lanes[lane].is_ready = is_ready;
+        if is_ready {
             self.ready.push_back(lane);
-        } else if !is_ready && at.is_ready {
+        } else {
             self.ready.retain(|ready| *ready != lane);
         }
-        at.is_ready = is_ready;
     }
 }

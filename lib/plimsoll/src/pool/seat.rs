@@ -9,8 +9,11 @@ use tokio::task::coop::consume_budget;
 
 use super::Worker;
 use super::attempt::Attempt;
-use super::core::{Core, Done, Entry};
-use crate::scope::{Scope, Stop, within};
+use super::core::{Core, Done};
+use super::entry::{Entry, More};
+#[cfg(feature = "cpu")]
+use crate::scope::Scope;
+use crate::scope::{Stop, within};
 use crate::unwind::{Payload, catch};
 
 /// A worker's place in the pool, and the job that it does. Dropped with the task, however that
@@ -44,12 +47,13 @@ where
     let mut worker = None;
     let limit = seat.core.settings.job_timeout;
     while let Some((lane, entry)) = poll_fn(|cx| seat.poll_next(cx)).await {
-        let Some((job, scope)) = seat.begin(lane, entry) else { continue };
+        let Some((job, more)) = seat.begin(lane, entry) else { continue };
         // Made here and not before, so that a factory that panics fails a job and is seen.
         let worker = worker.get_or_insert_with(|| factory());
-        let ended = if scope.is_none() && limit.is_none() {
+        let ended = if more.is_none() && limit.is_none() {
             Ok(worker.run(job).await)
         } else {
+            let scope = more.and_then(|more| more.scope);
             let scope = scope.map(|scope| seat.core.scope_of(Some(scope)));
             within(async { worker.run(job).await }, scope, limit).await
         };
@@ -65,12 +69,14 @@ impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
     }
 
     /// The next job; `None` when the worker is to go. Parked, it is woken when there is one.
+    #[inline]
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, Entry<J, T>)>> {
         self.core.poll_next(self.number, &mut self.before, cx)
     }
 
     /// Begins the job; `None` when it ended with that.
-    pub(crate) fn begin(&mut self, lane: usize, entry: Entry<J, T>) -> Option<(J, Option<Scope>)> {
+    #[inline]
+    pub(crate) fn begin(&mut self, lane: usize, entry: Entry<J, T>) -> Option<(J, Option<Box<More>>)> {
         let (attempt, begun) = Attempt::begin(&self.core, entry);
         self.job = Some((lane, attempt));
         begun.map_err(|payload| self.finish(Err(payload))).ok()
@@ -78,10 +84,11 @@ impl<J: Send + 'static, T: Send + 'static> Seat<J, T> {
 
     /// The scope that a job runs in.
     #[cfg(feature = "cpu")]
-    pub(crate) fn scope_of(&self, submitted_in: Option<Scope>) -> Scope {
-        self.core.scope_of(submitted_in)
+    pub(crate) fn scope_of(&self, more: Option<Box<More>>) -> Scope {
+        self.core.scope_of(more.and_then(|more| more.scope))
     }
 
+    #[inline]
     pub(crate) fn finish(&mut self, ended: Result<Result<T, Stop>, Payload>) {
         let Some((lane, attempt)) = self.job.take() else { return };
         let done = attempt.end(&self.core, ended);

@@ -5,10 +5,10 @@ use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
-use super::core::Entry;
 use super::delayed::Delayed;
 use super::directory::Directory;
 use super::elastic::Elastic;
+use super::entry::Entry;
 use super::queue::{Queue, Room};
 use crate::{Name, Reason, Rejected, clock};
 
@@ -99,6 +99,7 @@ impl<J, T> State<J, T> {
         self.counts.high_water = self.counts.high_water.max(self.queue.len() as u64);
     }
 
+    #[inline]
     pub(super) fn end_job(&mut self, lane: usize, done: Done) {
         self.counts.done[done as usize] += 1;
         self.working -= 1;
@@ -139,7 +140,11 @@ impl<J, T> State<J, T> {
         }
     }
 
+    #[inline]
     pub(super) fn let_in(&mut self) -> Option<Waker> {
+        if self.queue.waiting() == 0 {
+            return None;
+        }
         let before = self.queue.waiting();
         let waker = self.queue.let_in();
         self.admitted(before - self.queue.waiting());

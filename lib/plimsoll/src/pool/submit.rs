@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::core::{Core, Entry, NoRoom, Offer};
+use super::core::{Core, NoRoom, Offer};
+use super::entry::{Entry, More};
 use super::inline::{DEPTH_MAX, run_inline};
-use super::ticket::{Answering, Ticket};
+use super::ticket::Receipt;
 use super::{OnFull, Refused};
 use crate::Reason;
-use crate::scope::{Scope, inherited};
+use crate::scope::Scope;
 
 /// A job that waits for room; it leaves the line when this is dropped.
 struct Waiting<'a, J, T> {
@@ -46,15 +47,16 @@ impl<J, T> Drop for Waiting<'_, J, T> {
 }
 
 /// Submits a job as the pool's [`OnFull`] says.
-pub(super) async fn submit<J, T>(core: &Arc<Core<J, T>>, job: J) -> Result<Ticket<T>, Refused<J>>
+pub(super) async fn submit<J, T, R>(core: &Arc<Core<J, T>>, job: J) -> Result<R, Refused<J>>
 where
     J: Send + 'static,
     T: Send + 'static,
+    R: Receipt<T>,
 {
-    let scope = inherited();
-    let depth = scope.as_ref().map_or(0, Scope::depth);
-    let is_inside =
-        scope.as_ref().and_then(Scope::inside).is_some_and(|inside| inside.find(core.id).is_some());
+    let more = More::inherited();
+    let scope = more.as_ref().and_then(|more| more.scope.as_ref());
+    let depth = scope.map_or(0, Scope::depth);
+    let is_inside = scope.and_then(Scope::inside).is_some_and(|inside| inside.find(core.id).is_some());
     let runs_here = match core.settings.on_full {
         OnFull::RunInCaller => true,
         OnFull::Wait | OnFull::WaitUpTo(_) => is_inside,
@@ -66,17 +68,17 @@ where
         OnFull::Wait | OnFull::WaitUpTo(_) => NoRoom::Wait,
         other => without_waiting(other),
     };
-    let (lane, id, ticket) = match core.offer(job, scope.clone(), no_room) {
-        Offer::Queued(ticket) => return Ok(ticket),
-        Offer::Waiting { lane, id, ticket } => (lane, id, ticket),
+    let (lane, id, receipt) = match core.offer::<R>(job, more, no_room) {
+        Offer::Queued(receipt) => return Ok(receipt),
+        Offer::Waiting { lane, id, receipt } => (lane, id, receipt),
         Offer::Refused(refused) => {
             if no_room != NoRoom::HandBack || refused.rejected.reason() != Reason::QueueFull {
                 return Err(refused);
             }
-            let (answering, ticket) = Answering::new(core.id, 0);
-            let entry = Entry::new(refused.job, scope, answering, None);
+            let (answering, receipt) = R::promised(core.id, 0);
+            let entry = Entry::new(refused.job, answering, More::inherited(), None);
             run_inline(Arc::clone(core), entry, None, depth).await;
-            return Ok(ticket);
+            return Ok(receipt);
         }
     };
     let mut waiting = Waiting { core, lane, id, is_over: false };
@@ -87,15 +89,29 @@ where
         },
         _ => waiting.await,
     };
-    refused.map_or(Ok(ticket), Err)
+    refused.map_or(Ok(receipt), Err)
 }
 
 async fn wait_up_to<F: Future + Unpin>(limit: Duration, future: &mut F) -> Option<F::Output> {
     tokio::time::timeout(limit, future).await.ok()
 }
 
+/// Submits a job without waiting.
+pub(super) fn try_submit<J, T, R>(core: &Core<J, T>, job: J) -> Result<R, Refused<J>>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    R: Receipt<T>,
+{
+    match core.offer(job, More::inherited(), without_waiting(core.settings.on_full)) {
+        Offer::Queued(receipt) => Ok(receipt),
+        Offer::Refused(refused) => Err(refused),
+        Offer::Waiting { .. } => unreachable!("it was not to wait"),
+    }
+}
+
 /// What a submission that never waits does when there is no room.
-pub(super) const fn without_waiting(on_full: OnFull) -> NoRoom {
+const fn without_waiting(on_full: OnFull) -> NoRoom {
     match on_full {
         OnFull::DropOldest => NoRoom::DropOldest,
         OnFull::DropNewest => NoRoom::DropNewest,

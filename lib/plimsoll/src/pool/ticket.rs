@@ -63,20 +63,44 @@ impl<T> Promise<T> {
     }
 }
 
+/// What a submitter is given for a job: its [`Ticket`], or nothing, which costs nothing.
+pub(super) trait Receipt<T>: Sized {
+    /// For a job that is queued in `lane` of pool number `pool`.
+    fn promised(pool: usize, lane: usize) -> (Answering<T>, Self);
+
+    /// For one that is dropped at once.
+    fn dropped(pool: usize) -> Self;
+}
+
+impl<T> Receipt<T> for Ticket<T> {
+    fn promised(pool: usize, lane: usize) -> (Answering<T>, Self) {
+        let promise = Arc::new(Promise::new(State::Pending(None), lane));
+        let ticket = Self { promise: Arc::clone(&promise), pool, inline: None };
+        (Answering { promise: Some(promise) }, ticket)
+    }
+
+    fn dropped(pool: usize) -> Self {
+        let answer = State::Kept(Err(JobError::Dropped));
+        Self { promise: Arc::new(Promise::new(answer, 0)), pool, inline: None }
+    }
+}
+
+impl<T> Receipt<T> for () {
+    fn promised(_: usize, _: usize) -> (Answering<T>, Self) {
+        (Answering { promise: None }, ())
+    }
+
+    fn dropped(_: usize) -> Self {}
+}
+
 /// The side of a promise that keeps it; a job that is dropped, wherever that happens, is answered
 /// with [`JobError::Cancelled`].
 pub(super) struct Answering<T> {
+    /// `None` when nobody was given a ticket.
     promise: Option<Arc<Promise<T>>>,
 }
 
 impl<T> Answering<T> {
-    /// A promise that is not kept yet, and the ticket for it.
-    pub(super) fn new(pool: usize, lane: usize) -> (Self, Ticket<T>) {
-        let promise = Arc::new(Promise::new(State::Pending(None), lane));
-        let ticket = Ticket { promise: Arc::clone(&promise), pool, inline: None };
-        (Self { promise: Some(promise) }, ticket)
-    }
-
     /// The job was queued in `lane`, by itself: whoever waits for it inside of the pool is to look,
     /// and do it; returns whom to wake for that.
     pub(super) fn queued_in(&self, lane: usize) -> Option<Waker> {
@@ -92,11 +116,6 @@ impl<T> Answering<T> {
         if let Some(promise) = self.promise.take() {
             promise.keep(answer);
         }
-    }
-
-    /// A ticket that is ready.
-    pub(super) fn answered(pool: usize, answer: Answer<T>) -> Ticket<T> {
-        Ticket { promise: Arc::new(Promise::new(State::Kept(answer), 0)), pool, inline: None }
     }
 
     pub(super) fn is_for(&self, promise: &Arc<Promise<T>>) -> bool {

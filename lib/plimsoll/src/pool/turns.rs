@@ -6,13 +6,15 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::AbortHandle;
 
 use super::Left;
-use super::core::{Core, Done, Entry};
+use super::core::{Core, Done};
+use super::entry::Entry;
 use super::state::{Phase, Seat, Task};
 use crate::clock;
 
 impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
     /// The next job for this worker, which has ended the one `before`; `None` when the worker is to
     /// go.
+    #[inline]
     pub(super) fn poll_next(
         &self,
         seat: usize,
@@ -48,9 +50,10 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         let is_to_look = at.load_changed();
         drop(state);
         self.look_later(is_to_look);
-        submitter.into_iter().chain(worker).for_each(Waker::wake);
-        if let Some(queued_at) = next.1.queued_at {
-            self.counters.waited(clock::now() - queued_at);
+        submitter.into_iter().for_each(Waker::wake);
+        worker.into_iter().for_each(Waker::wake);
+        if let Some(time) = next.1.waited(clock::now) {
+            self.counters.waited(time);
         }
         Poll::Ready(Some(next))
     }
@@ -130,7 +133,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             }
             for entry in at.delayed.take_all() {
                 at.not_due.push(entry.job);
-                answering.push((entry.answering, entry.scope));
+                answering.push((entry.answering, entry.more));
             }
             let mut wakers = at.queue.close();
             while let Some(worker) = at.wake_one() {
@@ -149,7 +152,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         let mut answering = Vec::new();
         for entry in state.take_queued() {
             state.not_started.push(entry.job);
-            answering.push((entry.answering, entry.scope));
+            answering.push((entry.answering, entry.more));
         }
         drop(state);
     }

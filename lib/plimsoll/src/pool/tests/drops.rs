@@ -80,6 +80,24 @@ async fn a_submission_dropped_at_any_point_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_execution_dropped_at_any_point_leaves_nothing_behind() {
+    for on_full in MODES {
+        let pool = pool(&format!("pool-drops-execute-{on_full:?}"), on_full);
+        for polls in 0..12 {
+            let jobs: Vec<Counted> = [8, 8, 9, 9, 8].map(Arc::new).to_vec();
+            for job in &jobs[..3] {
+                drop(polled(1, pool.execute(Arc::clone(job))).await);
+                settle().await;
+            }
+            for job in &jobs[3..] {
+                drop(polled(polls, pool.execute(Arc::clone(job))).await);
+            }
+            is_left_clean(&pool, &jobs, &format!("{on_full:?} after {polls} polls")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ticket_dropped_at_any_point_leaves_nothing_behind() {
     for on_full in MODES {
         let pool = pool(&format!("pool-drops-ticket-{on_full:?}"), on_full);

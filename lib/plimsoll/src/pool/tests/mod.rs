@@ -1,6 +1,7 @@
 mod delayed;
 mod drops;
 mod elastic;
+mod execute;
 mod failures;
 mod lanes;
 mod pool;
