@@ -14,6 +14,15 @@ use crate::{Invalid, Name, registry};
 const LIMITS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Builds an [`Adaptive`] limiter with a name; made by [`Adaptive::builder`].
+///
+/// ```
+/// use plimsoll::adaptive::{Adaptive, Aimd};
+/// let search = Adaptive::builder("search").algorithm(Aimd::new()).initial(30).limits(5, 200).build()?;
+/// assert_eq!((search.limit(), search.limit_min(), search.limit_max()), (30, 5, 200));
+/// let refused = Adaptive::builder("search").initial(30).limits(5, 20).build().unwrap_err();
+/// assert_eq!((refused.field(), refused.value()), ("initial", "30"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
     name: String,

@@ -19,6 +19,17 @@ use crate::{Invalid, Name, Rejected};
 /// share one state.
 ///
 /// See the [module](crate::adaptive) for which algorithm to use and what it costs.
+///
+/// ```
+/// use plimsoll::{Outcome, adaptive::Adaptive};
+/// let search = Adaptive::builder("search-handle").initial(2).build()?;
+/// let (first, second) = (search.try_acquire()?, search.try_acquire()?);
+/// assert!(search.clone().try_acquire().is_err(), "clones share one limit");
+/// first.finish(Outcome::Success);
+/// second.finish(Outcome::Success);
+/// assert_eq!((search.in_use(), search.snapshot().rejected), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Adaptive(pub(super) Arc<State>);
 
@@ -128,6 +139,16 @@ impl Adaptive {
     ///
     /// # Fairness
     /// First come, first served, from the first poll on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::new();
+    /// let permit = search.acquire().await;
+    /// assert_eq!(search.in_use(), 1);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire(&self) -> Permit<'_> {
         let place = self.0.semaphore.acquire().await;
         Permit::new(&self.0, place, self.0.begin(clock::now()))
@@ -146,6 +167,18 @@ impl Adaptive {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, adaptive::Adaptive};
+    /// let search = Adaptive::builder("search-within").initial(1).build()?;
+    /// let permit = search.acquire_within(Duration::from_millis(1)).await?;
+    /// let late = search.acquire_within(Duration::from_millis(1)).await.unwrap_err();
+    /// assert_eq!(late.reason(), Reason::WaitTimedOut);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within(&self, within: Duration) -> Result<Permit<'_>, Rejected> {
         match self.0.semaphore.acquire_within(1, within).await {
             Ok(place) => Ok(Permit::new(&self.0, place, self.0.begin(clock::now()))),
@@ -168,6 +201,16 @@ impl Adaptive {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Outcome, adaptive::Adaptive};
+    /// let search = Adaptive::new();
+    /// let permit = search.acquire_owned().await;
+    /// tokio::spawn(async move { permit.finish(Outcome::Success) }).await?;
+    /// assert_eq!(search.in_use(), 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_owned(&self) -> OwnedPermit {
         let place = self.0.semaphore.acquire_owned().await;
         OwnedPermit::new(self.0.clone(), place, self.0.begin(clock::now()))

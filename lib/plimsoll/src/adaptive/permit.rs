@@ -11,6 +11,17 @@ use crate::{Outcome, semaphore};
 ///
 /// Tell it how the work went with [`finish`](Permit::finish): that is what the limit is found by.
 /// Dropping it gives the place back and teaches nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+/// let search = Adaptive::builder("search-permit").algorithm(Aimd::new().backoff(0.5)).initial(20).build()?;
+/// drop(search.try_acquire()?); // teaches nothing
+/// assert_eq!(search.limit(), 20);
+/// search.try_acquire()?.finish(Outcome::Failure);
+/// assert_eq!(search.limit(), 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct Permit<'a> {
     state: &'a State,
@@ -45,6 +56,15 @@ impl fmt::Debug for Permit<'_> {
 }
 
 /// A [`Permit`] that holds a handle of its limiter, for a task of its own.
+///
+/// ```
+/// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+/// let search = Adaptive::builder("search-owned").algorithm(Aimd::new().backoff(0.5)).initial(8).build()?;
+/// let permit = search.try_acquire_owned()?;
+/// std::thread::spawn(move || permit.finish(Outcome::Failure)).join().expect("it does not panic");
+/// assert_eq!((search.in_use(), search.limit()), (0, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a permit gives its place back when it is dropped"]
 pub struct OwnedPermit {
     state: Arc<State>,

@@ -18,6 +18,18 @@ use crate::{Invalid, Name};
 const THREADS_MAX: usize = 1_024;
 
 /// The worker of a [`CpuPool`]: calls one function, which all threads share.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::cpu::{Computes, CpuPool};
+/// use plimsoll::pool::Worker;
+///
+/// fn is_worker<J, W: Worker<J>>() {}
+/// is_worker::<u32, Computes<fn(u32) -> u32>>();
+/// let pool = CpuPool::builder("computes", |n: u32| n * 2).threads(1).queue(8).build()?;
+/// assert_eq!(pool.submit(4).await?.await?, 8);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Computes<F>(Arc<F>);
 
@@ -34,6 +46,17 @@ where
 }
 
 /// Builds a [`CpuPool`]; made by [`CpuPool::builder`] and [`CpuPool::closures`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{cpu::CpuPool, pool::OnFull};
+/// let hashes = || CpuPool::builder("hashes", |n: u64| n.wrapping_mul(31));
+/// let pool = hashes().threads(2).queue(256).on_full(OnFull::Reject).build()?;
+/// assert_eq!((pool.name().as_str(), pool.threads()), ("hashes", 2));
+/// assert_eq!(hashes().threads(2_000).queue(256).build().unwrap_err().field(), "threads");
+/// assert_eq!(hashes().queue(256).on_full(OnFull::RunInCaller).build().unwrap_err().field(), "on_full");
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<J, F>
 where

@@ -6,6 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Builder, CpuPool, Error};
 
 /// A closure that is a job; made by [`CpuPool::run`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::cpu::{Closure, CpuPool};
+/// let cpu: CpuPool<Closure, ()> = CpuPool::closures("closures").threads(1).queue(8).build()?;
+/// assert_eq!(cpu.run(|| "seven".len()).await?, 5);
+/// assert_eq!(cpu.run(|| 7_u64.pow(2)).await?, 49);
+/// # Ok(()) }
+/// ```
 pub struct Closure(Box<dyn FnOnce() + Send>);
 
 impl Closure {
@@ -16,6 +25,14 @@ impl Closure {
 
 impl CpuPool<Closure, ()> {
     /// Begins a pool that runs closures, each with a result of its own type.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let cpu = CpuPool::closures("closures-doc").threads(2).queue(256).build()?;
+    /// assert_eq!((cpu.name().as_str(), cpu.threads()), ("closures-doc", 2));
+    /// # Ok(()) }
+    /// ```
     pub fn closures(name: &str) -> Builder<Closure, fn(Closure)> {
         Builder::<Closure, fn(Closure)>::new(name, Closure::call)
     }

@@ -13,12 +13,31 @@ use crate::pool::{Left, Pool, Refused, Ticket};
 ///
 /// When the last handle is dropped, queued jobs are dropped and their tickets say so; a job that runs
 /// is finished, and its ticket answered. Use [`drain`](CpuPool::drain) to end it in order.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::cpu::CpuPool;
+/// let squares: CpuPool<u64, u64> = CpuPool::builder("cpu-squares", |n: u64| n * n).threads(2).queue(64).build()?;
+/// let (three, four) = (squares.submit(3).await?, squares.clone().submit(4).await?);
+/// assert_eq!((three.await?, four.await?), (9, 16));
+/// assert!(squares.drain(Duration::from_secs(1)).await.is_empty());
+/// # Ok(()) }
+/// ```
 pub struct CpuPool<J: Send + 'static, T: Send + 'static> {
     pool: Pool<J, T>,
 }
 
 impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     /// Begins a pool whose threads all call `function`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let lengths = CpuPool::builder("cpu-lengths", |text: String| text.len()).threads(1).queue(64).build()?;
+    /// assert_eq!(lengths.submit("seven".into()).await?.await?, 5);
+    /// # Ok(()) }
+    /// ```
     pub fn builder<F>(name: &str, function: F) -> Builder<J, F>
     where
         F: Fn(J) -> T + Send + Sync + 'static,
@@ -44,6 +63,18 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Fairness
     /// In a lane, first come first served, those that wait included; lanes take turns.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let doubles = CpuPool::builder("cpu-doubles", |n: u32| n * 2).threads(1).queue(1).build()?;
+    /// let mut tickets = Vec::new();
+    /// for n in 0..5 {
+    ///     tickets.push(doubles.submit(n).await?); // waits while the queue is full
+    /// }
+    /// assert_eq!(tickets.pop().expect("five tickets").await?, 8);
+    /// # Ok(()) }
+    /// ```
     pub async fn submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
         self.pool.submit(job).await
     }
@@ -81,6 +112,17 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Cancel safety
     /// The pool stays closed, and goes on with its queue; call it again for the rest.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::cpu::CpuPool;
+    /// let pool = CpuPool::builder("cpu-drained", |n: u32| n * 2).threads(1).queue(8).build()?;
+    /// let ticket = pool.submit(7).await?;
+    /// assert_eq!(pool.drain(Duration::from_secs(1)).await.abandoned, 0);
+    /// assert_eq!(ticket.await?, 14);
+    /// # Ok(()) }
+    /// ```
     pub async fn drain(&self, within: Duration) -> Left<J> {
         self.pool.drain(within).await
     }

@@ -7,6 +7,20 @@ use crate::scope::Ended;
 use crate::{Name, Rejected};
 
 /// Why a pipeline stopped before its source had ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pipeline::{Error, Pipeline};
+/// let parse = Pipeline::builder("parse")
+///     .items(["1", "two"])
+///     .stage("number", 1, |text| async move { text.parse::<u8>() })
+///     .build()?;
+/// match parse.collect().await {
+///     Err(Error::Failed { stage, .. }) => assert_eq!(stage.as_str(), "number"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error<E> {
@@ -28,6 +42,21 @@ pub enum Error<E> {
 }
 
 /// An item that failed, where the pipeline goes on without it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pipeline::{DeadLetter, Pipeline};
+/// let (dead, mut letters) = tokio::sync::mpsc::channel::<DeadLetter<String>>(16);
+/// let odd = Pipeline::builder("odd")
+///     .items(1..=4_u32)
+///     .stage("check", 1, |n| async move { if n % 2 == 1 { Ok(n) } else { Err(format!("{n} is even")) } })
+///     .dead_letters(dead)
+///     .build()?;
+/// assert_eq!(odd.collect().await, Ok(vec![1, 3]));
+/// let letter = letters.recv().await.expect("two have failed");
+/// assert_eq!((letter.stage.as_str(), letter.error.as_str()), ("check", "2 is even"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct DeadLetter<E> {

@@ -6,6 +6,21 @@ use std::time::Duration;
 use crate::Name;
 
 /// What a pipeline did so far, stage by stage.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use plimsoll::pipeline::Pipeline;
+/// let squares = Pipeline::builder("report-doc")
+///     .items(1..=100_u64)
+///     .stage("square", 4, |n| async move { Ok::<_, Infallible>(n * n) })
+///     .build()?;
+/// let report = squares.run().await?;
+/// let names: Vec<_> = report.stages.iter().map(|stage| stage.name.as_str()).collect();
+/// assert_eq!(names, ["source", "square", "output"]);
+/// assert_eq!(report.stage("square").expect("it is there").items_out, 100);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -16,6 +31,25 @@ pub struct Report {
 }
 
 /// What one stage did so far; times are summed over its workers.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{convert::Infallible, time::Duration};
+/// use plimsoll::pipeline::Pipeline;
+/// let slow = Pipeline::builder("stage-report-doc")
+///     .queue(1)
+///     .items(1..=8)
+///     .stage("sleep", 1, |n| async move {
+///         tokio::time::sleep(Duration::from_millis(1)).await;
+///         Ok::<_, Infallible>(n)
+///     })
+///     .build()?;
+/// let report = slow.run().await?;
+/// let sleep = report.bottleneck().expect("one was busy");
+/// assert_eq!((sleep.name.as_str(), sleep.workers, sleep.items_in), ("sleep", 1, 8));
+/// assert!(sleep.busy >= Duration::from_millis(8) && sleep.busy_ratio() > 0.5);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct StageReport {
@@ -70,7 +104,8 @@ impl Report {
     ///
     /// That it is the bottleneck, and not merely busy, shows in its neighbours: the stage before it is
     /// blocked, the stage after it starved. More workers there help; anywhere else they do not. `source`
-    /// means that the input is slow, `output` that whoever takes the results is.
+    /// means that the input is slow, `output` that whoever takes the results is. Ask of a run that is longer
+    /// than its queues: a source whose items all fit into them was never blocked, and so busy all its time.
     #[must_use]
     pub fn bottleneck(&self) -> Option<&StageReport> {
         let busy = self.stages.iter().filter(|stage| !stage.busy.is_zero());

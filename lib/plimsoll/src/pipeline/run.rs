@@ -54,6 +54,20 @@ impl<E: Send + 'static> Start<E> {
 /// the error of every stage.
 ///
 /// See the [module](crate::pipeline).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{convert::Infallible, time::Duration};
+/// use plimsoll::pipeline::Pipeline;
+/// let load = Pipeline::builder("load-doc")
+///     .ordered()
+///     .items(1..=5)
+///     .stage("double", 2, |n| async move { Ok::<_, Infallible>(n * 2) })
+///     .batch(2, Duration::from_secs(1))
+///     .build()?;
+/// assert_eq!(load.collect().await?, [vec![2, 4], vec![6, 8], vec![10]]);
+/// # Ok(()) }
+/// ```
 #[must_use = "a pipeline does nothing until it is run"]
 pub struct Pipeline<T, E> {
     shared: Arc<Shared>,
@@ -178,6 +192,21 @@ impl<T, E> fmt::Debug for Pipeline<T, E> {
 /// It owns the tasks: dropping it aborts them, and each is dropped at its next wake-up. When a stage
 /// has panicked and that was not seen yet, dropping it resumes the panic (unless the thread is
 /// panicking already).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pipeline::Pipeline;
+/// let squares = Pipeline::builder("running-doc")
+///     .ordered()
+///     .items(1_u64..)
+///     .stage("square", 4, |n| async move { Ok::<_, String>(n * n) })
+///     .build()?;
+/// let mut running = squares.start();
+/// assert_eq!(running.next().await, Some(Ok(1)));
+/// assert_eq!(running.next().await, Some(Ok(4)));
+/// drop(running); // its tasks end, though the source has no end
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping it ends the pipeline"]
 pub struct Running<T, E: 'static> {
     tasks: JoinSet<Result<(), Fault<E>>>,
@@ -299,6 +328,20 @@ impl<T, E: 'static> fmt::Debug for Running<T, E> {
 }
 
 /// Sees what a pipeline does; a cheap handle, made by [`Pipeline::monitor`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use plimsoll::pipeline::Pipeline;
+/// let squares = Pipeline::builder("monitor-doc")
+///     .items(1..=10_u64)
+///     .stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) })
+///     .build()?;
+/// let monitor = squares.monitor();
+/// assert_eq!(squares.collect().await?.len(), 10);
+/// assert_eq!(monitor.report().stage("square").expect("it is there").items_in, 10);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Monitor(Arc<Shared>);
 

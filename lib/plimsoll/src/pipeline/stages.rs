@@ -26,6 +26,18 @@ const AGE_MIN: Duration = Duration::from_millis(1);
 const AGE_MAX: Duration = Duration::from_secs(86_400);
 
 /// Begins a [`Pipeline`]: what holds for all of it; made by [`Pipeline::builder`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use plimsoll::pipeline::Pipeline;
+/// let begin = |queue| Pipeline::builder("ordered-doc").ordered().queue(queue).items([3, 1, 2]);
+/// let same = begin(8).stage("same", 3, |n| async move { Ok::<_, Infallible>(n) }).build()?;
+/// assert_eq!(same.collect().await?, [3, 1, 2]);
+/// let refused = begin(0).stage("same", 3, |n| async move { Ok::<_, Infallible>(n) }).build().unwrap_err();
+/// assert_eq!(refused.field(), "queue");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
@@ -123,6 +135,19 @@ impl Builder {
 
 /// A pipeline in the making, whose last stage gives `T`; `E` is the error of every stage. Made by
 /// [`Builder::source`], [`Builder::try_source`] and [`Builder::items`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use plimsoll::pipeline::{Pipeline, Stages};
+/// let stages: Stages<u32, Infallible> = Pipeline::builder("stages-doc").items(1..=3);
+/// let twice = |n: u32| async move { Ok(n * 2) };
+/// let none = Pipeline::builder("stages-doc").items(1..=3).stage("twice", 0, twice).build();
+/// assert!(none.is_err(), "a stage of no workers");
+/// let sum: u32 = stages.stage("twice", 2, twice).build()?.collect().await?.iter().sum();
+/// assert_eq!(sum, 12);
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Stages<T, E> {
     plan: Plan,

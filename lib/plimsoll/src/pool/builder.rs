@@ -28,6 +28,21 @@ const DWELLS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fr
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
 
 /// What is done with a job for which there is no room, be it in the queue or in its lane.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::{Reason, pool::{JobError, OnFull, Pool}};
+/// // One worker that has not begun yet, and a queue of one.
+/// let build = |on_full| Pool::builder("full", |n: u32| async move { n }).workers(1).queue(1).on_full(on_full).build();
+/// let rejects = build(OnFull::Reject)?;
+/// let first = rejects.submit(1).await?;
+/// assert_eq!(rejects.submit(2).await.unwrap_err().rejected.reason(), Reason::QueueFull);
+/// let drops = build(OnFull::DropOldest)?;
+/// let (oldest, newest) = (drops.submit(1).await?, drops.submit(2).await?);
+/// assert!(matches!(oldest.await, Err(JobError::Dropped)));
+/// assert_eq!((first.await?, newest.await?), (1, 2));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum OnFull {
@@ -50,6 +65,22 @@ pub enum OnFull {
 }
 
 /// Builds a [`Pool`]; made by [`Pool::builder`] and [`Pool::builder_with`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::pool::{OnFull, Pool};
+/// let mails = || Pool::builder("mails", |n: u32| async move { n });
+/// let pool = mails()
+///     .workers(8).queue(1_024).on_full(OnFull::WaitUpTo(Duration::from_millis(50)))
+///     .lanes(|n: &u32| n % 10).lane_depth(100)
+///     .job_timeout(Duration::from_secs(30))
+///     .build()?;
+/// assert_eq!((pool.name().as_str(), pool.workers()), ("mails", 8));
+/// let refused = mails().workers(8).queue(10).lane_depth(11).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "mails: lane_depth is 11, allowed is 1 up to the length of the queue");
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder<J, W: Worker<J>> {
     name: String,
@@ -155,6 +186,20 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     ///
     /// `key_of` is called for each submission under the pool's lock: it should be short, and not
     /// use the pool.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let (done, mut order) = tokio::sync::mpsc::channel(8);
+    /// let work = move |job: (&'static str, u32)| { let done = done.clone(); async move { drop(done.try_send(job.1)) } };
+    /// let pool = Pool::builder("fair", work).workers(1).queue(16).lanes(|job: &(&str, u32)| job.0).build()?;
+    /// for job in [("acme", 1), ("acme", 2), ("acme", 3), ("globex", 70)] {
+    ///     drop(pool.submit(job).await?);
+    /// }
+    /// let order = [order.recv().await, order.recv().await, order.recv().await, order.recv().await];
+    /// assert_eq!(order, [Some(1), Some(70), Some(2), Some(3)]);
+    /// # Ok(()) }
+    /// ```
     pub fn lanes<K, F>(mut self, key_of: F) -> Self
     where
         F: Fn(&J) -> K + Send + 'static,
@@ -173,6 +218,18 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// How long a job may take, 1 ms to a day; then it is dropped. It does not count the time in
     /// the queue. By default there is no limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::pool::{JobError, Pool};
+    /// let stuck = |_: u32| std::future::pending::<()>();
+    /// let pool = Pool::builder("stuck", stuck).workers(1).queue(8).job_timeout(Duration::from_millis(2)).build()?;
+    /// let late = pool.submit(7).await?.await.unwrap_err();
+    /// assert_eq!(late.to_string(), "the job took longer than 2ms");
+    /// # assert!(matches!(late, JobError::TimedOut { .. }));
+    /// # Ok(()) }
+    /// ```
     pub const fn job_timeout(mut self, limit: Duration) -> Self {
         self.job_timeout = Some(limit);
         self
@@ -338,6 +395,20 @@ where
     /// No worker ever waits for the sink. When it is full or closed the letter is dropped, and the
     /// [registry](crate::registry) counts it as `dead_letters_lost`; the ticket has the error in any
     /// case. It is given a clone of the job.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::{GaveUp, Pool};
+    /// let (sender, mut letters) = tokio::sync::mpsc::channel(100);
+    /// let refuse = |n: u32| async move { if n == 7 { Err("unlucky") } else { Ok(n) } };
+    /// let pool = Pool::builder("numbers", refuse).workers(1).queue(16).dead_letters(sender).build()?;
+    /// for n in [6, 7, 8] {
+    ///     drop(pool.submit(n).await?);
+    /// }
+    /// let letter = letters.recv().await.expect("one has failed");
+    /// assert_eq!((letter.job, letter.error.as_str(), letter.gave_up), (7, "unlucky", GaveUp::NoRetry));
+    /// # Ok(()) }
+    /// ```
     pub fn dead_letters(mut self, sink: mpsc::Sender<DeadLetter<J>>) -> Self
     where
         E: Display,

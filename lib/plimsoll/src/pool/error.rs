@@ -11,6 +11,18 @@ use crate::scope::Ended;
 use crate::unwind::Payload;
 
 /// A job that was not admitted, handed back, and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::{Reason, pool::Pool};
+/// let pool = Pool::builder("closed", |n: String| async move { n.len() }).workers(1).queue(8).build()?;
+/// pool.drain(Duration::ZERO).await;
+/// let refused = pool.submit("a thumbnail".into()).await.unwrap_err();
+/// assert_eq!((refused.job.as_str(), refused.rejected.reason()), ("a thumbnail", Reason::Draining));
+/// assert_eq!(refused.to_string(), "closed: draining, nothing new is admitted");
+/// # Ok(()) }
+/// ```
 pub struct Refused<J> {
     /// The job.
     pub job: J,
@@ -19,6 +31,19 @@ pub struct Refused<J> {
 }
 
 /// Why a job that was admitted has no output.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pool::{JobError, Pool};
+/// use plimsoll::scope::{Ended, Scope};
+/// let pool = Pool::builder("jobs", |n: u32| async move { n }).workers(1).queue(8).build()?;
+/// let scope = Scope::new();
+/// let ticket = scope.clone().enter(pool.submit(7)).await?;
+/// scope.cancel(); // nobody wants it any more: it is not begun
+/// assert!(matches!(ticket.await, Err(JobError::ScopeEnded(Ended::Cancelled))));
+/// assert_eq!(JobError::Dropped.to_string(), "the job was dropped from a full queue");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JobError {
@@ -44,6 +69,18 @@ pub enum JobError {
 }
 
 /// A panic that was caught in a job.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pool::{JobError, Pool};
+/// # std::panic::set_hook(Box::new(|_| {}));
+/// let divide = |n: u32| async move { 100_u32.checked_div(n).expect("a job divides by zero") };
+/// let pool = Pool::builder("divide", divide).workers(1).queue(8).build()?;
+/// let Err(JobError::Panicked(panic)) = pool.submit(0).await?.await else { unreachable!("it divides by zero") };
+/// assert_eq!(panic.message(), "a job divides by zero");
+/// assert_eq!(pool.submit(5).await?.await?, 20); // the worker lives on
+/// # Ok(()) }
+/// ```
 pub struct Panic {
     // In a mutex because a payload may not be shared between threads, and an error should be.
     payload: Mutex<Payload>,

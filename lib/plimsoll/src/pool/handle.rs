@@ -24,6 +24,18 @@ const CANCEL_GRACE: Duration = Duration::from_secs(1);
 /// When the last handle is dropped the pool ends at once: running jobs are dropped at their next
 /// wake-up, queued ones right away, and their tickets say so. Use [`drain`](Pool::drain) to end it
 /// in order.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::pool::Pool;
+/// let squares: Pool<u64, u64> = Pool::builder("squares", |n: u64| async move { n * n }).workers(2).queue(64).build()?;
+/// let ours = squares.clone();
+/// let (first, second) = (squares.submit(3).await?, ours.submit(4).await?);
+/// assert_eq!((first.await?, second.await?), (9, 16));
+/// assert!(squares.drain(Duration::from_secs(1)).await.is_empty() && ours.submit(5).await.is_err());
+/// # Ok(()) }
+/// ```
 pub struct Pool<J: Send + 'static, T: Send + 'static> {
     owner: Arc<Owner<J, T>>,
 }
@@ -34,6 +46,21 @@ struct Owner<J: Send + 'static, T: Send + 'static> {
 }
 
 /// What a [drain](Pool::drain) left.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::pool::Pool;
+/// let stuck = |_: u32| std::future::pending::<()>();
+/// let pool = Pool::builder("left", stuck).workers(1).queue(8).build()?;
+/// for job in [1, 2, 3] {
+///     drop(pool.submit(job).await?);
+/// }
+/// drop(pool.submit_after(4, Duration::from_secs(60))?);
+/// let left = pool.drain(Duration::from_millis(5)).await;
+/// assert_eq!((left.abandoned, left.not_started, left.not_due), (1, vec![2, 3], vec![4]));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "it holds the jobs that were not started"]
@@ -59,6 +86,14 @@ impl<J> Left<J> {
 
 impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     /// Begins a pool whose workers all call `function`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("lengths", |text: String| async move { text.len() }).workers(4).queue(64).build()?;
+    /// assert_eq!(pool.submit("seven".into()).await?.await?, 5);
+    /// # Ok(()) }
+    /// ```
     pub fn builder<F, Fut>(name: &str, function: F) -> Builder<J, Calls<F>>
     where
         F: Fn(J) -> Fut + Send + Sync + 'static,
@@ -115,6 +150,18 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     ///
     /// # Fairness
     /// In a lane, first come first served, those that wait included; lanes take turns.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("doubles", |n: u32| async move { n * 2 }).workers(1).queue(1).build()?;
+    /// let mut tickets = Vec::new();
+    /// for n in 0..5 {
+    ///     tickets.push(pool.submit(n).await?); // waits while the queue is full
+    /// }
+    /// assert_eq!(tickets.pop().expect("five tickets").await?, 8);
+    /// # Ok(()) }
+    /// ```
     pub async fn submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
         submit(&self.owner.core, job).await
     }
@@ -124,6 +171,16 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     ///
     /// # Errors
     /// [`Refused`] hands the job back, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("try-doubles", |n: u32| async move { n * 2 }).workers(1).queue(1).build()?;
+    /// let ticket = pool.try_submit(1)?;
+    /// assert_eq!(pool.try_submit(2).unwrap_err().job, 2);
+    /// assert_eq!(ticket.await?, 2);
+    /// # Ok(()) }
+    /// ```
     pub fn try_submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
         try_submit(&self.owner.core, job)
     }
@@ -208,6 +265,17 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     ///
     /// # Errors
     /// As [`submit_after`](Self::submit_after).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, pool::Pool};
+    /// let pool = Pool::builder("reminders-at", |n: u32| async move { n }).workers(1).queue(8).build()?;
+    /// let late = pool.submit_at(7, clock::now() + Duration::from_millis(2))?;
+    /// assert_eq!(pool.submit_at(8, clock::now())?.await?, 8);
+    /// assert_eq!(late.await?, 7);
+    /// # Ok(()) }
+    /// ```
     pub fn submit_at(&self, job: J, at: Instant) -> Result<Ticket<T>, Refused<J>> {
         self.owner.core.submit_at(job, More::inherited(), at)
     }
@@ -240,6 +308,17 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     ///
     /// # Cancel safety
     /// The pool stays closed, and goes on with its queue; call it again for the rest.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("drained", |n: u32| async move { n }).workers(1).queue(8).build()?;
+    /// let ticket = pool.submit(7).await?;
+    /// assert!(pool.drain(Duration::from_secs(1)).await.is_empty());
+    /// assert_eq!(ticket.await?, 7); // it was worked off
+    /// # Ok(()) }
+    /// ```
     pub async fn drain(&self, within: Duration) -> Left<J> {
         let core = &self.owner.core;
         core.close();

@@ -39,6 +39,24 @@ pub struct DeadLetter<J> {
 }
 
 /// How an attempt failed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pool::{Cause, Pool};
+/// # std::panic::set_hook(Box::new(|_| {}));
+/// let (sender, mut letters) = tokio::sync::mpsc::channel(8);
+/// let parse = |text: &'static str| async move {
+///     assert!(!text.is_empty(), "no text");
+///     text.parse::<u8>()
+/// };
+/// let pool = Pool::builder("causes", parse).workers(1).queue(8).dead_letters(sender).build()?;
+/// for text in ["x", ""] {
+///     drop(pool.submit(text).await?);
+/// }
+/// let (first, second) = (letters.recv().await.unwrap(), letters.recv().await.unwrap());
+/// assert_eq!((first.cause, second.cause, second.error.as_str()), (Cause::Failed, Cause::Panicked, "no text"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Cause {
@@ -51,6 +69,23 @@ pub enum Cause {
 }
 
 /// Why a job was not tried again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use plimsoll::pool::{GaveUp, Pool};
+/// use plimsoll::retry::{Decision, Policy};
+/// let (sender, mut letters) = tokio::sync::mpsc::channel(8);
+/// let policy = Policy::exponential(Duration::from_millis(1)).attempts(2);
+/// let pool = Pool::builder("gives-up", |n: u32| async move { Err::<(), _>(n) })
+///     .workers(1).queue(8).retry(policy, |_| Decision::Retry).dead_letters(sender)
+///     .build()?;
+/// assert_eq!(pool.submit(7).await?.await?, Err(7));
+/// let letter = letters.recv().await.expect("it has failed");
+/// assert!(matches!(letter.gave_up, GaveUp::Policy(_)));
+/// assert_eq!(letter.attempts, 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum GaveUp {

@@ -144,6 +144,19 @@ impl<T> Drop for Answering<T> {
 ///
 /// # Panics
 /// When it is polled after it was ready.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pool::{JobError, Pool, Ticket};
+/// let pool = Pool::builder("tickets", |n: u32| async move { n + 1 }).workers(1).queue(8).build()?;
+/// let (done, never): (Ticket<u32>, Ticket<u32>) = (pool.submit(1).await?, pool.submit(2).await?);
+/// assert_eq!(done.await?, 2);
+/// let last = pool.submit(3).await?;
+/// drop(never); // done nevertheless
+/// drop(pool);
+/// assert!(matches!(last.await, Ok(4) | Err(JobError::Cancelled)));
+/// # Ok(()) }
+/// ```
 pub struct Ticket<T> {
     promise: Arc<Promise<T>>,
     pool: usize,

@@ -55,6 +55,14 @@ where
 }
 
 /// The worker of [`Pool::builder`](super::Pool::builder): calls one function, which all share.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use plimsoll::pool::{Builder, Calls, Pool};
+/// let builder: Builder<u32, Calls<_>> = Pool::builder("calls", |n: u32| async move { n * 2 });
+/// assert_eq!(builder.workers(1).queue(8).build()?.submit(4).await?.await?, 8);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Calls<F>(Arc<F>);
 
