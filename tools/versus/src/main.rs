@@ -4,6 +4,7 @@
 //! hits both; what counts is the processor time of the whole process per operation, and of all
 //! turns the least. Only the ratio means something on another machine.
 
+mod adaptive;
 mod breaker;
 mod budget;
 mod cpu;

@@ -1,8 +1,8 @@
 //! What is compared with what.
 
 use crate::{
-    breaker, budget, cpu, downstream, fair, group, hedge, keyed, map, merge, pipeline, pool, rate, retry,
-    semaphore, shed, singleflight, spacing,
+    adaptive, breaker, budget, cpu, downstream, fair, group, hedge, keyed, map, merge, pipeline, pool, rate,
+    retry, semaphore, shed, singleflight, spacing,
 };
 
 /// Does as many operations as it is told, and panics when one of them did not do what it is
@@ -44,6 +44,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
         pipeline::PAIRS,
         shed::PAIRS,
         downstream::PAIRS,
+        adaptive::PAIRS,
     ]
     .into_iter()
     .flatten()
