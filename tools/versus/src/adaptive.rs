@@ -18,8 +18,7 @@ pub(crate) const PAIRS: &[Pair] = &[Pair {
     gated: true,
     ours: || {
         // Ours with its default algorithm, which does most of all; theirs with the cheapest that it has.
-        let adaptive =
-            Adaptive::builder("versus").algorithm(Aimd::new()).initial(64).limits(1, 1_000).build();
+        let adaptive = Adaptive::builder("versus").initial(64).limits(1, 1_000).build();
         let adaptive = adaptive.expect("it is valid");
         Box::new(move |operations| {
             for number in 0..operations {

@@ -222,7 +222,7 @@ impl Knee {
     /// What a whole window says.
     fn decide(&mut self, limit: f64, now: Instant) -> f64 {
         let seen = std::mem::take(&mut self.window);
-        if seen.failure_ratio() > FAILURES_TOLERATED {
+        if seen.fails_more_than(FAILURES_TOLERATED) {
             return self.retreat(limit, &seen);
         }
         self.variance += (seen.variance() - self.variance) / 4.0;
@@ -351,9 +351,7 @@ impl Knee {
     /// Looks at a trial, when enough was seen to tell.
     fn look(&mut self, limit: f64, trial: Trial, now: Instant) -> f64 {
         let level = Level::of(&self.window, self.variance);
-        if self.window.failure_ratio() > FAILURES_TOLERATED
-            && self.window.count() as f64 >= self.samples_min()
-        {
+        if self.window.fails_more_than(FAILURES_TOLERATED) {
             return self.decide(limit, now);
         }
         let base = self.base.unwrap_or(level.log_mean);

@@ -4,6 +4,9 @@ use super::algorithm::Sample;
 use crate::Outcome;
 use crate::clock::Instant;
 
+/// How many times the error of a number of failures (its root) it has to be above what is expected.
+const FAILURES_ERROR: f64 = 2.5;
+
 /// Sums over the samples since it was emptied.
 ///
 /// Latencies are averaged as logarithms: what is wanted is by which factor they have risen, a few
@@ -108,14 +111,20 @@ impl Window {
         self.failures as f64 / (self.count() as f64).max(1.0)
     }
 
+    /// More than this share fail, for all that is known: a failure or two among a few say nothing.
+    pub(super) fn fails_more_than(&self, share: f64) -> bool {
+        let expected = share * self.count() as f64;
+        self.failures as f64 > expected + FAILURES_ERROR * expected.sqrt()
+    }
+
     /// How long it spans, in seconds.
     pub(super) fn span(&self) -> f64 {
         self.began.map_or(0.0, |began| self.last.since(began).as_secs_f64())
     }
 
-    /// How many successes were in flight on average, by Little's law.
+    /// How many successes were in flight, by Little's law: as many more than on average as were at most.
     pub(super) fn served(&self) -> f64 {
         let span = self.span();
-        if span > 0.0 { self.seconds / span } else { 0.0 }
+        if span > 0.0 { self.seconds / span * (self.peak as f64 / self.in_flight()).max(1.0) } else { 0.0 }
     }
 }

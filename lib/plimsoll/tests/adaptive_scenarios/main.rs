@@ -29,7 +29,7 @@ fn the_knee_is_near_the_best_of_the_known_in_every_scenario_and_within_its_bound
     let mut worse = Vec::new();
     for (scenario, bounds) in scenarios::all() {
         let measure =
-            |make: Make| Measured::mean((1..=seeds).map(|seed| Simulation::run(scenario, seed, &make)));
+            |make: Make| Measured::mean((1..=seeds).map(|seed| Simulation::run(&scenario, seed, &make)));
         let knee = measure(|| Box::new(Knee::new()));
         let known = KNOWN.map(|(name, make)| (name, measure(make)));
         let best = known.iter().max_by(|a, b| a.1.power().total_cmp(&b.1.power()));

@@ -1,7 +1,8 @@
 //! A service, its callers and limiters between them, by discrete events in virtual time.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use plimsoll::Outcome;
@@ -9,7 +10,11 @@ use plimsoll::adaptive::{Algorithm, Sample};
 use plimsoll::clock::Instant;
 
 /// A number that changes over the run: seconds since its beginning to the number.
-pub(crate) type Curve = fn(f64) -> f64;
+pub(crate) type Curve = Rc<dyn Fn(f64) -> f64>;
+
+pub(crate) fn by(curve: impl Fn(f64) -> f64 + 'static) -> Curve {
+    Rc::new(curve)
+}
 
 /// How long a call takes when it is alone, in units of the base latency: each with mean 1.
 #[derive(Clone, Copy)]
@@ -33,7 +38,7 @@ pub(crate) enum Contention {
     Linear(f64),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Callers {
     /// Arrivals of a Poisson process at this rate; refused when the limiter is full.
     Open(Curve),
@@ -41,7 +46,7 @@ pub(crate) enum Callers {
     Closed(usize),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) seconds: f64,
@@ -49,8 +54,12 @@ pub(crate) struct Scenario {
     pub(crate) warm_up: f64,
     pub(crate) callers: Callers,
     pub(crate) limiters: usize,
+    /// Each limiter comes so many seconds after the one before it.
+    pub(crate) joins: f64,
     /// In seconds.
     pub(crate) base: Curve,
+    /// In seconds, on top of it, and nobody has to wait for it.
+    pub(crate) network: f64,
     pub(crate) capacity: Curve,
     pub(crate) spread: Spread,
     pub(crate) contention: Contention,
@@ -65,21 +74,25 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    pub(crate) const STEADY: Self = Self {
-        name: "steady",
-        seconds: 30.0,
-        warm_up: 3.0,
-        callers: Callers::Open(|_| 4_000.0),
-        limiters: 1,
-        base: |_| 0.01,
-        capacity: |_| 20.0,
-        spread: Spread::Exponential,
-        contention: Contention::Queue,
-        refuses_above: usize::MAX,
-        timeout: f64::INFINITY,
-        failing: |_| 0.0,
-        ideal: |_| 2_000.0,
-    };
+    pub(crate) fn steady() -> Self {
+        Self {
+            name: "steady",
+            seconds: 30.0,
+            warm_up: 3.0,
+            callers: Callers::Open(by(|_| 4_000.0)),
+            limiters: 1,
+            joins: 5.0,
+            base: by(|_| 0.01),
+            network: 0.0,
+            capacity: by(|_| 20.0),
+            spread: Spread::Exponential,
+            contention: Contention::Queue,
+            refuses_above: usize::MAX,
+            timeout: f64::INFINITY,
+            failing: by(|_| 0.0),
+            ideal: by(|_| 2_000.0),
+        }
+    }
 }
 
 /// What was measured.
@@ -90,6 +103,8 @@ pub(crate) struct Measured {
     /// The average latency, by what it would have been alone.
     pub(crate) latency: f64,
     pub(crate) refused: f64,
+    /// Of what was offered while it was at most four fifths of what could be served.
+    pub(crate) healthy_refused: f64,
     pub(crate) limit_mean: f64,
     /// Standard deviation by mean.
     pub(crate) limit_sway: f64,
@@ -105,6 +120,7 @@ impl Measured {
             goodput: mean.goodput + run.goodput * share,
             latency: mean.latency + run.latency * share,
             refused: mean.refused + run.refused * share,
+            healthy_refused: mean.healthy_refused + run.healthy_refused * share,
             limit_mean: mean.limit_mean + run.limit_mean * share,
             limit_sway: mean.limit_sway + run.limit_sway * share,
             fairness: mean.fairness + run.fairness * share,
@@ -128,6 +144,7 @@ enum Event {
     /// Looks at the limits.
     Watch,
     Alone(u64),
+    Answered(u64),
     Refused(u64),
 }
 
@@ -156,8 +173,7 @@ pub(crate) struct Simulation {
     now: f64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sequence: u64,
-    calls: BTreeMap<u64, Call>,
-    next_call: u64,
+    calls: Vec<Call>,
     limiters: Vec<Limiter>,
     // The service.
     queue: VecDeque<u64>,
@@ -172,6 +188,8 @@ pub(crate) struct Simulation {
     latency_sum: (f64, f64),
     offered: f64,
     refused: f64,
+    healthy: f64,
+    healthy_refused: f64,
     limits: (f64, f64, f64),
 }
 
@@ -182,18 +200,17 @@ fn nanos(seconds: f64) -> u64 {
 }
 
 impl Simulation {
-    pub(crate) fn run(scenario: Scenario, seed: u64, make: &dyn Fn() -> Box<dyn Algorithm>) -> Measured {
+    pub(crate) fn run(scenario: &Scenario, seed: u64, make: &dyn Fn() -> Box<dyn Algorithm>) -> Measured {
         let limiters = (0..scenario.limiters)
             .map(|_| Limiter { algorithm: make(), limit: LIMIT.1, in_use: 0, waiting: 0, served: 0.0 })
             .collect();
         let mut simulation = Self {
-            scenario,
+            scenario: scenario.clone(),
             random: fastrand::Rng::with_seed(seed),
             now: 0.0,
             events: BinaryHeap::new(),
             sequence: 0,
-            calls: BTreeMap::new(),
-            next_call: 0,
+            calls: Vec::new(),
             limiters,
             queue: VecDeque::new(),
             serving: BinaryHeap::new(),
@@ -205,6 +222,8 @@ impl Simulation {
             latency_sum: (0.0, 0.0),
             offered: 0.0,
             refused: 0.0,
+            healthy: 0.0,
+            healthy_refused: 0.0,
             limits: (0.0, 0.0, 0.0),
         };
         simulation.go();
@@ -217,13 +236,16 @@ impl Simulation {
     }
 
     fn go(&mut self) {
-        match self.scenario.callers {
+        match &self.scenario.callers {
             Callers::Open(_) => self.at(0.0, Event::Arrival),
             Callers::Closed(callers) => {
-                for caller in 0..callers {
+                for caller in 0..*callers {
                     let limiter = caller % self.limiters.len();
                     // The second limiter comes when the first has settled.
-                    self.at(limiter as f64 * 5.0 + caller as f64 * 1e-5, Event::Caller(limiter));
+                    self.at(
+                        limiter as f64 * self.scenario.joins + caller as f64 * 1e-5,
+                        Event::Caller(limiter),
+                    );
                 }
             }
         }
@@ -241,19 +263,14 @@ impl Simulation {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Arrival => {
-                let Callers::Open(rate) = self.scenario.callers else { return };
+                let Callers::Open(rate) = &self.scenario.callers else { return };
                 let rate = rate(self.now);
-                let gap = if rate > 0.0 { -self.random.f64().max(1e-12).ln() / rate } else { 0.01 };
-                self.at(self.now + gap.min(0.05), Event::Arrival);
-                if gap > 0.05 || rate <= 0.0 {
-                    return;
-                }
-                let limiter = self.random.usize(0..self.limiters.len());
-                self.offered += 1.0;
-                if self.has_room(limiter) {
-                    self.admit(limiter);
-                } else {
-                    self.refused += 1.0;
+                let gap = if rate > 0.0 { -self.random.f64().max(1e-12).ln() / rate } else { 1.0 };
+                // It may change meanwhile: an exponential gap may be drawn anew at any time.
+                let longest = self.scenario.seconds / 600.0;
+                self.at(self.now + gap.min(longest), Event::Arrival);
+                if gap < longest {
+                    self.arrive(rate);
                 }
             }
             Event::Caller(limiter) => {
@@ -264,18 +281,34 @@ impl Simulation {
             Event::Service(_) => {}
             Event::Alone(call) => {
                 self.present -= 1;
-                self.finish(call, Outcome::Success);
+                self.answer(call);
             }
+            Event::Answered(call) => self.finish(call, Outcome::Success),
             Event::Timeout(call) => self.finish(call, Outcome::Failure),
             Event::Refused(call) => self.finish(call, Outcome::Failure),
             Event::Watch => {
-                self.at(self.now + 0.01, Event::Watch);
+                self.at(self.now + self.scenario.seconds / 3_000.0, Event::Watch);
                 if self.now >= self.scenario.warm_up {
                     let limit = self.limiters[0].limit;
                     let (count, sum, squares) = self.limits;
                     self.limits = (count + 1.0, sum + limit, squares + limit * limit);
                 }
             }
+        }
+    }
+
+    fn arrive(&mut self, rate: f64) {
+        let here = ((self.now / self.scenario.joins) as usize).saturating_add(1).min(self.limiters.len());
+        let limiter = self.random.usize(0..here);
+        let healthy = rate <= 0.8 * (self.scenario.capacity)(self.now) / (self.scenario.base)(self.now);
+        let healthy = healthy && self.now >= self.scenario.warm_up;
+        self.offered += 1.0;
+        self.healthy += f64::from(u8::from(healthy));
+        if self.has_room(limiter) {
+            self.admit(limiter);
+        } else {
+            self.refused += 1.0;
+            self.healthy_refused += f64::from(u8::from(healthy));
         }
     }
 
@@ -293,11 +326,10 @@ impl Simulation {
 
     fn admit(&mut self, limiter: usize) {
         self.limiters[limiter].in_use += 1;
-        let id = self.next_call;
-        self.next_call += 1;
+        let id = self.calls.len() as u64;
         let alone = (self.scenario.base)(self.now) * self.spread();
         let in_flight = self.limiters[limiter].in_use;
-        self.calls.insert(id, Call { limiter, began: self.now, in_flight, alone, finished: false });
+        self.calls.push(Call { limiter, began: self.now, in_flight, alone, finished: false });
         if self.scenario.timeout.is_finite() {
             self.at(self.now + self.scenario.timeout, Event::Timeout(id));
         }
@@ -350,7 +382,7 @@ impl Simulation {
         while (self.serving.len() as f64) < (self.scenario.capacity)(self.now)
             && let Some(id) = self.queue.pop_front()
         {
-            let alone = self.calls.get(&id).map_or(0.0, |call| call.alone);
+            let alone = self.calls[id as usize].alone;
             self.serving.push(Reverse((nanos(self.now + alone), id)));
             started = true;
         }
@@ -369,7 +401,7 @@ impl Simulation {
 
     /// How fast each of those that share the cores goes.
     fn speed(&self) -> f64 {
-        ((self.scenario.capacity)(self.now) / (self.present as f64).max(1.0)).min(1.0)
+        ((self.scenario.capacity)(self.now) / (self.present as f64).max(1.0)).clamp(1e-3, 1.0)
     }
 
     fn attain(&mut self) {
@@ -397,22 +429,32 @@ impl Simulation {
         {
             self.serving.pop();
             self.present -= 1;
-            self.finish(id, Outcome::Success);
-            self.calls.remove(&id);
+            self.answer(id);
         }
         if sharing { self.plan_sharing() } else { self.plan_next() }
     }
 
+    /// The service is done with it.
+    fn answer(&mut self, id: u64) {
+        if self.scenario.network > 0.0 {
+            self.at(self.now + self.scenario.network, Event::Answered(id));
+        } else {
+            self.finish(id, Outcome::Success);
+        }
+    }
+
     /// The caller has its answer, whatever the service still does.
     fn finish(&mut self, id: u64, outcome: Outcome) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.finished) else { return };
-        call.finished = true;
+        let call = &mut self.calls[id as usize];
+        if std::mem::replace(&mut call.finished, true) {
+            return;
+        }
         let (index, began, in_flight) = (call.limiter, call.began, call.in_flight);
         let latency = self.now - began;
         if self.now >= self.scenario.warm_up && outcome == Outcome::Success {
             self.goodput += 1.0;
             self.limiters[index].served += 1.0;
-            self.latency_sum.0 += latency / (self.scenario.base)(began);
+            self.latency_sum.0 += latency / ((self.scenario.base)(began) + self.scenario.network);
             self.latency_sum.1 += 1.0;
         }
         let limiter = &mut self.limiters[index];
@@ -444,6 +486,7 @@ impl Simulation {
             goodput: self.goodput / ideal,
             latency: self.latency_sum.0 / self.latency_sum.1.max(1.0),
             refused: self.refused / self.offered.max(1.0),
+            healthy_refused: self.healthy_refused / self.healthy.max(1.0),
             limit_mean: mean,
             limit_sway: (squares / count - mean * mean).max(0.0).sqrt() / mean,
             fairness: total * total / (served.len() as f64 * squared).max(1.0),
