@@ -190,7 +190,7 @@ impl Knee {
             self.next_check = self.window.count() as f64 * 1.25;
             return next;
         }
-        if count >= self.samples_wanted() || count >= least && self.is_far_off() {
+        if count >= self.samples_wanted() || count >= least && (self.is_far_off() || self.has_room(limit)) {
             return self.decide(limit, now);
         }
         self.next_check = count * 1.1;
@@ -217,6 +217,20 @@ impl Knee {
         let level = Level::of(&self.window, self.variance);
         let queue = self.queue(Level { error: 2.0 * level.error, ..level }, base);
         queue.at_least > 4.0 * queue.allowed || self.window.failure_ratio() > 0.5
+    }
+
+    /// There was never too much yet, and even at the upper end of what it may be the queue is no reason
+    /// not to grow: no need to wait for the rest either. Later such haste would favour what is short by
+    /// chance.
+    fn has_room(&self, limit: f64) -> bool {
+        let Some(base) = self.base else { return false };
+        if self.pace < PACE.0 || (self.window.peak() as f64) < limit.floor() {
+            return false;
+        }
+        let level = Level::of(&self.window, self.variance);
+        let highest = Level { log_mean: level.log_mean + level.error, ..level };
+        let queue = self.queue(level, base);
+        queue.is_short() && self.queue(highest, base).is_fair()
     }
 
     /// What a whole window says.
