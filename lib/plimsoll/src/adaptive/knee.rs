@@ -29,6 +29,9 @@ const TRIAL_DEEP: f64 = 0.4;
 /// The latency falls by this share of what it should, when the rise was a queue of ours: less than all
 /// of it, since others may send to the same service. After a shallow trial, and after a deep one.
 const QUEUE_SHOWS: (f64, f64) = (0.4, 0.6);
+/// A queue that shrank by so many times what was kept out was none of ours: a pause of the other side,
+/// which is over.
+const TRANSIENT: f64 = 2.0;
 /// How far a shallow trial is believed.
 const SHALLOW_TRUST: f64 = 0.75;
 /// A trial begins anew so often.
@@ -432,6 +435,11 @@ impl Knee {
         self.window = Window::EMPTY;
         let queue = self.queue(level, base);
         if queue.is_fair() {
+            let kept_out = (trial.first.in_flight - level.in_flight).max(1.0);
+            if self.queue(trial.first, base).at_least - queue.likely > TRANSIENT * kept_out {
+                (self.pace, self.held) = (PACE.0, Window::EMPTY);
+                return trial.limit;
+            }
             return self.conclude(&trial, level.lowest(base), now);
         }
         let first = Level { log_mean: level.log_mean, mean: level.mean, ..trial.first };
