@@ -60,7 +60,7 @@ const UNCLEAR: f64 = 5.0;
 /// - Where the latency holds the limit for long, such a trial is made now and then (at most a 25th of
 ///   the time), to four fifths of what is in flight; never while callers do not reach the limit: there
 ///   is no probe that refuses healthy traffic.
-/// - When more than one in twenty fail, it goes to what succeeded, by Little's law, at most to half, and
+/// - When more than one in twenty fail, for certain, it goes to what succeeded, by Little's law, at most to half, and
 ///   does not come back to where it failed for a while that doubles.
 ///
 /// ```

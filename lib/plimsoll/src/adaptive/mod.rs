@@ -41,28 +41,34 @@
 //! | scenario | `Knee`: power | goodput | latency | best of the known: power | goodput | latency | which |
 //! | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | knee at 20, twice the load | **0.82** | 0.98 | 1.19 | 0.73 | 1.00 | 1.37 | G |
-//! | knee at 20, 1.1 of the load | **0.82** | 0.94 | 1.15 | 0.76 | 0.98 | 1.29 | G |
-//! | knee at 200, shared cores | **0.86** | 0.93 | 1.08 | 0.35 | 0.35 | 1.00 | G |
-//! | knee at 2 | **0.46** | 0.95 | 2.05 | 0.30 | 0.99 | 3.25 | Vegas |
+//! | knee at 20, 1.1 of the load | **0.81** | 0.94 | 1.16 | 0.76 | 0.98 | 1.29 | G |
+//! | knee at 200, shared cores | **0.89** | 0.96 | 1.07 | 0.35 | 0.35 | 1.00 | G |
+//! | knee at 2 | **0.46** | 0.95 | 2.07 | 0.30 | 0.99 | 3.25 | Vegas |
 //! | no variation | **0.76** | 0.99 | 1.30 | 0.72 | 1.00 | 1.38 | G |
 //! | low traffic | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | Aimd |
-//! | healthy, 80 % of capacity | 0.95 | 1.00 | 1.05 | 0.94 | 1.00 | 1.06 | G |
-//! | capacity falls to a fifth | **0.86** | 0.98 | 1.14 | 0.76 | 0.96 | 1.26 | G |
-//! | capacity falls and comes back | **0.80** | 0.93 | 1.17 | 0.70 | 0.86 | 1.23 | G |
-//! | each call takes five times as long | **0.82** | 0.95 | 1.15 | 0.66 | 0.84 | 1.27 | G |
-//! | slow for a while, with room | 0.92 | 0.92 | 1.00 | **1.00** | 1.00 | 1.00 | Aimd |
-//! | bimodal, 1 to 50 | **0.85** | 0.92 | 1.07 | 0.80 | 0.99 | 1.24 | G |
-//! | lognormal, deviation 1 | **0.82** | 0.99 | 1.20 | 0.75 | 1.00 | 1.32 | G |
-//! | lognormal, deviation 1.5 | **0.88** | 0.95 | 1.08 | 0.75 | 1.00 | 1.33 | G |
-//! | base drifts to three times | **0.77** | 0.79 | 1.03 | 0.68 | 0.70 | 1.02 | G |
-//! | linear, knee at 50 | 0.51 | 0.97 | 1.92 | 0.49 | 0.81 | 1.65 | G |
+//! | healthy, 80 % of capacity | 0.94 | 1.00 | 1.06 | 0.94 | 1.00 | 1.06 | G |
+//! | capacity falls to a fifth | **0.85** | 0.98 | 1.14 | 0.76 | 0.96 | 1.26 | G |
+//! | capacity falls and comes back | **0.80** | 0.91 | 1.14 | 0.70 | 0.86 | 1.23 | G |
+//! | each call takes five times as long | **0.81** | 0.94 | 1.16 | 0.66 | 0.84 | 1.27 | G |
+//! | slow for a while, with room | 0.91 | 0.91 | 1.00 | **1.00** | 1.00 | 1.00 | Aimd |
+//! | bimodal, 1 to 50 | **0.86** | 0.92 | 1.07 | 0.80 | 0.99 | 1.24 | G |
+//! | lognormal, deviation 1 | **0.81** | 0.98 | 1.20 | 0.75 | 1.00 | 1.32 | G |
+//! | lognormal, deviation 1.5 | **0.88** | 0.95 | 1.09 | 0.75 | 1.00 | 1.33 | G |
+//! | base drifts to three times | **0.84** | 0.88 | 1.04 | 0.68 | 0.70 | 1.02 | G |
+//! | linear, knee at 50 | 0.50 | 1.00 | 1.99 | 0.49 | 0.81 | 1.65 | G |
 //! | bursts | **0.95** | 1.00 | 1.05 | 0.89 | 0.90 | 1.01 | G |
 //! | refuses above 50 | 0.96 | 0.96 | 1.00 | 0.95 | 0.96 | 1.00 | G |
-//! | gives up after 50 ms | **0.87** | 0.97 | 1.12 | 0.75 | 0.99 | 1.32 | G |
-//! | one in a hundred fails | **0.83** | 0.99 | 1.19 | 0.74 | 1.00 | 1.35 | G |
-//! | 200 callers that wait | **0.82** | 0.99 | 1.20 | 0.72 | 1.00 | 1.40 | G |
-//! | two limiters, one service | 0.47 | 1.00 | 2.15 | **0.67** | 1.00 | 1.49 | G |
-//! | down for five seconds | **0.80** | 0.93 | 1.16 | 0.53 | 0.62 | 1.16 | G |
+//! | gives up after 50 ms | **0.84** | 0.98 | 1.17 | 0.75 | 0.99 | 1.32 | G |
+//! | one in a hundred fails | **0.82** | 0.98 | 1.21 | 0.74 | 1.00 | 1.35 | G |
+//! | 200 callers that wait | **0.82** | 0.98 | 1.20 | 0.72 | 1.00 | 1.40 | G |
+//! | two limiters, one service | 0.45 | 1.00 | 2.23 | **0.67** | 1.00 | 1.49 | G |
+//! | down for five seconds | **0.75** | 0.90 | 1.20 | 0.53 | 0.62 | 1.16 | G |
+//!
+//! It was tuned on these. In 250 scenarios drawn at random, which it was not tuned on (1 to 500 places, 0.2 ms
+//! to 2 s, capacity that changes, pauses, drift, failures, bursts, one to eight limiters;
+//! `DRAWN=1001..1251`), its power is 0.66 on average and 0.25 at the tenth percentile; `Vegas` has 0.48 and
+//! 0.06, `Gradient2` 0.47 and 0.06, `Aimd` 0.35 and 0.01. It refused 2 % of the traffic that was at most four
+//! fifths of what could be served; `Aimd` 1 %, `Gradient2` 5 %, `Vegas` 7 %.
 //!
 //! Where it is not better:
 //! - A service that takes longer while it has room to spare: an algorithm that never lowers its limit
@@ -70,6 +76,12 @@
 //! - Two limiters before one service: both are served alike, but let more queue than one would. What
 //!   the one lets out the other lets in, so that a trial shows little. The more share a service, the
 //!   less can any of them tell; a limiter at the service itself can.
+//! - Many limiters before a service of a few places, all with more to send than it can do: whoever comes
+//!   late takes a latency with a queue in it for the base, and a trial by one of six moves too little to
+//!   show it. In the worst of those drawn the latency was 30 to 130 times the base, and with most of the
+//!   known no better. Set a maximum.
+//! - A service that stops again and again, for many times as long as a call takes or as its callers
+//!   wait: `Aimd`, which does not mind latency, serves several times as much.
 //! - A change is seen after some tens of calls: at ten calls a second, after seconds.
 //!
 //! # Cost
