@@ -88,6 +88,30 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
         self.pool.try_submit(job)
     }
 
+    /// Submits a job that nobody waits for, without a ticket; see [`Pool::execute`].
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    ///
+    /// # Cancel safety
+    /// When it is dropped the job was either admitted, or is dropped with it; never half. Use
+    /// [`try_execute`](Self::try_execute) to keep the job.
+    ///
+    /// # Fairness
+    /// As [`submit`](Self::submit), with which it shares the queue.
+    pub async fn execute(&self, job: J) -> Result<(), Refused<J>> {
+        self.pool.execute(job).await
+    }
+
+    /// Submits a job that nobody waits for, without waiting: where [`execute`](Self::execute) would
+    /// wait, the job is handed back.
+    ///
+    /// # Errors
+    /// [`Refused`] hands the job back, with the reason.
+    pub fn try_execute(&self, job: J) -> Result<(), Refused<J>> {
+        self.pool.try_execute(job)
+    }
+
     /// Submits a job that is queued after `delay`; see [`Pool::submit_after`].
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -356,4 +356,20 @@ async fn from_many_tasks_every_job_is_done_once() {
     group.join().await.unwrap();
     assert!(pool.drain(MINUTE).await.is_empty());
     assert_eq!(done.load(Ordering::SeqCst), 2_000);
+}
+
+#[tokio::test]
+async fn jobs_that_nobody_waits_for_are_done() {
+    let sum = Arc::new(AtomicU64::new(0));
+    let total = Arc::clone(&sum);
+    let add = move |n: u64| total.fetch_add(n, Ordering::SeqCst);
+    let pool = CpuPool::builder("cpu-execute", add).threads(2).queue(8).build().unwrap();
+    for n in 1..=100 {
+        pool.execute(n).await.unwrap();
+    }
+    while pool.try_execute(1_000).is_err() {
+        yield_now().await;
+    }
+    assert!(pool.drain(Duration::from_secs(60)).await.is_empty());
+    assert_eq!(sum.load(Ordering::SeqCst), 6_050);
 }
