@@ -8,7 +8,6 @@
 //! # Lock order
 //! One lock; no waker is cloned, woken or dropped, and nothing else is locked, under it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::ledger::{Account, Claim, Ledger, Rule};
 use crate::counters::Counters;
 use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::waiters::{Ticket, Waiters, Wakes};
 use crate::{Invalid, Name, Reason, Rejected};
 
@@ -224,7 +224,7 @@ impl State {
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.desk)
     }
 
     /// Serves the lines, unlocks, and wakes whoever was granted.

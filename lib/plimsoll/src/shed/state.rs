@@ -4,7 +4,6 @@
 //! One lock; no waker is woken or dropped, and nothing else is locked, under it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::clock::{self, Instant};
 use crate::counters::Counters;
 use crate::observe::Enforcement;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::waiters::{Ticket, Wakes};
 use crate::{Name, Reason, Rejected};
 
@@ -176,7 +176,7 @@ impl State {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// Counts who was admitted; a place that came too late goes to the next.

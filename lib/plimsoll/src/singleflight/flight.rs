@@ -12,13 +12,14 @@
 
 use std::hash::Hash;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::builder::Errors;
 use super::error::Error;
 use super::table::{Hashed, Settings, Table};
 use crate::clock::Instant;
+use crate::sync::{Mutex, MutexGuard, OnceLock, lock};
 use crate::unwind::Payload;
 use crate::waiters::{Ticket, Waiters};
 
@@ -45,7 +46,7 @@ struct Line {
 
 impl<K, T, E> Flight<K, T, E> {
     /// A flight with a leader.
-    pub(super) const fn new(key: Hashed<K>) -> Self {
+    pub(super) fn new(key: Hashed<K>) -> Self {
         let line = Line { led: true, followers: 0, round: 0, waiting: Waiters::new() };
         Self { key, line: Mutex::new(line), outcome: OnceLock::new() }
     }
@@ -85,9 +86,10 @@ impl<K, T, E> Flight<K, T, E> {
 
     /// Sets the outcome; how many followers get it, and whom to wake.
     pub(super) fn settle(&self, outcome: Outcome<T, E>) -> (usize, Waiters<Waker>) {
+        // Under the lock, so that who takes it meanwhile is not missing from the count.
+        let mut line = self.line();
         let set = self.outcome.set(outcome);
         debug_assert!(set.is_ok(), "a flight has one outcome");
-        let mut line = self.line();
         (line.followers, line.take_waiting())
     }
 
@@ -101,7 +103,7 @@ impl<K, T, E> Flight<K, T, E> {
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.line)
     }
 }
 
