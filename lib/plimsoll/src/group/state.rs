@@ -9,7 +9,7 @@
 //!   called after it is released.
 //! - For values without size nothing grows with the number of children that have finished.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::AbortHandle;
@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use super::{Ending, Error, Failure};
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::unwind::Payload;
 use crate::{Name, Reason, Rejected};
 
@@ -118,7 +119,7 @@ impl<O: Ending> Shared<O> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<O>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Takes a slot for a child, if there is room and the group has not ended.
