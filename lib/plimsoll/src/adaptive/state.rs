@@ -10,14 +10,15 @@
 //! The algorithm's lock is released before the semaphore is resized, which wakes.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::TryLockError;
+use std::sync::atomic::AtomicBool;
 
 use super::algorithm::{Algorithm, Sample};
 use super::permit::Began;
 use crate::clock::{self, Instant};
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::semaphore::Semaphore;
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{Name, Outcome, Rejected};
 
 pub(super) struct State {
@@ -130,7 +131,7 @@ impl Bound for State {
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.semaphore.snapshot();
         (snapshot.name, snapshot.kind) = (self.name, Kind::Adaptive);
-        let base = self.learning.lock().unwrap_or_else(PoisonError::into_inner).algorithm.latency_base();
+        let base = lock(&self.learning).algorithm.latency_base();
         if let Some(base) = base {
             snapshot.details.push(("latency_base_us", u64::try_from(base.as_micros()).unwrap_or(u64::MAX)));
         }
