@@ -160,6 +160,19 @@ impl WaitTimes {
 
     /// A time that at least the share `quantile` (0 to 1) of them did not wait longer than: exact to
     /// a factor of two. `None` when nobody waited.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// assert_eq!(semaphore.snapshot().waits.quantile(0.5), None);
+    /// let held = semaphore.acquire().await;
+    /// let release = async { tokio::time::sleep(Duration::from_millis(3)).await; drop(held) };
+    /// tokio::join!(semaphore.acquire(), release);
+    /// assert!(semaphore.snapshot().waits.quantile(0.99) >= Some(Duration::from_millis(2)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,

@@ -5,6 +5,20 @@
 //! how deep a queue), **an owner** (who waits for it, who cancels it), **an end** (deadline,
 //! drain, no leak) and **a name** (an operator sees it, in numbers, now).
 //!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use plimsoll::semaphore::Semaphore;
+//! let uploads = Semaphore::builder("uploads").limit(2).build()?;
+//! let bound = uploads.clone();
+//! let sizes = plimsoll::map(["a", "bc", "def"], 64, move |name: &'static str| {
+//!     let uploads = bound.clone();
+//!     async move { uploads.acquire().await.finish(plimsoll::Outcome::Success); Ok::<_, ()>(name.len()) }
+//! });
+//! assert_eq!(sizes.await, Ok(vec![1, 2, 3]));
+//! assert_eq!((uploads.snapshot().admitted, uploads.in_use()), (3, 0));
+//! # Ok(()) }
+//! ```
+//!
 //! # Which one?
 //!
 //! | you want | use |

@@ -195,6 +195,15 @@ pub trait Observable: Limiter {
     fn set_enforced_ratio(&self, ratio: f64) -> Result<(), Invalid>;
 
     /// The share of its rejections that it carries out.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::Observable, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// assert_eq!(Observable::enforced_ratio(&semaphore), 1.0);
+    /// Observable::set_enforced_ratio(&semaphore, 0.1)?;
+    /// assert_eq!(Observable::enforced_ratio(&semaphore), 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn enforced_ratio(&self) -> f64;
 
     /// Sets the share as the one that it was built with, so that being set so does not keep it from
@@ -224,6 +233,16 @@ pub trait Observable: Limiter {
     }
 
     /// From now on counts what it would reject, and admits everything.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::Observable, rate::{Quota, RateLimiter}};
+    /// let mails = RateLimiter::new(Quota::none())?;
+    /// assert!(mails.try_acquire().is_err());
+    /// Observable::observe(&mails);
+    /// assert!(mails.try_acquire().is_ok());
+    /// assert_eq!(Observable::would_reject(&mails), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn observe(&self) {
         let set = self.set_enforced_ratio(0.0);
         debug_assert!(set.is_ok(), "zero is a share");

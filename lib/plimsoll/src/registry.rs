@@ -109,6 +109,11 @@ pub enum Kind {
 
 impl Kind {
     /// A short, stable word for metrics and logs.
+    ///
+    /// ```
+    /// use plimsoll::registry::Kind;
+    /// assert_eq!((Kind::Semaphore.as_str(), Kind::Custom.as_str()), ("semaphore", "custom"));
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

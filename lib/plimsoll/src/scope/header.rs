@@ -32,8 +32,20 @@ use super::{LABEL_BYTES_MAX, LABELS_MAX, Scope};
 use crate::{Invalid, Name};
 
 /// The header that carries the deadline, as gRPC calls it.
+///
+/// ```
+/// use plimsoll::scope::header::{DEADLINE, Edge};
+/// let refused = Edge::builder().build().unwrap().read(Some("soon"), None).unwrap_err();
+/// assert!(refused.to_string().starts_with(DEADLINE)); // grpc-timeout
+/// ```
 pub const DEADLINE: &str = "grpc-timeout";
 /// The header that carries labels, as the W3C calls it.
+///
+/// ```
+/// use plimsoll::scope::header::{Edge, LABELS};
+/// let refused = Edge::builder().build().unwrap().read(None, Some("tenant")).unwrap_err();
+/// assert!(refused.to_string().starts_with(LABELS)); // baggage
+/// ```
 pub const LABELS: &str = "baggage";
 
 /// How long a `baggage` header can be, in bytes, and how many members it can have: what the W3C asks

@@ -3,8 +3,20 @@
 use std::sync::Arc;
 
 /// How many labels a scope can carry; one more is left out and counted.
+///
+/// ```
+/// use plimsoll::scope::{LABELS_MAX, Scope};
+/// let full = (0..100).fold(Scope::root(), |scope, key| scope.label(&key.to_string(), "1"));
+/// assert_eq!((full.labels().count(), full.labels_left_out()), (LABELS_MAX, 84));
+/// ```
 pub const LABELS_MAX: usize = 16;
 /// How long a label's key and its value can each be, in bytes; what is longer is cut.
+///
+/// ```
+/// use plimsoll::scope::{LABEL_BYTES_MAX, Scope};
+/// let scope = Scope::root().label("tenant", &"é".repeat(100)); // two bytes each
+/// assert_eq!(scope.label_value("tenant").map(str::len), Some(LABEL_BYTES_MAX));
+/// ```
 pub const LABEL_BYTES_MAX: usize = 128;
 
 #[derive(Clone, Debug)]
