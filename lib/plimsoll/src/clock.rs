@@ -62,6 +62,11 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// As [`since`](Self::since), in nanoseconds.
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// This instant moved `by` into the future; the end of time at the most (584 years).
     ///
     /// ```

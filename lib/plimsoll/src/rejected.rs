@@ -159,6 +159,12 @@ impl Rejected {
         self
     }
 
+    /// As [`with_retry_after`](Self::with_retry_after), for a limiter that counts in nanoseconds.
+    pub(crate) const fn with_retry_after_nanos(mut self, nanos: u64) -> Self {
+        self.retry_after = if nanos == u64::MAX { u64::MAX - 1 } else { nanos };
+        self
+    }
+
     /// The limiter that refused.
     #[must_use]
     pub const fn limiter(&self) -> Name {

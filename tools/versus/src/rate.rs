@@ -44,7 +44,7 @@ pub(crate) const PAIRS: &[Pair] = &[
             limiter.try_acquire().expect("the first one is allowed");
             Box::new(move |operations| {
                 for _ in 0..operations {
-                    black_box(limiter.try_acquire()).expect_err("one an hour is allowed");
+                    assert!(black_box(&limiter.try_acquire()).is_err(), "one an hour is allowed");
                 }
             })
         },
@@ -53,7 +53,7 @@ pub(crate) const PAIRS: &[Pair] = &[
             limiter.check().expect("the first one is allowed");
             Box::new(move |operations| {
                 for _ in 0..operations {
-                    black_box(limiter.check()).expect_err("one an hour is allowed");
+                    assert!(black_box(&limiter.check()).is_err(), "one an hour is allowed");
                 }
             })
         },

@@ -280,7 +280,7 @@ impl RateLimiter {
         match self.0.try_take(tokens, now) {
             Ok(_) => {}
             Err(_) if self.0.waives() => {}
-            Err(short) => return Err(self.0.refuse(&short)),
+            Err(short) => return self.0.refuse(&short),
         }
         self.0.admit();
         Ok(())
@@ -333,7 +333,7 @@ impl RateLimiter {
                 self.0.admit();
                 Ok(Reservation::new(self.clone(), tokens, charge, now, at))
             }
-            Err(short) => Err(self.0.refuse(&short)),
+            Err(short) => self.0.refuse(&short),
         }
     }
 }
@@ -365,7 +365,7 @@ impl RateLimiter {
         let charge = match self.0.try_take(tokens, clock::now()) {
             Ok(charge) => Some(charge),
             Err(_) if self.0.waives() => None,
-            Err(short) => return Err(self.0.refuse(&short)),
+            Err(short) => return self.0.refuse(&short),
         };
         self.0.admit();
         Ok(Hold::new(self.clone(), tokens, charge))
@@ -523,8 +523,8 @@ impl RateLimiter {
                 self.0.admit();
                 Ok(charge)
             }
-            Err(Failed::Short(short)) => Err(self.0.refuse(&short)),
-            Err(Failed::TooLarge) => Err(self.0.refuse_too_large()),
+            Err(Failed::Short(short)) => self.0.refuse(&short),
+            Err(Failed::TooLarge) => self.0.refuse_too_large(),
         }
     }
 }

@@ -135,7 +135,7 @@ impl<'a> Turn<'a> {
         let units = self.gcra.units(now);
         if self.line.waiters.queued() > 0 {
             let ready = self.last_arrival(units, tokens).saturating_sub(self.gcra.tolerance());
-            return Err(Short::Behind { burst, after: self.gcra.instant(ready) - now });
+            return Err(Short::Behind { burst, after: self.gcra.instant(ready).nanos_since(now) });
         }
         if self.gcra.admits_everything() {
             return Ok(Charge { tokens: 0, end: 0, changes: self.word.changes() });
@@ -166,7 +166,7 @@ impl<'a> Turn<'a> {
         if let Some(full) = self.queue_full(now) {
             return Enrolled::Short(full);
         }
-        let until = now + after;
+        let until = now + Duration::from_nanos(after);
         if until > by {
             let burst = self.gcra.burst;
             return Enrolled::Short(Short::Behind { burst, after });
@@ -280,7 +280,7 @@ impl<'a> Turn<'a> {
         self.promise_all(now);
         let end = self.last_arrival(self.gcra.units(now), tokens);
         if end > ARRIVAL_MAX {
-            let after = self.gcra.instant(ARRIVAL_MAX) - now;
+            let after = self.gcra.instant(ARRIVAL_MAX).nanos_since(now);
             return Err(Short::Exceeded { burst: self.gcra.burst, spent: self.gcra.burst, after });
         }
         let (charge, at) = self.promise(end, tokens);
@@ -430,7 +430,7 @@ impl<'a> Turn<'a> {
         if ready <= latest {
             return None;
         }
-        let after = self.gcra.instant(units + (ready - latest)) - now;
+        let after = self.gcra.instant(units + (ready - latest)).nanos_since(now);
         Some(Short::QueueFull { queue, after })
     }
 

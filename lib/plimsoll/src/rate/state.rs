@@ -7,7 +7,6 @@
 //! - What is refused changes no word.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::gcra::Gcra;
 use super::line::{Line, Turn};
@@ -62,6 +61,10 @@ pub(super) struct Charge {
     pub(super) changes: u64,
 }
 
+/// A time to wait, as the clock counts it: a `Duration` costs a division to make and two
+/// multiplications to take apart, on the way of every refusal.
+pub(super) type Nanos = u64;
+
 /// Why nothing was taken.
 pub(super) enum Short {
     TooLarge {
@@ -70,17 +73,17 @@ pub(super) enum Short {
     Exceeded {
         burst: u64,
         spent: u64,
-        after: Duration,
+        after: Nanos,
     },
     /// Others wait already; the wait is an estimate.
     Behind {
         burst: u64,
-        after: Duration,
+        after: Nanos,
     },
     /// As many wait as may; there is a place after that time.
     QueueFull {
         queue: u64,
-        after: Duration,
+        after: Nanos,
     },
 }
 
@@ -223,7 +226,7 @@ impl State {
             let more = self.settings.interval.load(Ordering::Acquire).saturating_mul(tokens - 1);
             let ready = Instant::from_nanos(self.line_ends.load(Ordering::Relaxed).saturating_add(more));
             if ready > now {
-                return Err(Short::Behind { burst, after: ready - now });
+                return Err(Short::Behind { burst, after: ready.nanos_since(now) });
             }
         }
         let mut turn = Turn::begin(self);
@@ -279,9 +282,10 @@ impl State {
         self.counters.waived()
     }
 
-    /// Counts a refusal, and makes it.
+    /// Counts a refusal, and makes it: the whole result, so that it is written once, where the caller
+    /// of the caller wants it.
     #[cold]
-    pub(super) fn refuse(&self, short: &Short) -> Rejected {
+    pub(super) fn refuse<T>(&self, short: &Short) -> Result<T, Rejected> {
         let waiting = self.waiting();
         let rejected = match *short {
             Short::TooLarge { burst } => {
@@ -289,16 +293,16 @@ impl State {
             }
             Short::Exceeded { burst, spent, after } => Rejected::new(self.name, Reason::RateExceeded)
                 .with_use(burst, spent.min(burst), waiting)
-                .with_retry_after(after),
+                .with_retry_after_nanos(after),
             Short::Behind { burst, after } => Rejected::new(self.name, Reason::RateExceeded)
                 .with_use(burst, burst, waiting)
-                .with_retry_after(after),
+                .with_retry_after_nanos(after),
             Short::QueueFull { queue, after } => Rejected::new(self.name, Reason::QueueFull)
                 .with_use(queue, queue, waiting)
-                .with_retry_after(after),
+                .with_retry_after_nanos(after),
         };
         self.counters.reject(rejected.reason());
-        rejected
+        Err(rejected)
     }
 
     /// Counts and refuses somebody who waited in vain.
@@ -309,7 +313,7 @@ impl State {
     }
 
     /// Counts and refuses somebody who waited for what the quota no longer holds.
-    pub(super) fn refuse_too_large(&self) -> Rejected {
+    pub(super) fn refuse_too_large<T>(&self) -> Result<T, Rejected> {
         self.refuse(&Short::TooLarge { burst: self.burst() })
     }
 
@@ -352,7 +356,7 @@ impl State {
 pub(super) fn exceeded(gcra: &Gcra, word: Word, tokens: u64, ready: u64, now: Instant) -> Short {
     // When one is too much, all are spent: the division is left out where it is commonest.
     let spent = if tokens == 1 { gcra.burst } else { gcra.spent(word.arrival(), gcra.units(now)) };
-    Short::Exceeded { burst: gcra.burst, spent, after: gcra.instant(ready) - now }
+    Short::Exceeded { burst: gcra.burst, spent, after: gcra.instant(ready).nanos_since(now) }
 }
 
 impl Bound for State {
