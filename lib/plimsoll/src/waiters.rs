@@ -207,7 +207,7 @@ pub(crate) fn on_drop(action: impl Fn() + Send + Sync + 'static) -> Waker {
     Waker::from(std::sync::Arc::new(OnDrop(action)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(plimsoll_loom)))]
 mod tests {
     use std::collections::VecDeque;
 

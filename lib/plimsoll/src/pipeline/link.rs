@@ -428,7 +428,7 @@ impl<T> Drop for Take<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(plimsoll_loom)))]
 mod tests {
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;

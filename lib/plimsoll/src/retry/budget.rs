@@ -7,12 +7,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
+use crate::sync::{Mutex, lock};
 use crate::window::Window;
 use crate::{Invalid, Name, Reason, Rejected};
 
@@ -240,7 +241,7 @@ impl Inner {
     }
 
     fn try_spend(&self, now: Instant) -> Result<(), Rejected> {
-        let _spending = self.spending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _spending = lock(&self.spending);
         let [calls, retries] = self.window.sum(now);
         let allowance = self.terms.allowance(calls);
         if retries >= allowance {
