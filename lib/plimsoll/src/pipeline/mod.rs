@@ -55,8 +55,8 @@
 //! # Which stage is the bottleneck?
 //!
 //! A worker is busy, blocked (the next stage is full) or starved (nothing comes). The time that it
-//! spends on each is counted, and [`Report::bottleneck`] names the stage that is busy for the largest
-//! share of its time. That is the one to give more workers.
+//! spends on each is counted, and [`Report::bottleneck`] names the stage whose workers are busy for the
+//! largest share of the run. That is the one to give more workers.
 
 #[cfg(feature = "cpu")]
 mod compute;

@@ -99,17 +99,19 @@ impl StageReport {
 }
 
 impl Report {
-    /// The stage that holds the others up: the one whose workers were busy for the largest share of
-    /// their time. `None` before any has been busy.
+    /// The stage that holds the others up: the one whose workers were at work for the largest share of
+    /// the run. `None` before any has been at work.
     ///
     /// That it is the bottleneck, and not merely busy, shows in its neighbours: the stage before it is
     /// blocked, the stage after it starved. More workers there help; anywhere else they do not. `source`
-    /// means that the input is slow, `output` that whoever takes the results is. Ask of a run that is longer
-    /// than its queues: a source whose items all fit into them was never blocked, and so busy all its time.
+    /// means that the input is slow, `output` that whoever takes the results is.
     #[must_use]
     pub fn bottleneck(&self) -> Option<&StageReport> {
-        let busy = self.stages.iter().filter(|stage| !stage.busy.is_zero());
-        busy.max_by(|one, other| one.busy_ratio().total_cmp(&other.busy_ratio()))
+        // The run is as long for all of them: a source that gave all it had at once, and ended, was busy
+        // all its time and held nobody up.
+        let at_work =
+            |stage: &StageReport| stage.busy / u32::try_from(stage.workers.max(1)).unwrap_or(u32::MAX);
+        self.stages.iter().filter(|stage| !stage.busy.is_zero()).max_by_key(|stage| at_work(stage))
     }
 
     /// The stage of this name.

@@ -379,6 +379,21 @@ async fn timed(source: u64, stages: [u64; 3], consumer: u64) -> Report {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_gave_all_it_had_at_once_is_not_the_bottleneck_of_a_short_run() {
+    let pipeline = Pipeline::builder("pipeline-short")
+        .items(0..4)
+        .stage("slow", 1, |item: u32| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok::<_, ()>(item)
+        })
+        .build()
+        .unwrap();
+    let monitor = pipeline.monitor();
+    pipeline.run().await.unwrap();
+    assert_eq!(monitor.report().bottleneck().unwrap().name.as_str(), "slow", "{}", monitor.report());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_bottleneck_is_named_with_the_stage_before_it_blocked_and_the_one_after_it_starved() {
     for (at, name) in ["source", "first", "second", "third", "output"].into_iter().enumerate() {
         let mut took = [2; 5];

@@ -208,7 +208,15 @@ async fn a_worker_that_goes_drops_its_state_and_a_new_one_makes_its_own() {
     assert_eq!(Arc::strong_count(&alive), 2 + 3);
     drop(pool);
     settle().await;
-    assert_eq!(Arc::strong_count(&alive), 1);
+    // Another test's snapshot of the registry may hold the pool for a moment.
+    for _ in 0..10_000 {
+        if Arc::strong_count(&alive) == 1 {
+            return;
+        }
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+    panic!("the states outlived the pool: {}", Arc::strong_count(&alive));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
