@@ -383,7 +383,7 @@ async fn a_source_that_gave_all_it_had_at_once_is_not_the_bottleneck_of_a_short_
     let pipeline = Pipeline::builder("pipeline-short")
         .items(0..4)
         .stage("slow", 1, |item: u32| async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
             Ok::<_, ()>(item)
         })
         .build()
