@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
+
 use super::permit::Permit;
 use super::state::State;
 use super::wait::Wait;
@@ -145,6 +147,7 @@ impl Share {
     /// # Ok(()) }
     /// ```
     pub async fn acquire(&self) -> Permit {
+        consume_budget().await;
         let Ok(()) = Wait::new(&self.state, self.index, 1).await else {
             unreachable!("a share is never below one");
         };
@@ -175,6 +178,7 @@ impl Share {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_many(&self, permits: u64) -> Result<Permit, Rejected> {
+        consume_budget().await;
         match Wait::new(&self.state, self.index, permits).await {
             Ok(()) => Ok(self.permit(permits)),
             Err(reason) => Err(self.state.refuse(self.index, reason)),
@@ -209,6 +213,7 @@ impl Share {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit, Rejected> {
+        consume_budget().await;
         let turn = up_to(within, Wait::new(&self.state, self.index, permits)).await;
         match turn.unwrap_or(Err(Reason::WaitTimedOut)) {
             Ok(()) => Ok(self.permit(permits)),

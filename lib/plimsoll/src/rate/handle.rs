@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
+
 use super::builder::Builder;
 use super::hold::Hold;
 use super::line::Turn;
@@ -463,6 +465,7 @@ impl RateLimiter {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_many(&self, tokens: u64) -> Result<(), Rejected> {
+        consume_budget().await;
         if tokens == 0 || self.take(tokens, clock::now()) {
             return Ok(());
         }
@@ -497,6 +500,7 @@ impl RateLimiter {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_within(&self, tokens: u64, within: Duration) -> Result<(), Rejected> {
+        consume_budget().await;
         let now = clock::now();
         if tokens == 0 || self.take(tokens, now) {
             return Ok(());

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
+
 use super::builder::Builder;
 use super::permit::{OwnedPermit, Permit};
 use super::state::State;
@@ -278,6 +280,7 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub async fn acquire(&self) -> Permit<'_> {
+        consume_budget().await;
         if self.0.try_take(1) {
             return Permit::new(&self.0, 1);
         }
@@ -312,6 +315,7 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_many(&self, permits: u64) -> Result<Permit<'_>, Rejected> {
+        consume_budget().await;
         if permits == 0 || self.0.try_take(permits) {
             return Ok(Permit::new(&self.0, permits));
         }
@@ -348,6 +352,7 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub async fn acquire_within(&self, permits: u64, within: Duration) -> Result<Permit<'_>, Rejected> {
+        consume_budget().await;
         if permits == 0 || self.0.try_take(permits) {
             return Ok(Permit::new(&self.0, permits));
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use tokio::task::coop::consume_budget;
+
 use super::builder::{Builder, check_concurrency};
 use super::permit::Permit;
 use super::priority::Priority;
@@ -113,6 +115,7 @@ impl Shed {
     /// # Ok(()) }
     /// ```
     pub async fn acquire(&self, priority: Priority) -> Result<Permit, Rejected> {
+        consume_budget().await;
         match admitted(&self.0, priority).await {
             Ok(began) => Ok(Permit::new(self.0.clone(), began)),
             Err(reason) => Err(self.0.refuse(priority, reason)),

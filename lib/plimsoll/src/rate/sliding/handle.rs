@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use tokio::task::coop::consume_budget;
+
 use super::builder::Builder;
 use super::line::{Short, State};
 use super::window::{Exactness, Window};
@@ -286,6 +288,7 @@ impl Sliding {
     }
 
     async fn wait(&self, by: Instant) -> Result<(), Rejected> {
+        consume_budget().await;
         match wait(&*self.0, (), by).await {
             Ok(_) => {
                 self.0.admit();
