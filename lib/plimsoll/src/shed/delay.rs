@@ -52,6 +52,11 @@ impl Delay {
         self.standing |= now - since >= times.interval;
     }
 
+    /// Whether somebody who leaves at once changes nothing, whatever the times are.
+    pub(super) const fn is_quiet(&self) -> bool {
+        !self.standing && self.above_since.is_none()
+    }
+
     /// Not any more once nobody waited longer than the target for an interval.
     pub(super) fn stands(&self, now: Instant, times: Times) -> bool {
         self.standing && now - self.above_last < times.interval

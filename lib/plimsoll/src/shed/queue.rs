@@ -144,8 +144,10 @@ impl Queue {
         if !self.has_room(priority.index()) || self.ahead_of(priority) > 0 {
             return Err(Reason::Full);
         }
-        let times = self.times(now);
-        self.classes[priority.index()].delay.leaves(now, Left::After(Duration::ZERO), times);
+        if !self.classes[priority.index()].delay.is_quiet() {
+            let times = self.times(now);
+            self.classes[priority.index()].delay.leaves(now, Left::After(Duration::ZERO), times);
+        }
         self.begin();
         Ok(())
     }
