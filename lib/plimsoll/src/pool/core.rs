@@ -12,7 +12,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::scope::{Inside, Scope};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{Name, Reason, Rejected};
 
 /// The waiting time of one job in so many is measured: reading the clock for all of them, twice,
@@ -105,7 +106,7 @@ pub(super) enum NoRoom {
 // `&'static str` in it: a limit of the compiler.
 impl<J, T> Core<J, T> {
     pub(super) fn lock(&self) -> MutexGuard<'_, State<J, T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Nothing is admitted any more.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::JobError;
 use super::inline::{Inline, claim};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 pub(super) type Answer<T> = Result<T, JobError>;
 
@@ -27,7 +28,7 @@ enum State<T> {
 }
 
 impl<T> Promise<T> {
-    const fn new(state: State<T>, lane: usize) -> Self {
+    fn new(state: State<T>, lane: usize) -> Self {
         Self { state: Mutex::new(state), lane: AtomicUsize::new(lane) }
     }
 
@@ -36,7 +37,7 @@ impl<T> Promise<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn keep(&self, answer: Answer<T>) {
