@@ -1,8 +1,8 @@
 //! Plimsoll against its peers, side by side in one process.
 //!
 //! Ours and the peer's run in turns of a few milliseconds, so that whatever else the machine does
-//! hits both; what counts is the processor time of the whole process per operation, and of all
-//! turns the least. Only the ratio means something on another machine.
+//! hits both; what counts is the processor time of the whole process per operation, in a turn that
+//! few of the others beat. Only the ratio means something on another machine.
 
 mod adaptive;
 mod breaker;
@@ -43,7 +43,7 @@ Examples:
   cargo run --release -p versus -- --only semaphore --seconds 20
   cargo run --release -p versus -- --json --gate > versus.jsonl
 
-Columns: processor time per operation in nanoseconds, the least of many passes; ratio is ours divided
+Columns: processor time per operation in nanoseconds, a low pass of many; ratio is ours divided
 by the peer's, goal the most it may be. A row is gated when the peer is cancel-safe, as ours is: being
 faster by losing messages does not count.";
 
