@@ -7,17 +7,20 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::pair::Bench;
 
-/// How much processor time a pass takes: long against the clock's resolution, short against what
-/// else the machine does.
-const PASS: Duration = Duration::from_millis(10);
+/// How much processor time a pass takes: long against the tick (4 ms) by which the books of the other
+/// threads may be behind, short against what else the machine does.
+const PASS: Duration = Duration::from_millis(25);
+/// A pass takes no less time than this, whatever is booked: what is booked for a short one is mostly the
+/// one before it.
+const PASS_TIME_MIN: Duration = Duration::from_millis(6);
 /// The least number of passes, whatever the time.
 const PASSES_MIN: u32 = 3;
 /// Where the search for the length of a pass ends.
 const OPERATIONS_MAX: u64 = 1 << 32;
 
 /// Nanoseconds of processor time per operation, ours and theirs: of as many passes in turns as fit into
-/// `budget`, the one that a fiftieth of them are faster than. Not the least: now and then a kernel books
-/// next to nothing for a pass, and what it forgot for another.
+/// `budget`, the one that a fiftieth of them are faster than. Not the least: what one pass did may be
+/// booked for the next.
 pub(crate) fn compare(ours: &mut Bench, theirs: &mut Bench, budget: Duration) -> (f64, f64) {
     let end = clock::now() + budget;
     let mut sides = [Side::new(ours), Side::new(theirs)];
@@ -43,7 +46,11 @@ impl<'a> Side<'a> {
     /// Warms up, and finds how many operations make a pass.
     fn new(bench: &'a mut Bench) -> Self {
         let mut operations = 64;
-        while operations < OPERATIONS_MAX && processor_time(bench, operations) < PASS {
+        while operations < OPERATIONS_MAX {
+            let begin = clock::now();
+            if processor_time(bench, operations) >= PASS && clock::now() - begin >= PASS_TIME_MIN {
+                break;
+            }
             operations *= 2;
         }
         Self { bench, operations, passes: Vec::new() }
