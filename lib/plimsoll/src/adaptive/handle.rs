@@ -207,7 +207,7 @@ impl Adaptive {
     /// use plimsoll::{Outcome, adaptive::Adaptive};
     /// let search = Adaptive::new();
     /// let permit = search.acquire_owned().await;
-    /// tokio::spawn(async move { permit.finish(Outcome::Success) }).await?;
+    /// tokio::task::JoinSet::from_iter([async move { permit.finish(Outcome::Success) }]).join_all().await;
     /// assert_eq!(search.in_use(), 0);
     /// # Ok(()) }
     /// ```

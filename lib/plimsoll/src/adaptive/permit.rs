@@ -61,7 +61,7 @@ impl fmt::Debug for Permit<'_> {
 /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
 /// let search = Adaptive::builder("search-owned").algorithm(Aimd::new().backoff(0.5)).initial(8).build()?;
 /// let permit = search.try_acquire_owned()?;
-/// std::thread::spawn(move || permit.finish(Outcome::Failure)).join().expect("it does not panic");
+/// std::thread::scope(|threads| drop(threads.spawn(|| permit.finish(Outcome::Failure))));
 /// assert_eq!((search.in_use(), search.limit()), (0, 4));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

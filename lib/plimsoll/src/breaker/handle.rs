@@ -124,7 +124,7 @@ impl Breaker {
     /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
     /// let bank = Breaker::new(Policy::consecutive(1))?;
     /// let permit = bank.try_acquire_owned()?;
-    /// tokio::spawn(async move { permit.finish(Outcome::Failure) }).await?;
+    /// tokio::task::JoinSet::from_iter([async move { permit.finish(Outcome::Failure) }]).join_all().await;
     /// assert_eq!(bank.state(), State::Open);
     /// # Ok(()) }
     /// ```

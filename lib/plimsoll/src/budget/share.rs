@@ -139,11 +139,11 @@ impl Share {
     /// let database = Budget::builder("waits").limit(1).share("reads", 1).build()?;
     /// let (reads, next) = (database.share("reads")?, database.share("reads")?);
     /// let permit = reads.acquire().await;
-    /// let task = tokio::spawn(async move { next.acquire().await.permits() });
+    /// let task = tokio::task::JoinSet::from_iter([async move { next.acquire().await.permits() }]);
     /// tokio::task::yield_now().await;
     /// assert_eq!(reads.waiting(), 1);
     /// drop(permit);
-    /// assert_eq!(task.await?, 1);
+    /// assert_eq!(task.join_all().await, [1]);
     /// # Ok(()) }
     /// ```
     pub async fn acquire(&self) -> Permit {

@@ -238,18 +238,18 @@ where
     /// use plimsoll::fair::Fair;
     /// let queue = Fair::builder("pop").depth(8).build()?;
     /// let consumer = queue.clone();
-    /// let task = tokio::spawn(async move {
+    /// let task = tokio::task::JoinSet::from_iter([async move {
     ///     let mut sum = 0;
     ///     while let Some(item) = consumer.pop().await {
     ///         sum += item;
     ///     }
     ///     sum
-    /// });
+    /// }]);
     /// for (tenant, item) in [("acme", 1), ("globex", 20), ("acme", 300)] {
     ///     queue.push(tenant, item).await?;
     /// }
     /// queue.close();
-    /// assert_eq!(task.await?, 321);
+    /// assert_eq!(task.join_all().await, [321]);
     /// # Ok(()) }
     /// ```
     pub async fn pop(&self) -> Option<T> {

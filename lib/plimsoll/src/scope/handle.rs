@@ -306,10 +306,10 @@ impl Scope {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::scope::{Ended, Scope};
     /// let scope = Scope::new();
-    /// let running = tokio::spawn(scope.clone().run(std::future::pending::<()>()));
+    /// let running = tokio::task::JoinSet::from_iter([scope.clone().run(std::future::pending::<()>())]);
     /// tokio::task::yield_now().await;
     /// scope.cancel();
-    /// assert_eq!(running.await?, Err(Ended::Cancelled));
+    /// assert_eq!(running.join_all().await, [Err(Ended::Cancelled)]);
     /// # Ok(()) }
     /// ```
     pub fn cancel(&self) {

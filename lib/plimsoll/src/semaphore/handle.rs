@@ -234,8 +234,8 @@ impl Semaphore {
     /// use plimsoll::semaphore::Semaphore;
     /// let semaphore = Semaphore::new(1)?;
     /// let permit = semaphore.try_acquire_owned()?;
-    /// let task = tokio::spawn(async move { permit.permits() }); // held until the task ends
-    /// assert_eq!((task.await?, semaphore.in_use()), (1, 0));
+    /// let task = tokio::task::JoinSet::from_iter([async move { permit.permits() }]); // held until the task ends
+    /// assert_eq!((task.join_all().await, semaphore.in_use()), (vec![1], 0));
     /// # Ok(()) }
     /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
@@ -376,9 +376,9 @@ impl Semaphore {
     /// use plimsoll::semaphore::Semaphore;
     /// let semaphore = Semaphore::new(1)?;
     /// let permit = semaphore.acquire_owned().await;
-    /// let task = tokio::spawn(async move { permit.permits() });
+    /// let task = tokio::task::JoinSet::from_iter([async move { permit.permits() }]);
     /// let next = semaphore.acquire_owned().await; // when the task has ended
-    /// assert_eq!((task.await?, next.permits()), (1, 1));
+    /// assert_eq!((task.join_all().await, next.permits()), (vec![1], 1));
     /// # Ok(()) }
     /// ```
     pub async fn acquire_owned(&self) -> OwnedPermit {
