@@ -6,6 +6,7 @@ mod demo;
 mod flags;
 mod receiver;
 mod serve;
+mod stage;
 mod token;
 
 use std::process::ExitCode;

@@ -1,21 +1,7 @@
 //! Compares the books: what was accepted, what arrived, what the server says of the rest.
 
-use serde::Deserialize;
-
 use crate::receiver::{Behaviour, Bits};
-
-/// What the server says of an endpoint's deliveries, by the public API.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
-pub(super) struct Told {
-    /// Taken by the endpoint.
-    pub(super) success: u64,
-    /// Another attempt is due.
-    pub(super) pending: u64,
-    /// Not tried yet.
-    pub(super) sending: u64,
-    /// Failed for good.
-    pub(super) fail: u64,
-}
+use crate::stage::setup::Told;
 
 /// One endpoint on both sides.
 pub(super) struct Sides<'a> {

@@ -10,22 +10,15 @@
 //!   accounts for is lost.
 //! - The children end and the data directory goes however the demo ends.
 
-mod admin;
 mod args;
 mod audit;
-mod child;
-mod fleet;
 mod load;
-mod number;
 mod play;
 mod report;
 mod run;
 mod sample;
 mod screen;
-mod server;
-mod setup;
 mod shape;
-mod stage;
 
 pub(crate) use args::Args;
 pub(crate) use run::run;

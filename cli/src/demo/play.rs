@@ -6,17 +6,17 @@ use std::time::Duration;
 use plimsoll::clock;
 use plimsoll::group::Group;
 
-use super::admin::Admin;
 use super::audit::{Proof, Sides};
 use super::load::Load;
-use super::number::{grouped, millis};
 use super::report::{Kill, Report};
 use super::sample::Sample;
 use super::screen::Screen;
-use super::setup::{self, Made};
 use super::shape::Shape;
-use super::stage::Stage;
-use crate::receiver::machine_micros;
+use crate::receiver::{EndpointPlan, machine_micros};
+use crate::stage::Admin;
+use crate::stage::Stage;
+use crate::stage::number::{grouped, millis};
+use crate::stage::setup::{self, Made, Wanted};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(250);
@@ -98,7 +98,8 @@ impl<'a> Play<'a> {
         stage.fleet.plan(&plan).await?;
         let token = stage.server.token().await?;
         let urls = shape.urls(&stage.fleet.ready);
-        let made = setup::make(stage.server.listen, &token, &run, &plan, &urls).await?;
+        let endpoints: Vec<_> = plan.endpoints.iter().zip(urls).map(|(one, url)| wanted(one, url)).collect();
+        let made = setup::make(stage.server.listen, &token, &run, plan.tenants, &endpoints).await?;
         screen.say(&format!(
             "{} tenants and {} endpoints made through the API at http://{}; sending {} events in {} s",
             shape.tenants,
@@ -269,5 +270,15 @@ impl<'a> Play<'a> {
             Some(retries) => self.retries_of_former_lives + retries,
             None => self.sample.fleet.retries,
         }
+    }
+}
+
+fn wanted(endpoint: &EndpointPlan, url: String) -> Wanted {
+    Wanted {
+        tenant: endpoint.tenant,
+        url,
+        secret: endpoint.secret.clone(),
+        description: format!("{:?}", endpoint.behaviour),
+        throttle_rate: None,
     }
 }

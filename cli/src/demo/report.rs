@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::audit::Proof;
 use super::load::Sent;
-use super::number::{grouped, hundredths, mebibytes, millis, per_second};
 use super::shape::{SLOW_MS, Shape};
 use crate::receiver::{Behaviour, Latency, Stats};
+use crate::stage::number::{grouped, hundredths, mebibytes, millis, per_second};
 
 /// Everything that was found.
 pub(super) struct Report {

@@ -10,11 +10,22 @@ use super::play::play;
 use super::report::Report;
 use super::screen::Screen;
 use super::shape::Shape;
-use super::stage::Stage;
+use crate::stage::Stage;
 use crate::{failed, misused};
 
 /// What a shell expects of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
+
+/// What the demo sets differently from the defaults: an outage must run its course in seconds
+/// instead of in a day. One retry, at once: so some deliveries die before the breakers, which are
+/// as they ship but for their times, keep the rest from being tried.
+const SETTINGS: [&str; 5] = [
+    "hooks.retry_schedule_seconds=0",
+    "hooks.breaker_open_seconds=1",
+    "hooks.breaker_open_seconds_max=2",
+    "hooks.attempt_timeout_ms=2000",
+    "hooks.connect_timeout_ms=1000",
+];
 
 /// How it ended.
 enum End {
@@ -54,12 +65,13 @@ pub(crate) fn run(args: Args) -> ExitCode {
 
 async fn play_or_interrupted(shape: &Shape, json: bool) -> End {
     let mut stage = None;
+    let settings = SETTINGS.map(str::to_owned);
     let mut screen = Screen::new(json);
     let end = tokio::select! {
         biased;
         () = interrupted() => End::Interrupted,
         played = async {
-            let stage = stage.insert(Stage::set_up(shape.ports()).await?);
+            let stage = stage.insert(Stage::set_up(shape.ports(), &settings).await?);
             play(shape, stage, &mut screen).await
         } => match played {
             Ok(report) => End::Played(Box::new(report)),

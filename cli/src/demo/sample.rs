@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::load::Sent;
-use super::number::per_second;
 use crate::receiver::{Stats, Summary};
+use crate::stage::ServerView;
+use crate::stage::number::per_second;
 
 /// How many seconds of rates are kept, to be drawn.
 const HISTORY_SECONDS: usize = 120;
@@ -31,33 +32,6 @@ pub(super) struct Sample {
     pub(super) up: bool,
     /// The most memory that the server had, in bytes.
     pub(super) rss_peak: u64,
-}
-
-/// What the server shows of itself on its admin listener.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct ServerView {
-    /// Endpoints whose breaker is open; `None` where it does not say.
-    pub(super) breakers_open: Option<u64>,
-    /// Retries that it made in this life; `None` where it does not say.
-    pub(super) retries: Option<u64>,
-    /// Its bounds, in its order.
-    pub(super) bounds: Vec<BoundView>,
-}
-
-/// One bound of the server.
-#[derive(Clone, PartialEq, Eq, Default, Debug, serde::Deserialize)]
-pub(super) struct BoundView {
-    /// Its name.
-    pub(super) name: String,
-    /// What kind of bound it is.
-    pub(super) kind: String,
-    /// The limit in force.
-    pub(super) limit: u64,
-    /// How much of it is in use.
-    pub(super) in_use: u64,
-    /// How many wait.
-    #[serde(default)]
-    pub(super) waiting: u64,
 }
 
 /// The rates of a run, from its samples.

@@ -6,6 +6,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::Args;
 use crate::receiver::{Behaviour, EndpointPlan, Plan, Ready};
+use crate::stage::Ports;
 
 /// How long a slow endpoint takes to answer.
 pub(super) const SLOW_MS: u32 = 250;
@@ -83,13 +84,13 @@ impl Shape {
     }
 
     /// How many ports the fleet listens on, and how many it keeps closed.
-    pub(super) fn ports(&self) -> (usize, usize) {
+    pub(super) fn ports(&self) -> Ports {
         let places = self.places();
         let most = |closed: bool| {
             let side = places.iter().filter(|place| place.closed == closed);
             side.map(|place| place.port + 1).max().unwrap_or(0)
         };
-        (most(false).max(1), most(true))
+        Ports { open: most(false).max(1), closed: most(true) }
     }
 
     /// The URL of each endpoint. Those of one behaviour share ports with nobody else, because a
@@ -160,13 +161,13 @@ mod tests {
         assert_eq!(shape.count(|one| one == Behaviour::Healthy), 32);
         assert_eq!(shape.count(|one| one == Behaviour::Slow { delay_ms: SLOW_MS }), 4);
         assert_eq!(shape.count(|one| !one.is_alive()), 4);
-        assert_eq!(shape.ports(), (39, 1));
+        assert_eq!(shape.ports(), Ports { open: 39, closed: 1 });
     }
 
     #[test]
     fn endpoints_of_different_behaviour_never_share_a_port() {
         let shape = shape("--endpoints 1000 --slow-ratio 0.3 --dead-ratio 0.3").unwrap();
-        let (open, closed) = shape.ports();
+        let Ports { open, closed } = shape.ports();
         let address = |port: usize| format!("127.0.0.1:{}", 1_000 + port).parse().unwrap();
         let fleet = Ready {
             control: address(9_999),
@@ -185,7 +186,10 @@ mod tests {
 
     #[test]
     fn one_endpoint_and_all_dead_are_shapes_too() {
-        assert_eq!(shape("--endpoints 1 --dead-ratio 0 --slow-ratio 0").unwrap().ports(), (1, 0));
+        assert_eq!(
+            shape("--endpoints 1 --dead-ratio 0 --slow-ratio 0").unwrap().ports(),
+            Ports { open: 1, closed: 0 }
+        );
         let dead = shape("--endpoints 3 --dead-ratio 1 --slow-ratio 0 --events 7").unwrap();
         assert_eq!((dead.tenants, dead.events, dead.count(Behaviour::is_alive)), (3, 7, 0));
     }

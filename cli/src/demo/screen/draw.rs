@@ -7,8 +7,9 @@ use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, LineGauge, Sparkline};
 
-use super::super::number::{grouped, mebibytes, millis};
-use super::super::sample::{BoundView, Rates, Sample};
+use super::super::sample::{Rates, Sample};
+use crate::stage::BoundView;
+use crate::stage::number::{grouped, mebibytes, millis};
 
 /// How many lines it takes.
 pub(super) const HEIGHT: u16 = 14;
@@ -141,9 +142,9 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::super::super::load::Sent;
-    use super::super::super::sample::ServerView;
     use super::*;
     use crate::receiver::Stats;
+    use crate::stage::ServerView;
 
     fn drawn(sample: &Sample, width: u16) -> String {
         let mut rates = Rates::default();

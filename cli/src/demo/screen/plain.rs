@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::super::number::{grouped, mebibytes, millis};
 use super::super::sample::Sample;
+use crate::stage::number::{grouped, mebibytes, millis};
 
 /// At most one line in this time.
 const EVERY: Duration = Duration::from_secs(1);

@@ -12,12 +12,21 @@ use crate::receiver::{Bits, Latency, Plan, Ready, Stats};
 /// It is on this machine and does next to nothing for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many ports a fleet has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ports {
+    /// That take deliveries.
+    pub(crate) open: usize,
+    /// That refuse connections.
+    pub(crate) closed: usize,
+}
+
 /// The running fleet.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     running: Running,
     control: Connection,
     /// Where it listens.
-    pub(super) ready: Ready,
+    pub(crate) ready: Ready,
 }
 
 impl Fleet {
@@ -25,9 +34,9 @@ impl Fleet {
     ///
     /// # Errors
     /// It does not start.
-    pub(super) async fn start(open: usize, closed: usize) -> Result<Self, String> {
-        let arguments = ["receiver", "--ports", &open.to_string(), "--closed-ports", &closed.to_string()]
-            .map(str::to_owned);
+    pub(crate) async fn start(ports: Ports) -> Result<Self, String> {
+        let (open, closed) = (ports.open.to_string(), ports.closed.to_string());
+        let arguments = ["receiver", "--ports", &open, "--closed-ports", &closed].map(str::to_owned);
         let mut running = Running::start("receiver fleet", &arguments).await?;
         let ready: Ready = running.wait_for(|line| serde_json::from_str(line).ok()).await?;
         let control = Connection::new(ready.control, TIMEOUT);
@@ -38,7 +47,7 @@ impl Fleet {
     ///
     /// # Errors
     /// It refuses the plan.
-    pub(super) async fn plan(&mut self, plan: &Plan) -> Result<(), String> {
+    pub(crate) async fn plan(&mut self, plan: &Plan) -> Result<(), String> {
         let body = serde_json::to_vec(plan).map_err(|error| error.to_string())?;
         let answer = self.control.put("/plan", body.into()).await.map_err(|error| error.to_string())?;
         if answer.status.is_success() {
@@ -51,7 +60,7 @@ impl Fleet {
     ///
     /// # Errors
     /// It has ended, or does not answer.
-    pub(super) async fn stats(&mut self) -> Result<Stats, String> {
+    pub(crate) async fn stats(&mut self) -> Result<Stats, String> {
         self.get("/stats").await
     }
 
@@ -59,7 +68,7 @@ impl Fleet {
     ///
     /// # Errors
     /// It has ended, or does not answer.
-    pub(super) async fn latency(&mut self, from: u64, to: u64) -> Result<Latency, String> {
+    pub(crate) async fn latency(&mut self, from: u64, to: u64) -> Result<Latency, String> {
         self.get(&format!("/latency?from={from}&to={to}")).await
     }
 
@@ -67,13 +76,13 @@ impl Fleet {
     ///
     /// # Errors
     /// It has ended, or does not answer.
-    pub(super) async fn arrived(&mut self, endpoint: usize, events: usize) -> Result<Bits, String> {
+    pub(crate) async fn arrived(&mut self, endpoint: usize, events: usize) -> Result<Bits, String> {
         let body = self.bytes(&format!("/arrived?endpoint={endpoint}")).await?;
         Bits::from_bytes(events, &body).ok_or_else(|| "the fleet's books are not readable".to_owned())
     }
 
     /// Kills it.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.running.kill().await;
     }
 

@@ -10,22 +10,48 @@ use plimsoll::group::Group;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::audit::Told;
 use crate::client::Connection;
-use crate::receiver::Plan;
 
 /// How many requests are on their way at once.
 const CONNECTIONS: usize = 16;
 /// The deadline of one request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What the server says of an endpoint's deliveries, by the public API.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+pub(crate) struct Told {
+    /// Taken by the endpoint.
+    pub(crate) success: u64,
+    /// Another attempt is due.
+    pub(crate) pending: u64,
+    /// Not tried yet.
+    pub(crate) sending: u64,
+    /// Failed for good.
+    pub(crate) fail: u64,
+}
+
+/// An endpoint that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The number of the tenant it belongs to.
+    pub(crate) tenant: usize,
+    /// Where it is.
+    pub(crate) url: String,
+    /// Its signing secret, `whsec_…`.
+    pub(crate) secret: String,
+    /// What a person reads of it.
+    pub(crate) description: String,
+    /// How many deliveries a second it takes; as many as come where it is absent.
+    pub(crate) throttle_rate: Option<u32>,
+}
+
 /// What was made, by number.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
+pub(crate) struct Made {
     /// The ids of the tenants' applications.
-    pub(super) apps: Vec<String>,
+    pub(crate) apps: Vec<String>,
     /// The ids of the endpoints.
-    pub(super) endpoints: Vec<String>,
+    pub(crate) endpoints: Vec<String>,
 }
 
 /// One request to the API; a GET where it has no key.
@@ -41,34 +67,37 @@ impl Request {
     }
 }
 
-/// Makes the event type, the applications and the endpoints.
+/// Makes the event type `demo.event`, the applications and the endpoints.
 ///
 /// # Errors
 /// The server does not take one of them.
-pub(super) async fn make(
+pub(crate) async fn make(
     to: SocketAddr,
     token: &str,
     run: &str,
-    plan: &Plan,
-    urls: &[String],
+    tenants: usize,
+    endpoints: &[Wanted],
 ) -> Result<Made, String> {
-    let event_type = json!({ "name": "demo.event", "description": "Something happened in the demo" });
+    let event_type = json!({ "name": "demo.event", "description": "Something happened" });
     let path = "/api/v1/event-type".to_owned();
     let mut requests = vec![Request::post(path, format!("{run}-event-type"), &event_type)];
-    for tenant in 0..plan.tenants {
+    for tenant in 0..tenants {
         let body = json!({ "name": format!("Tenant {tenant}"), "uid": format!("tenant-{tenant}") });
         requests.push(Request::post("/api/v1/app".to_owned(), format!("{run}-app-{tenant}"), &body));
     }
     let answers = all(to, token, requests).await?;
     let apps = answers[1..].iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
 
-    let requests = plan.endpoints.iter().zip(urls).enumerate().map(|(number, (endpoint, url))| {
-        let body = json!({
-            "url": url,
+    let requests = endpoints.iter().enumerate().map(|(number, endpoint)| {
+        let mut body = json!({
+            "url": endpoint.url,
             "uid": format!("endpoint-{number}"),
-            "description": format!("{:?}", endpoint.behaviour),
+            "description": endpoint.description,
             "secret": endpoint.secret,
         });
+        if let Some(rate) = endpoint.throttle_rate {
+            body["throttleRate"] = rate.into();
+        }
         let path = format!("/api/v1/app/{}/endpoint", apps[endpoint.tenant]);
         Request::post(path, format!("{run}-endpoint-{number}"), &body)
     });
@@ -81,7 +110,7 @@ pub(super) async fn make(
 ///
 /// # Errors
 /// It does not say.
-pub(super) async fn told(to: SocketAddr, token: &str, made: &Made) -> Result<Vec<Told>, String> {
+pub(crate) async fn told(to: SocketAddr, token: &str, made: &Made) -> Result<Vec<Told>, String> {
     let request = |(number, id): (usize, &String)| {
         let app = &made.apps[number % made.apps.len()];
         Request { path: format!("/api/v1/app/{app}/endpoint/{id}/stats"), key: None, body: Bytes::new() }

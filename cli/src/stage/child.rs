@@ -17,7 +17,7 @@ const LINE_CHARS_MAX: usize = 500;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running child; killed when it is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     name: &'static str,
     process: Child,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
@@ -29,16 +29,16 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 
 impl Running {
     /// Starts this very program with these arguments, in a process group of its own: the
-    /// terminal's Ctrl-C is for the demo, which ends its children itself.
+    /// terminal's Ctrl-C is for this one, which ends its children itself.
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) async fn start(name: &'static str, arguments: &[String]) -> Result<Self, String> {
+    pub(crate) async fn start(name: &'static str, arguments: &[String]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
         let mut command = Command::new(program);
         command.args(arguments).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // The demo is the same wherever it runs: what is set for another server is not for this one.
+        // It is the same wherever it runs: what is set for another server is not for this one.
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("PLIMSOLL_") {
                 command.env_remove(key);
@@ -60,7 +60,7 @@ impl Running {
     ///
     /// # Errors
     /// It ended, or did not say so in time.
-    pub(super) async fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+    pub(crate) async fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         let mut stdout = self.stdout.take().ok_or_else(|| format!("the {} was asked twice", self.name))?;
         let tail = Arc::clone(&self.tail);
         let found = tokio::time::timeout(START_TIMEOUT, async {
@@ -87,7 +87,7 @@ impl Running {
     }
 
     /// Its process id; `None` when it has ended.
-    pub(super) fn id(&self) -> Option<u32> {
+    pub(crate) fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
@@ -95,7 +95,7 @@ impl Running {
     ///
     /// # Errors
     /// It has ended.
-    pub(super) async fn check(&mut self) -> Result<(), String> {
+    pub(crate) async fn check(&mut self) -> Result<(), String> {
         match self.process.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.failed(&format!("ended by itself ({status})")).await),
@@ -104,7 +104,7 @@ impl Running {
     }
 
     /// `kill -9`, and waits until the system has taken it away.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         // It fails only where the process has ended already.
         let _ = self.process.kill().await;
     }
@@ -114,7 +114,7 @@ impl Running {
     ///
     /// # Errors
     /// It had to be killed, or ended badly.
-    pub(super) async fn stop(&mut self, patience: Duration) -> Result<(), String> {
+    pub(crate) async fn stop(&mut self, patience: Duration) -> Result<(), String> {
         if let Some(id) = self.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         }

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -14,12 +14,12 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Bytes in MiB, to one decimal.
-pub(super) fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 /// Milliseconds with as many digits as matter.
-pub(super) fn millis(millis: f64) -> String {
+pub(crate) fn millis(millis: f64) -> String {
     match millis {
         ..10.0 => format!("{millis:.2} ms"),
         ..1_000.0 => format!("{millis:.0} ms"),
@@ -28,12 +28,12 @@ pub(super) fn millis(millis: f64) -> String {
 }
 
 /// How many a second; zero where no time passed.
-pub(super) fn per_second(count: u64, seconds: f64) -> f64 {
+pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 /// `number` to two decimals, as a number: what goes into JSON.
-pub(super) fn hundredths(number: f64) -> f64 {
+pub(crate) fn hundredths(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 

@@ -1,4 +1,4 @@
-//! The server under demonstration: its process, its lives, its memory.
+//! The server: its process, its lives, its memory.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,48 +8,39 @@ use plimsoll::clock;
 
 use super::child::Running;
 
-/// What the demo sets differently from the defaults: an outage must run its course in seconds
-/// instead of in a day. One retry, at once: so some deliveries die before the breakers, which are
-/// as they ship but for their times, keep the rest from being tried.
-const SETTINGS: &[&str] = &[
-    "hooks.retry_schedule_seconds=0",
-    "hooks.breaker_open_seconds=1",
-    "hooks.breaker_open_seconds_max=2",
-    "hooks.attempt_timeout_ms=2000",
-    "hooks.connect_timeout_ms=1000",
-];
 /// How long it may drain at the end.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// How long `plimsoll token` may take.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running server.
-pub(super) struct Server {
+pub(crate) struct Server {
     running: Running,
     data: PathBuf,
+    settings: Vec<String>,
     /// Where its API listens; the same in each of its lives.
-    pub(super) listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where its operator's pages are; another port in each life.
-    pub(super) admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// The most memory that any of its lives had, in bytes.
-    pub(super) rss_peak: u64,
+    pub(crate) rss_peak: u64,
 }
 
 impl Server {
-    /// Starts it on a data directory.
+    /// Starts it on a data directory; `settings` are `key=value`, what differs from the defaults.
     ///
     /// # Errors
     /// It does not start.
-    pub(super) async fn start(data: &Path) -> Result<Self, String> {
-        let (running, listen, admin) = live(data, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        Ok(Self { running, data: data.to_owned(), listen, admin, rss_peak: 0 })
+    pub(crate) async fn start(data: &Path, settings: &[String]) -> Result<Self, String> {
+        let (running, listen, admin) = live(data, settings, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        Ok(Self { running, data: data.to_owned(), settings: settings.to_vec(), listen, admin, rss_peak: 0 })
     }
 
     /// A token for its API.
     ///
     /// # Errors
     /// `plimsoll token` does not print one.
-    pub(super) async fn token(&self) -> Result<String, String> {
+    pub(crate) async fn token(&self) -> Result<String, String> {
         let program = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
         let mut command = tokio::process::Command::new(program);
         command.arg("token").arg("--data").arg(&self.data).kill_on_drop(true);
@@ -64,7 +55,7 @@ impl Server {
     }
 
     /// The token of its operator's pages; `None` where there is none.
-    pub(super) fn admin_token(&self) -> Option<String> {
+    pub(crate) fn admin_token(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.data.join("admin.token")).ok()?;
         Some(text.trim().to_owned())
     }
@@ -73,19 +64,19 @@ impl Server {
     ///
     /// # Errors
     /// It has, with its last words.
-    pub(super) async fn check(&mut self) -> Result<(), String> {
+    pub(crate) async fn check(&mut self) -> Result<(), String> {
         self.running.check().await
     }
 
     /// Notes how much memory it has had.
-    pub(super) async fn measure(&mut self) {
+    pub(crate) async fn measure(&mut self) {
         if let Some(id) = self.running.id() {
             self.rss_peak = self.rss_peak.max(peak_bytes(id).await.unwrap_or(0));
         }
     }
 
     /// `kill -9`: nothing is flushed, nothing is said. Returns the process id it had.
-    pub(super) async fn kill(&mut self) -> u32 {
+    pub(crate) async fn kill(&mut self) -> u32 {
         self.measure().await;
         let id = self.running.id().unwrap_or(0);
         self.running.kill().await;
@@ -97,9 +88,9 @@ impl Server {
     ///
     /// # Errors
     /// It does not start.
-    pub(super) async fn start_again(&mut self) -> Result<Duration, String> {
+    pub(crate) async fn start_again(&mut self) -> Result<Duration, String> {
         let before = clock::now();
-        (self.running, self.listen, self.admin) = live(&self.data, self.listen).await?;
+        (self.running, self.listen, self.admin) = live(&self.data, &self.settings, self.listen).await?;
         Ok(clock::now() - before)
     }
 
@@ -107,19 +98,23 @@ impl Server {
     ///
     /// # Errors
     /// It does not end, or ends badly.
-    pub(super) async fn stop(&mut self) -> Result<(), String> {
+    pub(crate) async fn stop(&mut self) -> Result<(), String> {
         self.measure().await;
         self.running.stop(STOP_PATIENCE).await
     }
 }
 
 /// One life of the server.
-async fn live(data: &Path, listen: SocketAddr) -> Result<(Running, SocketAddr, SocketAddr), String> {
+async fn live(
+    data: &Path,
+    settings: &[String],
+    listen: SocketAddr,
+) -> Result<(Running, SocketAddr, SocketAddr), String> {
     let mut arguments = vec!["serve".to_owned(), "--data".to_owned(), data.display().to_string()];
     arguments.extend(["--listen".to_owned(), listen.to_string()]);
     arguments.extend(["--admin", "127.0.0.1:0", "--allow-private", "127.0.0.0/8"].map(str::to_owned));
-    for setting in SETTINGS {
-        arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
+    for setting in settings {
+        arguments.extend(["--set".to_owned(), setting.clone()]);
     }
     let mut running = Running::start("server", &arguments).await?;
     let (listen, admin) = running.wait_for(addresses).await?;

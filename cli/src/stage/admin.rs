@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::sample::{BoundView, ServerView};
 use super::server::Server;
 use crate::client::Connection;
 
@@ -15,8 +14,35 @@ const RETRIED: &str = "hooks_attempts_retried_total";
 /// The gauge of endpoints whose breaker is open.
 const BREAKERS_OPEN: &str = "hooks_breakers_open";
 
+/// What the server shows of itself on its admin listener.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct ServerView {
+    /// Endpoints whose breaker is open; `None` where it does not say.
+    pub(crate) breakers_open: Option<u64>,
+    /// Retries that it made in this life; `None` where it does not say.
+    pub(crate) retries: Option<u64>,
+    /// Its bounds, in its order.
+    pub(crate) bounds: Vec<BoundView>,
+}
+
+/// One bound of the server.
+#[derive(Clone, PartialEq, Eq, Default, Debug, serde::Deserialize)]
+pub(crate) struct BoundView {
+    /// Its name.
+    pub(crate) name: String,
+    /// What kind of bound it is.
+    pub(crate) kind: String,
+    /// The limit in force.
+    pub(crate) limit: u64,
+    /// How much of it is in use.
+    pub(crate) in_use: u64,
+    /// How many wait.
+    #[serde(default)]
+    pub(crate) waiting: u64,
+}
+
 /// Connections to the admin listener of one life of the server.
-pub(super) struct Admin {
+pub(crate) struct Admin {
     open: Connection,
     debug: Connection,
 }
@@ -28,7 +54,7 @@ struct Bounds {
 
 impl Admin {
     /// To that server, as it listens now.
-    pub(super) fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server) -> Self {
         let connection = || Connection::new(server.admin, TIMEOUT);
         let debug = match server.admin_token() {
             Some(token) => connection().with_token(&token),
@@ -38,7 +64,7 @@ impl Admin {
     }
 
     /// What it shows; `None` where it does not answer.
-    pub(super) async fn view(&mut self) -> Option<ServerView> {
+    pub(crate) async fn view(&mut self) -> Option<ServerView> {
         let page = self.open.get("/metrics").await.ok().filter(|page| page.status.is_success())?;
         let page = String::from_utf8_lossy(&page.body);
         let bounds = self.debug.get("/debug/bounds").await.ok();

@@ -1,0 +1,17 @@
+//! What the demo and the benchmarks set up and must take down again: the real server and a fleet of
+//! receivers as child processes of this program, on a data directory that is removed.
+//!
+//! # Invariants
+//! - The children end and the data directory goes however the command ends.
+
+mod admin;
+mod child;
+mod fleet;
+pub(crate) mod number;
+mod scene;
+mod server;
+pub(crate) mod setup;
+
+pub(crate) use admin::{Admin, BoundView, ServerView};
+pub(crate) use fleet::Ports;
+pub(crate) use scene::Stage;
