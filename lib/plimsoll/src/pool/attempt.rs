@@ -1,5 +1,6 @@
 //! A job that is being done, by a worker or in the place of whoever waits for it.
 
+use std::mem::needs_drop;
 use std::time::Duration;
 
 use super::core::{Core, Done};
@@ -38,8 +39,12 @@ impl<J: Send + 'static, T: Send + 'static> Attempt<J, T> {
     /// that nobody waits for, the text of an error) is counted as a panic of the job.
     #[inline]
     pub(super) fn end(self, core: &Core<J, T>, ended: Result<Result<T, Stop>, Payload>) -> Done {
-        let (answer, done) = answer_of(ended, core.settings.job_timeout);
         let Self { answering, spare } = self;
+        if answering.is_for_nobody() && spare.is_none() && !needs_drop::<T>() && matches!(ended, Ok(Ok(_))) {
+            // Nothing of the caller's is called.
+            return Done::Completed;
+        }
+        let (answer, done) = answer_of(ended, core.settings.job_timeout);
         let told = caught(|| match (&core.failures, spare) {
             (Some(failures), Some(spare)) => failures.after(core, *spare, answer, done, answering),
             _ => {

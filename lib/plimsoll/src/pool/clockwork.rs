@@ -14,6 +14,7 @@ use super::state::{Done, Phase, Seat, Task};
 use super::ticket::{Answering, Receipt, Ticket};
 use super::{JobError, Panic, Refused};
 use crate::clock::{self, Instant};
+use crate::retry::Stop;
 use crate::unwind::caught;
 use crate::{Invalid, Reason, Rejected};
 
@@ -26,6 +27,8 @@ pub(super) enum Again<J, T> {
     /// The pool was closed: the drain hands the job back, the ticket is to be answered.
     PutAside(Answering<T>),
     NoRoom(Entry<J, T>, Rejected),
+    /// The retry budget is spent.
+    NotPaid(Entry<J, T>, Stop),
 }
 
 /// Runs a pool's clock until it is aborted.
@@ -70,7 +73,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             return Err(Refused { job, rejected: self.draining(waiting) });
         }
         let (answering, ticket) = Ticket::promised(self.id, 0);
-        let entry = Entry::new(job, answering, more, None);
+        let entry = Entry::new(job, answering, more);
         let due = state.queue.due();
         match state.delayed.insert(at, entry, due) {
             Ok(is_next) => {
@@ -89,19 +92,28 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         }
     }
 
-    /// Keeps a failed job until it is tried again.
-    pub(super) fn again(&self, entry: Entry<J, T>, at: Instant) -> Again<J, T> {
+    /// Keeps a failed job until it is tried again, which is paid for by `pay` once there is room.
+    pub(super) fn again(
+        &self,
+        entry: Entry<J, T>,
+        at: Instant,
+        pay: impl FnOnce() -> Result<(), Stop>,
+    ) -> Again<J, T> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             state.not_due.push(entry.job);
             drop(state);
             return Again::PutAside(entry.answering);
         }
-        if !state.is_timed {
+        let due = state.queue.due();
+        if !state.is_timed || !state.delayed.has_room(due) {
             drop(state);
             return Again::NoRoom(entry, self.no_room());
         }
-        let due = state.queue.due();
+        if let Err(stop) = pay() {
+            drop(state);
+            return Again::NotPaid(entry, stop);
+        }
         match state.delayed.insert(at, entry, due) {
             Ok(is_next) => {
                 drop(state);
@@ -110,10 +122,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
                 }
                 Again::Delayed
             }
-            Err(entry) => {
-                drop(state);
-                Again::NoRoom(entry, self.no_room())
-            }
+            Err(_) => unreachable!("there was room under the same lock"),
         }
     }
 

@@ -2,13 +2,16 @@
 //!
 //! # Invariants
 //! - Everything is under one mutex, held for a few operations on collections. Jobs are run and
-//!   dropped, promises kept and wakers called after it is released. Of the caller's, only the
-//!   lane's key is computed, hashed and shown under it.
+//!   dropped, promises kept, and the wakers of others than our workers cloned, called and dropped
+//!   while it is not held. Of the caller's, only the lane's key is computed, hashed and shown under it.
 //! - While a job is queued and a worker is parked, at least one woken worker is on its way. Each
 //!   that arrives and leaves more behind wakes the next.
 //! - An entry leaves the queue in one of four ways: to a worker, to whoever waits for it inside the
 //!   pool, evicted, or handed back by the drain.
 //! - A job is in one place: queued, waiting for room, delayed, being done, or put aside by the drain.
+//!
+//! # Lock order
+//! The pool's; under it a promise's, or a retry budget's.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,13 +31,14 @@ use super::inline::{Claims, MakeRun};
 use super::queue::{Queue, Room, Wait};
 pub(super) use super::state::Done;
 use super::state::{Counts, Phase, State};
-use super::ticket::Receipt;
+use super::ticket::{Answering, Receipt};
 use super::{JobError, OnFull, Refused};
 use crate::clock;
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::scope::{Inside, Scope};
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::waiters::Waiters;
 use crate::{Name, Reason, Rejected};
 
 /// The waiting time of one job in so many is measured: reading the clock for all of them, twice,
@@ -75,8 +79,6 @@ pub(crate) struct Core<J, T> {
     /// `None` in a pool that does nothing about failures.
     pub(super) failures: Option<Failures<J, T>>,
     pub(super) inside: Arc<Inside>,
-    /// Told when the last worker has gone.
-    pub(super) quiet: Notify,
     /// Told when the clockwork has something earlier to do than it knew.
     pub(super) clockwork: Notify,
     pub(super) counters: Counters,
@@ -118,15 +120,16 @@ impl<J, T> Core<J, T> {
 
     /// Whether a job that waits for room was admitted (`None`), or is handed back.
     pub(super) fn poll_wait(&self, lane: usize, id: u64, cx: &Context<'_>) -> Poll<Option<Refused<J>>> {
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.lock();
-        match state.queue.poll_wait(lane, id, cx.waker()) {
+        match state.queue.poll_wait(lane, id, &mut waker) {
             Wait::Waiting => Poll::Pending,
             Wait::Admitted => Poll::Ready(None),
-            Wait::Closed(entry) => {
+            Wait::Closed(waiter) => {
                 state.release(lane);
                 let waiting = state.queue.len() as u64;
                 drop(state);
-                Poll::Ready(Some(Refused { job: entry.job, rejected: self.draining(waiting) }))
+                Poll::Ready(Some(Refused { job: waiter.entry.job, rejected: self.draining(waiting) }))
             }
         }
     }
@@ -135,14 +138,14 @@ impl<J, T> Core<J, T> {
     pub(super) fn withdraw(&self, lane: usize, id: u64) -> Option<Refused<J>> {
         let mut state = self.lock();
         let at = &mut *state;
-        let entry = at.queue.withdraw(lane, id)?;
+        let waiter = at.queue.withdraw(lane, id)?;
         let (limit, in_use) = (at.queue.capacity() as u64, at.queue.len() as u64);
         let waiting = at.queue.waiting() as u64;
         at.release(lane);
         drop(state);
         let rejected =
             Rejected::new(self.settings.name, Reason::WaitTimedOut).with_use(limit, in_use, waiting);
-        Some(Refused { job: entry.job, rejected })
+        Some(Refused { job: waiter.entry.job, rejected })
     }
 }
 
@@ -171,6 +174,7 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             wanted: settings.workers,
             elastic,
             abandoned: Vec::new(),
+            drains: Waiters::new(),
             counts: Counts::default(),
         };
         Self {
@@ -180,7 +184,6 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             start,
             failures,
             inside: Inside::new(id, claims, None),
-            quiet: Notify::new(),
             clockwork: Notify::new(),
             counters: Counters::new(),
             state: Mutex::new(state),
@@ -195,22 +198,26 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         more: Option<Box<More>>,
         no_room: NoRoom,
     ) -> Offer<J, R> {
+        // Made before the lock, and complete for a job without a ticket: what is written right before it
+        // is copied into the queue has the copy wait for the writes.
+        let mut entry = Entry::new(job, Answering::nobody(), more);
         let mut state = self.lock();
         let at = &mut *state;
         if !at.is_open() {
             let waiting = at.queue.len() as u64;
             drop(state);
-            return Offer::Refused(Refused { job, rejected: self.draining(waiting) });
+            return Offer::Refused(Refused { job: entry.job, rejected: self.draining(waiting) });
         }
-        let is_timed = at.counts.admitted.is_multiple_of(TIMED_EACH);
-        let now = is_timed.then(clock::now);
-        let lane = at.directory.lane_of(&job, at.queue.free_lane());
+        if at.counts.admitted.is_multiple_of(TIMED_EACH) {
+            entry.queued(clock::now());
+        }
+        let lane = at.directory.lane_of(&entry.job, at.queue.free_lane());
         let mut evicted = None;
         match (at.queue.room(lane), no_room) {
             (Room::Free, _) => {}
             (_, NoRoom::Wait) => {
-                let (answering, receipt) = R::promised(self.id, lane);
-                let id = at.queue.wait(lane, Entry::new(job, answering, more, now));
+                let receipt = R::promised_to(&mut entry.answering, self.id, lane);
+                let id = at.queue.wait(lane, entry);
                 return Offer::Waiting { lane, id, receipt };
             }
             (room, NoRoom::Refuse | NoRoom::HandBack) => {
@@ -221,7 +228,8 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
                 }
                 let rejected = at.rejection(self.settings.name, lane, room);
                 at.release(lane);
-                return Offer::Refused(Refused { job, rejected });
+                drop(state);
+                return Offer::Refused(Refused { job: entry.job, rejected });
             }
             (_, NoRoom::DropNewest) => {
                 at.counts.evicted += 1;
@@ -235,8 +243,8 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
             }
         }
         // The allocation is under the lock, so that a refusal needs none.
-        let (answering, receipt) = R::promised(self.id, lane);
-        at.queue.push(lane, Entry::new(job, answering, more, now));
+        let receipt = R::promised_to(&mut entry.answering, self.id, lane);
+        at.queue.push(lane, entry);
         if let Some((victim, _)) = &evicted {
             at.release(*victim);
         }

@@ -37,10 +37,15 @@ impl<E> Delayed<E> {
         self.heap.len()
     }
 
-    /// Keeps an entry until its time, if there is room for it; `due` entries are in the queue.
+    /// Whether there is room for one more; `due` entries are in the queue.
+    pub(super) fn has_room(&self, due: usize) -> bool {
+        self.heap.len() + due < self.capacity
+    }
+
+    /// Keeps an entry until its time, if there [is room](Self::has_room) for it.
     /// Returns whether it is the next of all.
     pub(super) fn insert(&mut self, at: Instant, entry: E, due: usize) -> Result<bool, E> {
-        if self.heap.len() + due >= self.capacity {
+        if !self.has_room(due) {
             return Err(entry);
         }
         let is_next = self.next_at().is_none_or(|next| at < next);

@@ -27,14 +27,8 @@ pub(crate) struct More {
 
 impl<J, T> Entry<J, T> {
     #[inline]
-    pub(super) fn new(
-        job: J,
-        answering: Answering<T>,
-        more: Option<Box<More>>,
-        queued_at: Option<Instant>,
-    ) -> Self {
-        let queued_at = queued_at.and_then(|at| NonZeroU64::new(at.as_nanos()));
-        Self { job, answering, more, queued_at }
+    pub(super) const fn new(job: J, answering: Answering<T>, more: Option<Box<More>>) -> Self {
+        Self { job, answering, more, queued_at: None }
     }
 
     /// It waits for a worker from now on, and that is measured.

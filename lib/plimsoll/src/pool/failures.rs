@@ -124,27 +124,28 @@ impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
         let Spare { job, scope, mut tries } = spare;
         tries.attempts += 1;
         tries.panics += u32::from(cause == Cause::Panicked);
-        let at = match self.delay(tries, scope.as_ref(), decision) {
-            Ok(delay) => clock::now() + delay,
-            Err(gave_up) => {
-                // Before the ticket is answered: who sees the error finds the letter.
-                self.send(job, cause, &answer, tries, gave_up);
-                answering.answer(answer);
-                return done;
+        let (job, answering, gave_up) = match self.delay(tries, scope.as_ref(), decision) {
+            Err(gave_up) => (job, answering, gave_up),
+            Ok((delay, policy)) => {
+                let entry = Entry::new(job, answering, Some(Box::new(More { scope, tries })));
+                match core.again(entry, clock::now() + delay, || policy.pay()) {
+                    Again::Delayed => {
+                        self.retried.fetch_add(1, Ordering::Relaxed);
+                        return done;
+                    }
+                    // The drain hands the job back: the ticket tells why this attempt failed.
+                    Again::PutAside(answering) => {
+                        answering.answer(answer);
+                        return done;
+                    }
+                    Again::NoRoom(entry, rejected) => (entry.job, entry.answering, GaveUp::NoRoom(rejected)),
+                    Again::NotPaid(entry, stop) => (entry.job, entry.answering, GaveUp::Policy(stop)),
+                }
             }
         };
-        let more = More { scope, tries };
-        match core.again(Entry::new(job, answering, Some(Box::new(more)), None), at) {
-            Again::Delayed => {
-                self.retried.fetch_add(1, Ordering::Relaxed);
-            }
-            // The drain hands the job back: the ticket tells why this attempt failed.
-            Again::PutAside(answering) => answering.answer(answer),
-            Again::NoRoom(entry, rejected) => {
-                self.send(entry.job, cause, &answer, tries, GaveUp::NoRoom(rejected));
-                entry.answering.answer(answer);
-            }
-        }
+        // Before the ticket is answered: who sees the error finds the letter.
+        self.send(job, cause, &answer, tries, gave_up);
+        answering.answer(answer);
         done
     }
 
@@ -152,14 +153,20 @@ impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
         self.retry.as_ref().map_or(Decision::GiveUp, |retry| (retry.classify)(output))
     }
 
-    /// How long until the next attempt, which is then paid for; or why there is none.
-    fn delay(&self, tries: Tries, scope: Option<&Scope>, decision: Decision) -> Result<Duration, GaveUp> {
+    /// How long until the next attempt, and by which policy it is to be paid for; or why there is none.
+    fn delay(
+        &self,
+        tries: Tries,
+        scope: Option<&Scope>,
+        decision: Decision,
+    ) -> Result<(Duration, &Policy), GaveUp> {
         let Some(retry) = &self.retry else { return Err(GaveUp::NoRetry) };
         if tries.panics >= self.panics_max {
             return Err(GaveUp::Poison);
         }
         let remaining = scope.and_then(Scope::remaining);
-        retry.policy.wait_within(tries.attempts, decision, remaining).map_err(GaveUp::Policy)
+        let delay = retry.policy.delay_within(tries.attempts, decision, remaining).map_err(GaveUp::Policy)?;
+        Ok((delay, &retry.policy))
     }
 
     fn send(&self, job: J, cause: Cause, answer: &Answer<T>, tries: Tries, gave_up: GaveUp) {

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::clockwork::keep_time;
 use super::core::Core;
 use super::entry::More;
+use super::gone::Gone;
 use super::submit::{submit, try_submit};
 use super::{Builder, Calls, Refused, Ticket, Worker};
 use crate::clock::{self, Instant};
@@ -322,11 +323,11 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     pub async fn drain(&self, within: Duration) -> Left<J> {
         let core = &self.owner.core;
         core.close();
-        if timeout(within, gone(core)).await.is_err() {
+        if timeout(within, Gone::new(core)).await.is_err() {
             core.put_aside();
             core.abort();
             // A worker that does not yield is not waited for: it has been told.
-            let _ = timeout(CANCEL_GRACE, gone(core)).await;
+            let _ = timeout(CANCEL_GRACE, Gone::new(core)).await;
         }
         core.take_left()
     }
@@ -347,17 +348,6 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// Waits until the last worker has gone.
-async fn gone<J: Send + 'static, T: Send + 'static>(core: &Core<J, T>) {
-    loop {
-        let quiet = core.quiet.notified();
-        if core.alive() == 0 {
-            return;
-        }
-        quiet.await;
     }
 }
 

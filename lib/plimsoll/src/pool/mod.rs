@@ -94,6 +94,7 @@ mod elastic;
 mod entry;
 mod error;
 mod failures;
+mod gone;
 mod handle;
 mod inline;
 mod letter;

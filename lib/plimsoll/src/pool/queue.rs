@@ -10,7 +10,13 @@
 //! - A lane without queued, waiting or running entries is free, and holds no memory of its own.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem::swap;
 use std::task::Waker;
+
+/// For how many entries memory is kept in lanes that are free: in all of them about, and in each at
+/// least.
+const KEPT: usize = 1_024;
+const KEPT_LANE: usize = 16;
 
 /// Entries in lanes, each lane first in, first out; lanes take turns.
 pub(super) struct Queue<E> {
@@ -45,9 +51,10 @@ enum Place {
     Delayed,
 }
 
-struct Waiter<E> {
-    entry: E,
-    waker: Option<Waker>,
+/// An entry that waits for room. Its waker is anybody's code, and must not be dropped under a lock.
+pub(super) struct Waiter<E> {
+    pub(super) entry: E,
+    pub(super) waker: Option<Waker>,
 }
 
 impl<E> Default for Lane<E> {
@@ -78,7 +85,7 @@ pub(super) enum Wait<E> {
     /// It is queued, or has been.
     Admitted,
     /// The queue was closed: here it is back.
-    Closed(E),
+    Closed(Waiter<E>),
 }
 
 impl<E> Queue<E> {
@@ -175,15 +182,16 @@ impl<E> Queue<E> {
         id
     }
 
-    /// What became of a waiting entry; its owner is woken by `waker` when that changes.
-    pub(super) fn poll_wait(&mut self, lane: usize, id: u64, waker: &Waker) -> Wait<E> {
+    /// What became of a waiting entry; its owner is woken by `waker` when that changes, which is
+    /// exchanged for the one before.
+    pub(super) fn poll_wait(&mut self, lane: usize, id: u64, waker: &mut Option<Waker>) -> Wait<E> {
         if self.closed {
             return self.withdraw(lane, id).map_or(Wait::Admitted, Wait::Closed);
         }
         match self.lanes.get_mut(lane).and_then(|lane| lane.waiting.get_mut(&id)) {
             None => Wait::Admitted,
             Some(waiter) => {
-                waiter.waker = Some(waker.clone());
+                swap(&mut waiter.waker, waker);
                 Wait::Waiting
             }
         }
@@ -191,11 +199,11 @@ impl<E> Queue<E> {
 
     /// Takes a waiting entry out, unless it was admitted. The caller then looks whether the lane is
     /// [idle](Self::release_if_idle).
-    pub(super) fn withdraw(&mut self, lane: usize, id: u64) -> Option<E> {
+    pub(super) fn withdraw(&mut self, lane: usize, id: u64) -> Option<Waiter<E>> {
         let waiter = self.lanes.get_mut(lane)?.waiting.remove(&id)?;
         self.waiting -= 1;
         self.settle(lane);
-        Some(waiter.entry)
+        Some(waiter)
     }
 
     /// Takes the entry whose turn it is, and counts it as running.
@@ -249,14 +257,17 @@ impl<E> Queue<E> {
     }
 
     /// Frees the lane if nothing is left in it.
+    #[inline]
     pub(super) fn release_if_idle(&mut self, lane: usize) -> bool {
+        let lanes = self.lanes.len();
         let Some(at) = self.lanes.get_mut(lane) else { return false };
         if !at.is_used || at.running > 0 || !at.queued.is_empty() || !at.waiting.is_empty() {
             return false;
         }
         at.is_used = false;
-        // Sixteen entries are worth keeping for the next key; a burst's worth is not.
-        at.queued.shrink_to(16);
+        // A few entries are worth keeping for the next key, and for the only lane those of a short
+        // queue, which would else grow anew whenever it was empty; a burst's worth is not.
+        at.queued.shrink_to((KEPT / lanes).max(KEPT_LANE));
         self.free.push(lane);
         true
     }

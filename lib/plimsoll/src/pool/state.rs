@@ -10,6 +10,7 @@ use super::directory::Directory;
 use super::elastic::Elastic;
 use super::entry::Entry;
 use super::queue::{Queue, Room};
+use crate::waiters::Waiters;
 use crate::{Name, Reason, Rejected, clock};
 
 /// How many workers may be on their way at once. Not one, since the one might be stuck behind a
@@ -86,6 +87,8 @@ pub(super) struct State<J, T> {
     pub(super) wanted: usize,
     pub(super) elastic: Option<Elastic>,
     pub(super) abandoned: Vec<Option<Arc<str>>>,
+    /// Who waits for the last worker to go.
+    pub(super) drains: Waiters<Option<Waker>>,
     pub(super) counts: Counts,
 }
 
@@ -115,7 +118,15 @@ impl<J, T> State<J, T> {
     }
 
     /// The worker is awake, whatever woke it.
+    #[inline]
     pub(super) fn arrive(&mut self, seat: usize) {
+        if !matches!(self.seats[seat], Seat::Busy) {
+            self.arrive_from_elsewhere(seat);
+        }
+    }
+
+    #[cold]
+    fn arrive_from_elsewhere(&mut self, seat: usize) {
         match std::mem::replace(&mut self.seats[seat], Seat::Busy) {
             Seat::Woken => self.waking -= 1,
             Seat::Parked(_) => self.parked.retain(|parked| *parked != seat),

@@ -76,7 +76,7 @@ where
                 return Err(refused);
             }
             let (answering, receipt) = R::promised(core.id, 0);
-            let entry = Entry::new(refused.job, answering, More::inherited(), None);
+            let entry = Entry::new(refused.job, answering, More::inherited());
             run_inline(Arc::clone(core), entry, None, depth).await;
             return Ok(receipt);
         }

@@ -48,18 +48,25 @@ impl<T> Promise<T> {
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Answer<T>> {
-        let mut state = self.lock();
-        match &mut *state {
-            State::Pending(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
-            State::Pending(waker) => {
-                *waker = Some(cx.waker().clone());
-                Poll::Pending
+        // Cloned and dropped while nothing is locked: a waker may be anybody's code, and come back.
+        let mut waker = None;
+        loop {
+            let mut state = self.lock();
+            match &mut *state {
+                State::Pending(Some(known)) if known.will_wake(cx.waker()) => return Poll::Pending,
+                State::Pending(known) if waker.is_some() => {
+                    mem::swap(known, &mut waker);
+                    return Poll::Pending;
+                }
+                State::Pending(_) => {}
+                State::Kept(_) => match mem::replace(&mut *state, State::Taken) {
+                    State::Kept(answer) => return Poll::Ready(answer),
+                    State::Pending(_) | State::Taken => unreachable!("it was just seen to be kept"),
+                },
+                State::Taken => panic!("a ticket is polled no more once it was ready"),
             }
-            State::Kept(_) => match mem::replace(&mut *state, State::Taken) {
-                State::Kept(answer) => Poll::Ready(answer),
-                State::Pending(_) | State::Taken => unreachable!("it was just seen to be kept"),
-            },
-            State::Taken => panic!("a ticket is polled no more once it was ready"),
+            drop(state);
+            waker = Some(cx.waker().clone());
         }
     }
 }
@@ -68,6 +75,9 @@ impl<T> Promise<T> {
 pub(super) trait Receipt<T>: Sized {
     /// For a job that is queued in `lane` of pool number `pool`.
     fn promised(pool: usize, lane: usize) -> (Answering<T>, Self);
+
+    /// As [`promised`](Self::promised), for an entry that was made before its lane was known.
+    fn promised_to(answering: &mut Answering<T>, pool: usize, lane: usize) -> Self;
 
     /// For one that is dropped at once.
     fn dropped(pool: usize) -> Self;
@@ -80,6 +90,12 @@ impl<T> Receipt<T> for Ticket<T> {
         (Answering { promise: Some(promise) }, ticket)
     }
 
+    fn promised_to(answering: &mut Answering<T>, pool: usize, lane: usize) -> Self {
+        let ticket;
+        (*answering, ticket) = Self::promised(pool, lane);
+        ticket
+    }
+
     fn dropped(pool: usize) -> Self {
         let answer = State::Kept(Err(JobError::Dropped));
         Self { promise: Arc::new(Promise::new(answer, 0)), pool, inline: None }
@@ -88,8 +104,10 @@ impl<T> Receipt<T> for Ticket<T> {
 
 impl<T> Receipt<T> for () {
     fn promised(_: usize, _: usize) -> (Answering<T>, Self) {
-        (Answering { promise: None }, ())
+        (Answering::nobody(), ())
     }
+
+    fn promised_to(_: &mut Answering<T>, _: usize, _: usize) -> Self {}
 
     fn dropped(_: usize) -> Self {}
 }
@@ -102,6 +120,15 @@ pub(super) struct Answering<T> {
 }
 
 impl<T> Answering<T> {
+    /// Nobody was given a ticket.
+    pub(super) const fn nobody() -> Self {
+        Self { promise: None }
+    }
+
+    pub(super) const fn is_for_nobody(&self) -> bool {
+        self.promise.is_none()
+    }
+
     /// The job was queued in `lane`, by itself: whoever waits for it inside of the pool is to look,
     /// and do it; returns whom to wake for that.
     pub(super) fn queued_in(&self, lane: usize) -> Option<Waker> {

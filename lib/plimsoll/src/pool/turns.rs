@@ -112,13 +112,19 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
         } else {
             Default::default()
         };
+        let mut drains = Vec::new();
+        if is_last {
+            at.drains.call_unless(|waker| {
+                drains.extend(waker.take());
+                true
+            });
+        }
         drop(state);
         self.look_later(is_to_look);
         worker.into_iter().chain(submitters).for_each(Waker::wake);
         drop((orphans, late));
-        if is_last {
-            self.quiet.notify_waiters();
-        }
+        // Last: who drains finds the tickets of the orphans answered.
+        drains.into_iter().for_each(Waker::wake);
     }
 
     /// Admits nothing more; workers go when the queue is empty. What waits for its time is put
@@ -161,10 +167,6 @@ impl<J: Send + 'static, T: Send + 'static> Core<J, T> {
     pub(super) fn abort(&self) {
         let tasks: Vec<_> = self.lock().tasks.iter_mut().map(|task| task.handle.take()).collect();
         tasks.iter().flatten().for_each(AbortHandle::abort);
-    }
-
-    pub(super) fn alive(&self) -> usize {
-        self.lock().alive
     }
 
     /// What was left, once.

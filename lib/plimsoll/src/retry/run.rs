@@ -122,11 +122,14 @@ impl Policy {
     /// ```
     pub fn wait_after(&self, attempts: u32, decision: Decision) -> Result<Duration, Stop> {
         let remaining = scope::inherited_deadline().map(|deadline| deadline - clock::now());
-        self.wait_within(attempts, decision, remaining)
+        let delay = self.delay_within(attempts, decision, remaining)?;
+        // Last, so that only a retry that is made is paid for.
+        self.pay().map(|()| delay)
     }
 
-    /// As [`wait_after`](Self::wait_after), with so much time left to the deadline.
-    pub(crate) fn wait_within(
+    /// As [`wait_after`](Self::wait_after), with so much time left to the deadline; the next attempt is
+    /// yet to be [paid for](Self::pay).
+    pub(crate) fn delay_within(
         &self,
         attempts: u32,
         decision: Decision,
@@ -147,11 +150,12 @@ impl Policy {
         if let Some(remaining) = remaining.filter(|remaining| delay >= *remaining) {
             return Err(Stop::DeadlineTooNear { delay, remaining });
         }
-        // Last, so that only a retry that is made is paid for.
-        match self.shared_budget() {
-            Some(budget) => budget.try_spend().map(|()| delay).map_err(Stop::BudgetSpent),
-            None => Ok(delay),
-        }
+        Ok(delay)
+    }
+
+    /// Takes a retry from the budget, where there is one.
+    pub(crate) fn pay(&self) -> Result<(), Stop> {
+        self.shared_budget().map_or(Ok(()), |budget| budget.try_spend().map_err(Stop::BudgetSpent))
     }
 }
 

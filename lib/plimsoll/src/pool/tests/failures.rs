@@ -263,6 +263,25 @@ async fn what_finds_no_room_to_wait_in_is_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_that_finds_no_room_is_not_paid_for() {
+    let (log, (sender, mut letters)) = (Log::default(), mpsc::channel(8));
+    let budget = retry::Budget::new(1.0, 0).unwrap();
+    let policy = every_second(2).budget(&budget);
+    let pool = pool!("pool-retry-unpaid", log).delayed(1).retry(policy, classify).dead_letters(sender);
+    let pool = pool.build().unwrap();
+    let tickets = [(); 3].map(|()| pool.try_submit(acts(&[Act::Fail])).unwrap());
+    settle().await;
+    for _ in 0..2 {
+        let letter = letters.try_recv().unwrap();
+        assert!(matches!(letter.gave_up, GaveUp::NoRoom(_)), "{letter}");
+    }
+    assert_eq!((budget.snapshot().limit, budget.snapshot().in_use), (3, 1));
+    for ticket in tickets {
+        assert!(ticket.await.unwrap().is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_hands_back_what_was_to_be_tried_again() {
     let (log, (sender, mut letters)) = (Log::default(), mpsc::channel(8));
     let pool = pool!("pool-retry-drain", log).retry(every_second(9), classify).dead_letters(sender);

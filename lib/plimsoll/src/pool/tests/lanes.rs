@@ -65,7 +65,10 @@ impl Model {
             }
             let lanes = &self.lanes;
             let admitted = self.waiting.iter().position(|(job, id)| {
-                matches!(queue.poll_wait(lanes[&job.0], *id, Waker::noop()), Wait::Admitted)
+                matches!(
+                    queue.poll_wait(lanes[&job.0], *id, &mut Some(Waker::noop().clone())),
+                    Wait::Admitted
+                )
             });
             let (job, _) = self.waiting.remove(admitted.expect("somebody was let in"));
             let earlier = self.waiting.iter().filter(|(other, _)| other.0 == job.0);
@@ -131,8 +134,9 @@ proptest! {
                 }
                 Step::Withdraw(which) if !model.waiting.is_empty() => {
                     let (job, id) = model.waiting.remove(which % model.waiting.len());
-                    prop_assert_eq!(queue.withdraw(model.lanes[&job.0], id), Some(job));
-                    prop_assert_eq!(queue.withdraw(model.lanes[&job.0], id), None);
+                    let withdrawn = queue.withdraw(model.lanes[&job.0], id);
+                    prop_assert_eq!(withdrawn.map(|waiter| waiter.entry), Some(job));
+                    prop_assert!(queue.withdraw(model.lanes[&job.0], id).is_none());
                     model.release(&mut queue, job.0);
                 }
                 Step::Evict(key) if model.lanes.contains_key(&key) => {
