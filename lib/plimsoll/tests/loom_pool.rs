@@ -1,15 +1,17 @@
 //! What a pool's submitters and workers share, under every interleaving that loom finds.
 //!
-//! The workers themselves are tokio's tasks, which loom does not know; so what they share is taken
-//! from its source files, and the steps of a worker are written out here. Not modelled are: the wait
-//! of a drain for the last worker, which is a notification of tokio's; delayed jobs and workers that
-//! come and go, which need the clockwork, a task too; jobs that are run in the place of whoever waits
-//! for them, which need a scope.
+//! The workers and the clockwork are tokio's tasks, which loom does not know; so what they share is
+//! taken from its source files, and the steps of each are written out here. Not modelled are: the sleep
+//! of the clockwork, which is a timer and a notification of tokio's; workers that come and go.
 //!
 //! `RUSTFLAGS="--cfg plimsoll_loom" cargo test -p plimsoll --release --test loom_pool`
 #![cfg(plimsoll_loom)]
 #![expect(dead_code, unreachable_pub, reason = "the files have more than the models use")]
 
+#[path = "../src/pool/attempt.rs"]
+mod attempt;
+#[path = "../src/pool/clockwork.rs"]
+mod clockwork;
 #[path = "../src/pool/core.rs"]
 mod core;
 #[path = "../src/pool/delayed.rs"]
@@ -20,6 +22,10 @@ mod directory;
 mod elastic;
 #[path = "../src/pool/entry.rs"]
 mod entry;
+#[path = "../src/pool/gone.rs"]
+mod gone;
+#[path = "../src/pool/inline.rs"]
+mod inline;
 mod interleaved;
 #[path = "../src/pool/queue.rs"]
 mod queue;
@@ -33,20 +39,29 @@ mod sync;
 mod ticket;
 #[path = "../src/pool/turns.rs"]
 mod turns;
+#[path = "../src/unwind.rs"]
+mod unwind;
+#[path = "../src/waiters.rs"]
+mod waiters;
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use loom::thread;
+use plimsoll::clock::Instant;
 use plimsoll::pool::{JobError, Refused};
-use plimsoll::{Name, Reason, Rejected, clock};
+use plimsoll::{Invalid, Name, Reason, Rejected, clock, retry};
 
+use self::clockwork::Again;
 use self::core::{Core, Parts, Settings};
 use self::directory::OneLane;
-use self::entry::Entry;
+use self::entry::{Entry, More};
+use self::gone::Gone;
 use self::interleaved::{block_on, model, poll_once, polled_and_dropped};
 use self::state::{Done, Seat, Task};
 use self::submit::submit;
@@ -125,79 +140,89 @@ mod registry {
     }
 }
 
-/// Nobody submits in a scope.
+/// No job panics.
+struct Panic;
+
+impl Panic {
+    fn new(_: Box<dyn Any + Send>) -> plimsoll::pool::Panic {
+        unreachable!("no job panics")
+    }
+}
+
+/// A scope says only inside of which pool it is, and how deep.
 mod scope {
     use std::any::Any;
+    use std::cell::RefCell;
     use std::sync::Arc;
+    use std::time::Duration;
 
-    pub(crate) struct Scope;
+    loom::thread_local! {
+        static CURRENT: RefCell<Option<Scope>> = RefCell::new(None);
+    }
 
-    pub(crate) struct Inside;
+    #[derive(Clone)]
+    pub(crate) struct Scope(u8, Option<Arc<Inside>>);
+
+    pub(crate) struct Inside(usize, Arc<dyn Any + Send + Sync>);
+
+    pub(crate) enum Stop {
+        Ended(plimsoll::scope::Ended),
+        Limit,
+    }
 
     impl Scope {
         pub(crate) fn empty() -> Self {
-            Self
+            Self(0, None)
         }
 
-        pub(crate) fn with_depth(self, _: u8) -> Self {
-            self
+        pub(crate) fn with_depth(self, depth: u8) -> Self {
+            Self(depth, self.1)
         }
 
-        pub(crate) fn with_inside(self, _: Arc<Inside>) -> Self {
-            self
+        pub(crate) fn with_inside(self, inside: Arc<Inside>) -> Self {
+            Self(self.0, Some(inside))
         }
 
         pub(crate) fn depth(&self) -> u8 {
-            0
+            self.0
         }
 
         pub(crate) fn inside(&self) -> Option<&Arc<Inside>> {
-            None
+            self.1.as_ref()
         }
     }
 
     impl Inside {
-        pub(crate) fn new(_: usize, _: Arc<dyn Any + Send + Sync>, _: Option<Arc<Self>>) -> Arc<Self> {
-            Arc::new(Self)
+        pub(crate) fn new(
+            id: usize,
+            handle: Arc<dyn Any + Send + Sync>,
+            outer: Option<Arc<Self>>,
+        ) -> Arc<Self> {
+            assert!(outer.is_none(), "there is one pool");
+            Arc::new(Self(id, handle))
         }
 
-        pub(crate) fn find(&self, _: usize) -> Option<&Arc<dyn Any + Send + Sync>> {
-            None
+        pub(crate) fn find(&self, id: usize) -> Option<&Arc<dyn Any + Send + Sync>> {
+            Some(&self.1).filter(|_| self.0 == id)
         }
     }
 
     pub(crate) fn inherited() -> Option<Scope> {
-        None
-    }
-}
-
-/// Nobody is inside of the pool.
-mod inline {
-    use std::pin::Pin;
-    use std::sync::{Arc, Weak};
-
-    use crate::core::Core;
-    use crate::entry::Entry;
-    use crate::ticket::Promise;
-
-    pub(crate) const DEPTH_MAX: u8 = 0;
-
-    pub(crate) type Inline = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-    pub(crate) type MakeRun<J, T> = fn(J, T);
-
-    pub(crate) struct Claims<T>(pub(crate) Weak<dyn Claim<T>>);
-
-    pub(crate) trait Claim<T>: Send + Sync {}
-
-    impl<J: Send + 'static, T: Send + 'static> Claim<T> for Core<J, T> {}
-
-    pub(crate) fn claim<T>(_: usize, _: &Arc<Promise<T>>) -> Option<Inline> {
-        None
+        CURRENT.with(|current| current.borrow().clone())
     }
 
-    pub(crate) fn run_inline<J, T>(_: Arc<Core<J, T>>, _: Entry<J, T>, _: Option<usize>, _: u8) -> Inline {
-        unreachable!("nobody is inside of the pool")
+    /// What this thread does from now on, it does inside of a pool.
+    pub(crate) fn go_inside(inside: &Arc<Inside>) {
+        CURRENT.with(|current| *current.borrow_mut() = Some(Scope(0, Some(Arc::clone(inside)))));
+    }
+
+    /// What runs within does not look at its scope.
+    pub(crate) async fn within<F: Future>(
+        future: F,
+        _: Option<Scope>,
+        _: Option<Duration>,
+    ) -> Result<F::Output, Stop> {
+        Ok(future.await)
     }
 }
 
@@ -205,10 +230,31 @@ mod inline {
 mod failures {
     use std::marker::PhantomData;
 
+    use crate::core::{Core, Done};
+    use crate::entry::More;
+    use crate::ticket::{Answer, Answering};
+
     pub(crate) struct Failures<J, T>(PhantomData<fn(J, T)>);
 
-    impl<J, T> Failures<J, T> {
+    pub(crate) struct Spare<J>(J);
+
+    impl<J: Send + 'static, T: Send + 'static> Failures<J, T> {
         pub(crate) fn show(&self, _: &mut Vec<(&'static str, u64)>) {}
+
+        pub(crate) fn spare(&self, _: &J, _: Option<&More>) -> Spare<J> {
+            unreachable!("nothing is done about failures")
+        }
+
+        pub(crate) fn after(
+            &self,
+            _: &Core<J, T>,
+            _: Spare<J>,
+            _: Answer<T>,
+            _: Done,
+            _: Answering<T>,
+        ) -> Done {
+            unreachable!("nothing is done about failures")
+        }
     }
 
     #[derive(Default)]
@@ -219,18 +265,28 @@ type Pool = Arc<Core<u8, u8>>;
 
 /// A pool whose workers have started, and have not looked yet.
 fn pool(workers: usize, queue: usize) -> Pool {
+    pool_that(OnFull::Wait, workers, queue, |job| job)
+}
+
+/// A pool with what it does when it is full, and how it does a job in the place of who waits for it.
+fn pool_that(
+    on_full: OnFull,
+    workers: usize,
+    queue: usize,
+    run: impl Fn(u8) -> u8 + Send + Sync + 'static,
+) -> Pool {
     let settings = Settings {
         name: Name::UNNAMED,
         workers,
         queue,
         lane_depth: queue,
         delayed: 1,
-        on_full: OnFull::Wait,
+        on_full,
         job_timeout: None,
     };
     let parts = Parts {
         directory: Box::new(OneLane),
-        make_run: |_, _| {},
+        make_run: Arc::new(move |job| Box::pin(std::future::ready(run(job)))),
         start: Box::new(|_, _| None),
         failures: None,
         elastic: None,
@@ -257,6 +313,24 @@ fn worker(pool: &Pool, seat: usize) -> thread::JoinHandle<Vec<u8>> {
         }
         pool.leave(seat, before, None);
         done
+    })
+}
+
+/// When delayed jobs are due.
+const DUE: Instant = Instant::from_nanos(5);
+
+/// The clockwork, which wakes up when they are.
+fn clockwork(pool: &Pool) -> thread::JoinHandle<()> {
+    let pool = Arc::clone(pool);
+    thread::spawn(move || assert_eq!(pool.tick(DUE), None))
+}
+
+/// A pool with one worker and a queue of one that counts what is done in the place of who waits.
+fn counting(on_full: OnFull, here: &Arc<AtomicU8>) -> Pool {
+    let here = Arc::clone(here);
+    pool_that(on_full, 1, 1, move |job| {
+        here.fetch_add(1, Ordering::Relaxed);
+        job
     })
 }
 
@@ -311,7 +385,7 @@ fn no_job_stays_queued_while_every_worker_is_parked() {
         pool.close();
         let mut done = workers.map(|worker| worker.join().unwrap()).concat();
         done.sort_unstable();
-        assert_eq!((done, pool.alive()), (vec![1, 2], 0));
+        assert_eq!((done, pool.lock().alive), (vec![1, 2], 0));
     });
 }
 
@@ -337,6 +411,175 @@ fn a_submitter_that_leaves_as_it_is_let_in_takes_nobodys_room() {
         done.sort_unstable();
         // Who left after it was let in has been admitted, without having seen it.
         assert!(done == [0, 1, 2] || (!was_admitted && done == [0, 2]), "{done:?}");
+        let state = pool.lock();
+        assert_eq!((state.queue.waiting(), state.queue.ready()), (0, 0));
+    });
+}
+
+#[test]
+fn a_submitter_that_left_waits_no_more() {
+    model(3, || {
+        let pool = pool(1, 1);
+        let first = submitted(&pool, 0);
+        let worker = worker(&pool, 0);
+        let was_admitted = polled_and_dropped(submit::<_, _, ()>(&pool, 1)).is_ready();
+        // Nobody else waits; who was let in while it left is queued, or done.
+        assert_eq!(pool.lock().queue.waiting(), 0);
+        assert!(matches!(block_on(first), Ok(0)));
+        assert!(matches!(block_on(submitted(&pool, 2)), Ok(2)));
+        pool.close();
+        let done = worker.join().unwrap();
+        assert!(done == [0, 1, 2] || (!was_admitted && done == [0, 2]), "{done:?}");
+    });
+}
+
+#[test]
+fn the_last_worker_to_go_ends_every_drain() {
+    model(2, || {
+        let pool = pool(2, 1);
+        let job = submitted(&pool, 1);
+        let workers = [0, 1].map(|seat| worker(&pool, seat));
+        pool.close();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || block_on(Gone::new(&pool)))
+        };
+        // One that gives up takes nobody's word, nor leaves its place.
+        let is_over = polled_and_dropped(Gone::new(&pool)).is_ready();
+        assert!(!is_over || pool.lock().alive == 0);
+        block_on(Gone::new(&pool));
+        assert_eq!(pool.lock().alive, 0);
+        assert!(matches!(block_on(job), Ok(1)));
+        other.join().unwrap();
+        assert_eq!(pool.lock().drains.queued(), 0);
+        assert_eq!(workers.map(|worker| worker.join().unwrap()).concat(), [1]);
+    });
+}
+
+#[test]
+fn a_job_that_is_due_beside_the_end_is_done_or_handed_back() {
+    model(3, || {
+        let pool = pool(1, 1);
+        let Ok(ticket) = pool.submit_at(7, None, DUE) else { unreachable!("there is room") };
+        let clockwork = clockwork(&pool);
+        let worker = worker(&pool, 0);
+        pool.close();
+        let answer = block_on(ticket);
+        clockwork.join().unwrap();
+        let done = worker.join().unwrap();
+        let left = pool.take_left();
+        match answer {
+            Ok(output) => assert_eq!((output, done, left.not_due), (7, vec![7], vec![])),
+            Err(JobError::Cancelled) => assert_eq!((done, left.not_due), (vec![], vec![7])),
+            Err(other) => unreachable!("{other}"),
+        }
+        assert!(left.not_started.is_empty());
+    });
+}
+
+#[test]
+fn a_job_that_is_due_finds_a_worker_whoever_submits_beside() {
+    model(2, || {
+        let pool = pool(1, 1);
+        let worker = worker(&pool, 0);
+        let Ok(late) = pool.submit_at(7, None, DUE) else { unreachable!("there is room") };
+        let clockwork = clockwork(&pool);
+        let now = submitted(&pool, 1);
+        assert!(matches!(block_on(now), Ok(1)));
+        assert!(matches!(block_on(late), Ok(7)));
+        clockwork.join().unwrap();
+        pool.close();
+        let mut done = worker.join().unwrap();
+        done.sort_unstable();
+        assert_eq!(done, [1, 7]);
+    });
+}
+
+#[test]
+fn a_retry_is_paid_for_when_it_is_kept() {
+    model(3, || {
+        let pool = pool(1, 1);
+        let (paid, kept) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU8::new(0)));
+        let fails = |job| {
+            let (pool, paid, kept) = (Arc::clone(&pool), Arc::clone(&paid), Arc::clone(&kept));
+            thread::spawn(move || {
+                let (answering, ticket) = Ticket::promised(pool.id, 0);
+                let entry = Entry::new(job, answering, Some(Box::<More>::default()));
+                let pay = || {
+                    paid.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                };
+                match pool.again(entry, DUE, pay) {
+                    Again::Delayed => drop(kept.fetch_add(1, Ordering::Relaxed)),
+                    Again::PutAside(answering) => answering.answer(Err(JobError::Dropped)),
+                    Again::NoRoom(entry, _) => entry.answering.answer(Ok(job)),
+                    Again::NotPaid(..) => unreachable!("there is enough"),
+                }
+                ticket
+            })
+        };
+        let tickets = [1, 2].map(fails);
+        pool.close();
+        let answers = tickets.map(|ticket| block_on(ticket.join().unwrap()));
+        let left = pool.take_left().not_due;
+        for (answer, job) in answers.into_iter().zip(1..) {
+            // Refused, and not handed back; or handed back, from where it waited or when it was to.
+            assert_eq!(left.contains(&job), answer.is_err());
+        }
+        let paid = paid.load(Ordering::Relaxed);
+        assert_eq!(paid, kept.load(Ordering::Relaxed));
+        assert!(paid <= 1 || left.len() == 2, "there is room for one at a time");
+    });
+}
+
+#[test]
+fn a_job_is_done_once_by_a_worker_or_by_whoever_waits_for_it() {
+    model(3, || {
+        let here = Arc::new(AtomicU8::new(0));
+        let pool = counting(OnFull::Wait, &here);
+        let ticket = submitted(&pool, 7);
+        let worker = worker(&pool, 0);
+        scope::go_inside(&pool.inside);
+        assert!(matches!(block_on(ticket), Ok(7)));
+        pool.close();
+        let done = worker.join().unwrap();
+        assert_eq!(done.len() + usize::from(here.load(Ordering::Relaxed)), 1);
+        let state = pool.lock();
+        assert_eq!((state.working, state.counts.done[Done::Completed as usize]), (0, 1));
+    });
+}
+
+#[test]
+fn a_job_that_is_due_is_done_by_whoever_waits_for_it_in_the_only_worker() {
+    model(3, || {
+        let here = Arc::new(AtomicU8::new(0));
+        let pool = counting(OnFull::Wait, &here);
+        let Ok(ticket) = pool.submit_at(7, None, DUE) else { unreachable!("there is room") };
+        let clockwork = clockwork(&pool);
+        scope::go_inside(&pool.inside);
+        assert!(matches!(block_on(ticket), Ok(7)));
+        clockwork.join().unwrap();
+        assert_eq!(here.load(Ordering::Relaxed), 1);
+        let state = pool.lock();
+        assert_eq!((state.working, state.queue.ready()), (0, 0));
+    });
+}
+
+#[test]
+fn a_full_pool_runs_in_its_caller_what_its_worker_does_not() {
+    model(2, || {
+        let here = Arc::new(AtomicU8::new(0));
+        let pool = counting(OnFull::RunInCaller, &here);
+        let worker = worker(&pool, 0);
+        let tickets = [1, 2].map(|job| submitted(&pool, job));
+        for (ticket, job) in tickets.into_iter().zip(1..) {
+            assert!(matches!(block_on(ticket), Ok(output) if output == job));
+        }
+        pool.close();
+        let done = worker.join().unwrap();
+        assert_eq!(done.len() + usize::from(here.load(Ordering::Relaxed)), 2);
+        let state = pool.lock();
+        assert_eq!((state.counts.admitted, state.counts.done[Done::Completed as usize]), (2, 2));
     });
 }
 
@@ -358,7 +601,7 @@ fn a_job_beside_the_end_is_done_or_handed_back_or_left() {
         let second = submitter.join().unwrap();
         let done = worker.join().unwrap();
         let left = pool.take_left();
-        assert_eq!((left.abandoned, pool.alive()), (0, 0));
+        assert_eq!((left.abandoned, pool.lock().alive), (0, 0));
         assert_ne!(done.contains(&0), left.not_started.contains(&0));
         assert_eq!(matches!(first, Ok(0)), done.contains(&0));
         match second {
