@@ -6,7 +6,6 @@
 //! - `extra` is the number of [`Extra`]s that exist.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::clock::{self, Instant};
 use crate::counters::Counters;
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::retry::Budget;
+use crate::sync::{AtomicU64, Ordering};
 use crate::{Invalid, Name, Reason, scope};
 
 /// The budget that a hedge has of its own: a share of the calls, and a few a second.
