@@ -40,13 +40,11 @@ mod policy {
     pub(crate) trait Ledger {
         type Value;
         type Error;
-        type Kept;
 
         const EACH: bool;
 
         fn settle(&mut self, result: Result<Self::Value, Self::Error>) -> Verdict;
         fn expect(&mut self, items_max: usize) -> Verdict;
-        fn merge(&mut self, kept: Self::Kept);
     }
 
     #[derive(Default)]
@@ -55,7 +53,6 @@ mod policy {
     impl Ledger for One {
         type Value = u32;
         type Error = ();
-        type Kept = ();
 
         const EACH: bool = true;
 
@@ -68,8 +65,6 @@ mod policy {
         fn expect(&mut self, _: usize) -> Verdict {
             Verdict::GoOn
         }
-
-        fn merge(&mut self, (): ()) {}
     }
 }
 

@@ -182,14 +182,6 @@ impl<L: Ledger> Core<L> {
         verdict
     }
 
-    /// Takes what a lane kept to itself.
-    pub(super) fn merge(&self, kept: L::Kept) {
-        let mut state = self.lock();
-        if let Some(ledger) = &mut state.ledger {
-            ledger.merge(kept);
-        }
-    }
-
     /// A lane has panicked: the others end.
     pub(super) fn panicked(&self, payload: Payload) {
         let mut state = self.lock();

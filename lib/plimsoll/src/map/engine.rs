@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use super::gauge::{Flight, Gauge};
 use super::lane::TURN_ITEMS;
-use super::policy::{Buffer, Ledger, Verdict};
+use super::ordered::Ordered;
+use super::policy::{Buffer, Fate, Ledger, Verdict};
 use super::slots::Slots;
 use super::source::Takes;
 use crate::unwind::{Payload, caught};
@@ -19,7 +20,7 @@ pub(super) struct Engine<S, F, Fut, L: Ledger> {
     source: S,
     work: F,
     ledger: L,
-    kept: L::Kept,
+    kept: Ordered<L::Kept>,
     limit: usize,
     gauge: Option<Arc<Gauge>>,
     in_flight: usize,
@@ -50,7 +51,7 @@ where
             source,
             work,
             ledger,
-            kept: L::Kept::default(),
+            kept: Ordered::new(),
             limit,
             gauge,
             in_flight: 0,
@@ -155,14 +156,15 @@ where
         }
         self.slots.give_back(slot);
         self.in_flight -= 1;
-        if let Some(result) = L::keep(&mut self.kept, item.place, result) {
-            self.verdict = self.ledger.settle(result);
+        match L::sort(result) {
+            Fate::Forgotten => {}
+            Fate::Kept(kept) => self.kept.put(item.place, kept),
+            Fate::Told(result) => self.verdict = self.ledger.settle(result),
         }
     }
 
-    pub(super) fn finish(mut self) -> L::Output {
-        self.ledger.merge(self.kept);
-        self.ledger.finish()
+    pub(super) fn finish(self) -> L::Output {
+        self.ledger.finish(self.kept)
     }
 }
 

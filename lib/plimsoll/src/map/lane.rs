@@ -5,7 +5,7 @@
 //! items that compute still spread over the workers.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tokio::runtime;
 
 use super::core::{Core, Retired, Seat};
 use super::gauge::{Flight, Gauge};
-use super::policy::{Ledger, Verdict};
+use super::ordered::Ordered;
+use super::policy::{Fate, Ledger, Verdict};
 use super::source::Takes;
 use crate::clock;
 use crate::scope::{Scope, enter};
@@ -26,18 +27,21 @@ pub(super) const TURN_ITEMS: u32 = 128;
 const TURN_TIME: Duration = Duration::from_micros(50);
 
 /// What the lanes work on.
-pub(super) struct Shared<S, F, L> {
-    source: Mutex<Pulled<S>>,
+pub(super) struct Shared<S, F, L: Ledger> {
+    source: Mutex<Pulled<S, L::Kept>>,
     work: F,
     scope: Option<Scope>,
     gauge: Option<Arc<Gauge>>,
     pub(super) core: Arc<Core<L>>,
 }
 
-struct Pulled<S> {
+struct Pulled<S, K> {
     source: S,
     next: usize,
     items_max: Option<usize>,
+    /// A lane gives what it has kept of an item when it takes the next: under the one lock that it
+    /// needs for that, and without a list of its own that would have to grow.
+    kept: Ordered<K>,
 }
 
 enum Turn {
@@ -45,7 +49,7 @@ enum Turn {
     Ends,
 }
 
-impl<S, F, L> Shared<S, F, L> {
+impl<S, F, L: Ledger> Shared<S, F, L> {
     pub(super) const fn new(
         source: S,
         work: F,
@@ -53,8 +57,17 @@ impl<S, F, L> Shared<S, F, L> {
         gauge: Option<Arc<Gauge>>,
         core: Arc<Core<L>>,
     ) -> Self {
-        let source = Mutex::new(Pulled { source, next: 0, items_max: None });
+        let source = Mutex::new(Pulled { source, next: 0, items_max: None, kept: Ordered::new() });
         Self { source, work, scope, gauge, core }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pulled<S, L::Kept>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was kept, when every lane has left.
+    pub(super) fn take_kept(&self) -> Ordered<L::Kept> {
+        std::mem::replace(&mut self.lock().kept, Ordered::new())
     }
 }
 
@@ -79,8 +92,16 @@ where
     }
 
     /// The caller's iterator or stream runs under this lock: those who wait for it want an item too.
-    fn pull(&self, lane: usize, cx: &mut Context<'_>) -> Poll<Option<(usize, S::Item)>> {
-        let mut pulled = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+    fn pull(
+        &self,
+        lane: usize,
+        done: Option<(usize, L::Kept)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(usize, S::Item)>> {
+        let mut pulled = self.lock();
+        if let Some((place, kept)) = done {
+            pulled.kept.put(place, kept);
+        }
         let polled = pulled.source.poll_next(lane, cx);
         self.core.flags.set_more(pulled.source.has_more());
         let place = pulled.next;
@@ -101,7 +122,7 @@ where
     }
 
     fn feed(&self, lane: usize, children: S::Children) {
-        let mut pulled = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pulled = self.lock();
         pulled.source.feed(lane, children);
         self.core.flags.set_more(true);
     }
@@ -119,7 +140,8 @@ pin_project! {
         place: usize,
         // Whether the item has been the reason for another lane.
         told: bool,
-        kept: L::Kept,
+        // Of the item before, and not given yet.
+        kept: Option<L::Kept>,
         // Before the seat: when the last seat is left, source and work are the owner's alone.
         shared: Option<Arc<Shared<S, F, L>>>,
         seat: Seated<L>,
@@ -132,8 +154,10 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             // The runtime would swallow a panic of an item that is dropped because it was aborted.
             let mut this = this.project();
-            if let Err(payload) = caught(|| this.future.set(None)) {
-                this.seat.core.panicked(payload);
+            for dropped in [caught(|| this.future.set(None)), caught(|| *this.kept = None)] {
+                if let Err(payload) = dropped {
+                    this.seat.core.panicked(payload);
+                }
             }
         }
     }
@@ -154,8 +178,7 @@ impl<L: Ledger> Drop for Seated<L> {
 impl<S, F, Fut, L: Ledger> Lane<S, F, Fut, L> {
     fn new(shared: Arc<Shared<S, F, L>>, seat: Seat) -> Self {
         let seat = Seated { core: Arc::clone(&shared.core), seat };
-        let kept = L::Kept::default();
-        Self { future: None, flight: None, place: 0, told: false, kept, shared: Some(shared), seat }
+        Self { future: None, flight: None, place: 0, told: false, kept: None, shared: Some(shared), seat }
     }
 }
 
@@ -176,7 +199,8 @@ where
                 if shared.core.flags.is_stopped() {
                     return Turn::Ends;
                 }
-                match shared.pull(lane, cx) {
+                let done = this.kept.take().map(|kept| (*this.place, kept));
+                match shared.pull(lane, done, cx) {
                     Poll::Ready(Some((place, item))) => {
                         *this.place = place;
                         *this.told = false;
@@ -203,10 +227,14 @@ where
             if let Some(children) = children {
                 shared.feed(lane, children);
             }
-            if let Some(result) = L::keep(this.kept, *this.place, result)
-                && shared.core.settle(result) != Verdict::GoOn
-            {
-                return Turn::Ends;
+            match L::sort(result) {
+                Fate::Forgotten => {}
+                Fate::Kept(kept) => *this.kept = Some(kept),
+                Fate::Told(result) => {
+                    if shared.core.settle(result) != Verdict::GoOn {
+                        return Turn::Ends;
+                    }
+                }
             }
             finished += 1;
             if finished.is_power_of_two() && finished > 1 {
@@ -249,10 +277,11 @@ where
             }
             let this = self.as_mut().project();
             if this.seat.core.retire(this.seat.seat) == Retired::Leaves {
-                this.seat.core.merge(std::mem::take(this.kept));
-                // Its drop is that of source and work, should the owner be gone.
-                if let Err(payload) = caught(|| drop(this.shared.take())) {
-                    this.seat.core.panicked(payload);
+                // The drop of what is shared is that of source and work, should the owner be gone.
+                for dropped in [caught(|| *this.kept = None), caught(|| drop(this.shared.take()))] {
+                    if let Err(payload) = dropped {
+                        this.seat.core.panicked(payload);
+                    }
                 }
                 *this.flight = None;
                 // The seat is left when the runtime drops the task, which it does at once.

@@ -1,6 +1,7 @@
 //! What the results of the items mean for the whole: pure state machines.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use super::Error;
@@ -47,26 +48,33 @@ pub enum Verdict {
     Stop,
 }
 
+/// What becomes of a result.
+#[doc(hidden)]
+pub enum Fate<K, T, E> {
+    /// Nobody asks for it.
+    Forgotten,
+    /// Nobody asks for it until all have come.
+    Kept(K),
+    /// All have to know of it.
+    Told(Result<T, E>),
+}
+
 /// Takes the results, and says when it is enough.
 #[doc(hidden)]
 pub trait Ledger {
     type Value;
     type Error;
     type Output;
-    /// What a lane keeps to itself until it ends, so that it takes no lock for each item.
-    type Kept: Default;
+    /// What is kept of a result, to be put in order when all have come.
+    type Kept;
 
     /// Whether it wants to know how many items there are.
     const COUNTS: bool = false;
     /// Whether the owner waits for each result, not for the last only.
     const EACH: bool = false;
 
-    /// Keeps a result, or says that all have to know of it.
-    fn keep(
-        kept: &mut Self::Kept,
-        place: usize,
-        result: Result<Self::Value, Self::Error>,
-    ) -> Option<Result<Self::Value, Self::Error>>;
+    /// Says what becomes of a result.
+    fn sort(result: Result<Self::Value, Self::Error>) -> Fate<Self::Kept, Self::Value, Self::Error>;
 
     /// Takes what all have to know of.
     fn settle(&mut self, result: Result<Self::Value, Self::Error>) -> Verdict;
@@ -76,11 +84,8 @@ pub trait Ledger {
         Verdict::GoOn
     }
 
-    /// Takes what a lane kept.
-    fn merge(&mut self, kept: Self::Kept);
-
     /// Every item has ended, or the ledger said stop.
-    fn finish(self) -> Self::Output;
+    fn finish(self, kept: Ordered<Self::Kept>) -> Self::Output;
 }
 
 /// Every value in input order; the first error ends the rest. The policy of a map by default.
@@ -156,8 +161,8 @@ impl Sealed for FirstSuccess {}
 
 #[doc(hidden)]
 pub struct InOrderLedger<T, E> {
-    values: Ordered<T>,
     errors: Vec<E>,
+    value: PhantomData<fn(T)>,
 }
 
 impl<T, E> Policy<T, E> for InOrder {
@@ -165,7 +170,7 @@ impl<T, E> Policy<T, E> for InOrder {
     type Ledger = InOrderLedger<T, E>;
 
     fn open(self, _: Name) -> InOrderLedger<T, E> {
-        InOrderLedger { values: Ordered::new(), errors: Vec::new() }
+        InOrderLedger { errors: Vec::new(), value: PhantomData }
     }
 
     fn refused(invalid: Invalid) -> Self::Output {
@@ -177,16 +182,13 @@ impl<T, E> Ledger for InOrderLedger<T, E> {
     type Value = T;
     type Error = E;
     type Output = Result<Vec<T>, Error<E>>;
-    type Kept = Vec<(usize, T)>;
+    type Kept = T;
 
     #[inline]
-    fn keep(kept: &mut Self::Kept, place: usize, result: Result<T, E>) -> Option<Result<T, E>> {
+    fn sort(result: Result<T, E>) -> Fate<T, T, E> {
         match result {
-            Ok(value) => {
-                kept.push((place, value));
-                None
-            }
-            Err(error) => Some(Err(error)),
+            Ok(value) => Fate::Kept(value),
+            Err(error) => Fate::Told(Err(error)),
         }
     }
 
@@ -195,14 +197,10 @@ impl<T, E> Ledger for InOrderLedger<T, E> {
         Verdict::Stop
     }
 
-    fn merge(&mut self, kept: Self::Kept) {
-        self.values.add(kept);
-    }
-
-    fn finish(self) -> Self::Output {
+    fn finish(self, kept: Ordered<T>) -> Self::Output {
         match failed(self.errors) {
             Some(error) => Err(error),
-            None => Ok(self.values.in_order()),
+            None => Ok(kept.in_order()),
         }
     }
 }
@@ -213,14 +211,14 @@ fn failed<E>(errors: Vec<E>) -> Option<Error<E>> {
 }
 
 #[doc(hidden)]
-pub struct CollectAllLedger<T, E>(Ordered<Result<T, E>>);
+pub struct CollectAllLedger<T, E>(PhantomData<fn(T, E)>);
 
 impl<T, E> Policy<T, E> for CollectAll {
     type Output = Result<Vec<Result<T, E>>, Invalid>;
     type Ledger = CollectAllLedger<T, E>;
 
     fn open(self, _: Name) -> CollectAllLedger<T, E> {
-        CollectAllLedger(Ordered::new())
+        CollectAllLedger(PhantomData)
     }
 
     fn refused(invalid: Invalid) -> Self::Output {
@@ -232,24 +230,19 @@ impl<T, E> Ledger for CollectAllLedger<T, E> {
     type Value = T;
     type Error = E;
     type Output = Result<Vec<Result<T, E>>, Invalid>;
-    type Kept = Vec<(usize, Result<T, E>)>;
+    type Kept = Result<T, E>;
 
     #[inline]
-    fn keep(kept: &mut Self::Kept, place: usize, result: Result<T, E>) -> Option<Result<T, E>> {
-        kept.push((place, result));
-        None
+    fn sort(result: Result<T, E>) -> Fate<Self::Kept, T, E> {
+        Fate::Kept(result)
     }
 
     fn settle(&mut self, _: Result<T, E>) -> Verdict {
-        unreachable!("every result is kept by its lane")
+        unreachable!("every result is kept")
     }
 
-    fn merge(&mut self, kept: Self::Kept) {
-        self.0.add(kept);
-    }
-
-    fn finish(self) -> Self::Output {
-        Ok(self.0.in_order())
+    fn finish(self, kept: Ordered<Self::Kept>) -> Self::Output {
+        Ok(kept.in_order())
     }
 }
 
@@ -276,11 +269,11 @@ impl<T, E> Ledger for EachLedger<T, E> {
     type Value = T;
     type Error = E;
     type Output = Result<(), Error<E>>;
-    type Kept = ();
+    type Kept = Infallible;
 
     #[inline]
-    fn keep((): &mut (), _: usize, result: Result<T, E>) -> Option<Result<T, E>> {
-        result.err().map(Err)
+    fn sort(result: Result<T, E>) -> Fate<Infallible, T, E> {
+        result.err().map_or(Fate::Forgotten, |error| Fate::Told(Err(error)))
     }
 
     fn settle(&mut self, result: Result<T, E>) -> Verdict {
@@ -288,9 +281,7 @@ impl<T, E> Ledger for EachLedger<T, E> {
         Verdict::Stop
     }
 
-    fn merge(&mut self, (): ()) {}
-
-    fn finish(self) -> Self::Output {
+    fn finish(self, _: Ordered<Infallible>) -> Self::Output {
         failed(self.errors).map_or(Ok(()), Err)
     }
 }
@@ -333,12 +324,12 @@ impl<T, E> Ledger for QuorumLedger<T, E> {
     type Value = T;
     type Error = E;
     type Output = Result<Vec<T>, Error<E>>;
-    type Kept = ();
+    type Kept = Infallible;
 
     const COUNTS: bool = true;
 
-    fn keep((): &mut (), _: usize, result: Result<T, E>) -> Option<Result<T, E>> {
-        Some(result)
+    fn sort(result: Result<T, E>) -> Fate<Infallible, T, E> {
+        Fate::Told(result)
     }
 
     fn settle(&mut self, result: Result<T, E>) -> Verdict {
@@ -354,9 +345,7 @@ impl<T, E> Ledger for QuorumLedger<T, E> {
         self.verdict()
     }
 
-    fn merge(&mut self, (): ()) {}
-
-    fn finish(mut self) -> Self::Output {
+    fn finish(mut self, _: Ordered<Infallible>) -> Self::Output {
         let Self { name, wanted, .. } = self;
         // Zero is never enough, and none of so many is more than there are.
         if wanted == 0 || self.items_max < wanted {
@@ -392,12 +381,12 @@ impl<T, E> Ledger for FirstSuccessLedger<T, E> {
     type Value = T;
     type Error = E;
     type Output = Result<T, Error<E>>;
-    type Kept = ();
+    type Kept = Infallible;
 
     const COUNTS: bool = true;
 
-    fn keep((): &mut (), _: usize, result: Result<T, E>) -> Option<Result<T, E>> {
-        Some(result)
+    fn sort(result: Result<T, E>) -> Fate<Infallible, T, E> {
+        Fate::Told(result)
     }
 
     fn settle(&mut self, result: Result<T, E>) -> Verdict {
@@ -408,10 +397,8 @@ impl<T, E> Ledger for FirstSuccessLedger<T, E> {
         self.0.expect(items_max)
     }
 
-    fn merge(&mut self, (): ()) {}
-
-    fn finish(self) -> Self::Output {
-        self.0.finish().map(|mut values| values.swap_remove(0))
+    fn finish(self, kept: Ordered<Infallible>) -> Self::Output {
+        self.0.finish(kept).map(|mut values| values.swap_remove(0))
     }
 }
 
@@ -441,12 +428,12 @@ impl<T, E> Ledger for Buffer<T, E> {
     type Value = T;
     type Error = E;
     type Output = ();
-    type Kept = ();
+    type Kept = Infallible;
 
     const EACH: bool = true;
 
-    fn keep((): &mut (), _: usize, result: Result<T, E>) -> Option<Result<T, E>> {
-        Some(result)
+    fn sort(result: Result<T, E>) -> Fate<Infallible, T, E> {
+        Fate::Told(result)
     }
 
     fn settle(&mut self, result: Result<T, E>) -> Verdict {
@@ -454,7 +441,5 @@ impl<T, E> Ledger for Buffer<T, E> {
         if self.results.len() >= self.capacity { Verdict::Pause } else { Verdict::GoOn }
     }
 
-    fn merge(&mut self, (): ()) {}
-
-    fn finish(self) {}
+    fn finish(self, _: Ordered<Infallible>) {}
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use super::core::Core;
 use super::gauge::Settings;
 use super::lane::Shared;
+use super::ordered::Ordered;
 use super::policy::{Buffer, Ledger, Policy, Verdict};
 use super::source::Takes;
 use crate::Invalid;
@@ -81,7 +82,7 @@ where
         let (name, gauge) = settings.check().map_err(P::refused)?;
         let mut ledger = policy.open(name);
         if ledger.expect(source.left_max().unwrap_or(usize::MAX)) == Verdict::Stop {
-            return Err(ledger.finish());
+            return Err(ledger.finish(Ordered::new()));
         }
         let core = Arc::new(Core::new(settings.limit, ledger));
         let shared = Arc::new(Shared::new(source, work, inherited(), gauge, core));
@@ -123,9 +124,10 @@ where
         }
         let Stage::Runs(owner) = &self.stage else { panic!("a map was polled after its end") };
         let Poll::Ready((ledger, panic)) = owner.shared.core.poll_quiet(cx) else { return Poll::Pending };
+        let kept = owner.shared.take_kept();
         self.stage = Stage::Done;
         match (ledger, panic) {
-            (Some(ledger), None) => Poll::Ready(ledger.finish()),
+            (Some(ledger), None) => Poll::Ready(ledger.finish(kept)),
             (_, Some(payload)) => resume_unwind(payload),
             (None, None) => unreachable!("a map that runs has its ledger"),
         }

@@ -2,46 +2,42 @@
 
 use proptest::prelude::*;
 
-use crate::map::policy::{Buffer, Ledger, Policy, Verdict};
+use crate::map::ordered::Ordered;
+use crate::map::policy::{Buffer, Fate, Ledger, Policy, Verdict};
 use crate::map::{CollectAll, Each, Error, FirstSuccess, InOrder, Quorum};
 use crate::{Invalid, Name};
 
 type Outcome = Result<u32, u32>;
 
-/// Places in the order in which their results come, with the results, and by which lane.
-fn arrivals() -> impl Strategy<Value = Vec<(usize, Outcome, usize)>> {
-    let one = (prop_oneof![3 => any::<u32>().prop_map(Ok), 1 => any::<u32>().prop_map(Err)], 0..4usize);
+/// Places in the order in which their results come, with the results.
+fn arrivals() -> impl Strategy<Value = Vec<(usize, Outcome)>> {
+    let one = prop_oneof![3 => any::<u32>().prop_map(Ok), 1 => any::<u32>().prop_map(Err)];
     proptest::collection::vec(one, 0..60).prop_flat_map(|results| {
         let places: Vec<_> = (0..results.len()).collect();
-        Just(places).prop_shuffle().prop_map(move |places| {
-            places
-                .into_iter()
-                .zip(results.clone())
-                .map(|(place, (result, lane))| (place, result, lane))
-                .collect()
-        })
+        Just(places).prop_shuffle().prop_map(move |places| places.into_iter().zip(results.clone()).collect())
     })
 }
 
-/// Lets four lanes work until all have ended, or the ledger says stop; and how many results it took.
+/// Gives it the results until all have come, or the ledger says stop; and how many it took.
 fn run<L: Ledger<Value = u32, Error = u32>>(
     mut ledger: L,
-    arrivals: &[(usize, Outcome, usize)],
+    arrivals: &[(usize, Outcome)],
 ) -> (L::Output, usize) {
-    let mut kept: [L::Kept; 4] = Default::default();
+    let mut kept = Ordered::new();
     let mut taken = 0;
     let mut verdict = ledger.expect(arrivals.len());
-    for (place, result, lane) in arrivals {
+    for (place, result) in arrivals {
         if verdict == Verdict::Stop {
             break;
         }
         taken += 1;
-        if let Some(result) = L::keep(&mut kept[*lane], *place, *result) {
-            verdict = ledger.settle(result);
+        match L::sort(*result) {
+            Fate::Forgotten => {}
+            Fate::Kept(one) => kept.put(*place, one),
+            Fate::Told(result) => verdict = ledger.settle(result),
         }
     }
-    kept.into_iter().for_each(|kept| ledger.merge(kept));
-    (ledger.finish(), taken)
+    (ledger.finish(kept), taken)
 }
 
 proptest! {
@@ -50,7 +46,7 @@ proptest! {
     #[test]
     fn in_order_has_every_value_or_the_first_error(arrivals in arrivals()) {
         let (output, taken) = run(Policy::<u32, u32>::open(InOrder, Name::UNNAMED), &arrivals);
-        match arrivals.iter().position(|(_, result, _)| result.is_err()) {
+        match arrivals.iter().position(|(_, result)| result.is_err()) {
             Some(at) => {
                 let first = arrivals[at].1.unwrap_err();
                 prop_assert_eq!(output, Err(Error::Failed { first, rest: vec![] }));
@@ -58,8 +54,8 @@ proptest! {
             }
             None => {
                 let mut sorted = arrivals;
-                sorted.sort_by_key(|(place, _, _)| *place);
-                prop_assert_eq!(output, Ok(sorted.into_iter().map(|(_, result, _)| result.unwrap()).collect()));
+                sorted.sort_by_key(|(place, _)| *place);
+                prop_assert_eq!(output, Ok(sorted.into_iter().map(|(_, result)| result.unwrap()).collect()));
             }
         }
     }
@@ -68,14 +64,14 @@ proptest! {
     fn conc_156_collect_all_clips_nothing(arrivals in arrivals()) {
         let (output, _) = run(Policy::<u32, u32>::open(CollectAll, Name::UNNAMED), &arrivals);
         let mut sorted = arrivals;
-        sorted.sort_by_key(|(place, _, _)| *place);
-        prop_assert_eq!(output, Ok(sorted.into_iter().map(|(_, result, _)| result).collect::<Vec<_>>()));
+        sorted.sort_by_key(|(place, _)| *place);
+        prop_assert_eq!(output, Ok(sorted.into_iter().map(|(_, result)| result).collect::<Vec<_>>()));
     }
 
     #[test]
     fn each_ends_with_the_first_error(arrivals in arrivals()) {
         let (output, _) = run(Policy::<u32, u32>::open(Each, Name::UNNAMED), &arrivals);
-        let first = arrivals.iter().find_map(|(_, result, _)| result.err());
+        let first = arrivals.iter().find_map(|(_, result)| result.err());
         prop_assert_eq!(output, first.map_or(Ok(()), |first| Err(Error::Failed { first, rest: vec![] })));
     }
 
@@ -88,8 +84,8 @@ proptest! {
             return Ok(());
         }
         let seen = &arrivals[..taken];
-        let values: Vec<_> = seen.iter().filter_map(|(_, result, _)| result.ok()).collect();
-        let errors: Vec<_> = seen.iter().filter_map(|(_, result, _)| result.err()).collect();
+        let values: Vec<_> = seen.iter().filter_map(|(_, result)| result.ok()).collect();
+        let errors: Vec<_> = seen.iter().filter_map(|(_, result)| result.err()).collect();
         let before = |errors: usize| arrivals.len() - errors >= wanted;
         match output {
             Ok(output) => {
@@ -136,21 +132,24 @@ fn a_quorum_learns_late_how_many_items_there_are() {
     assert_eq!(ledger.settle(Err(7)), Verdict::GoOn);
     assert_eq!(ledger.settle(Ok(1)), Verdict::GoOn);
     assert_eq!(ledger.expect(3), Verdict::Stop, "three, and one of them has failed");
-    assert_eq!(ledger.finish(), Err(Error::OutOfReach { wanted: 3, succeeded: 1, errors: vec![7] }));
+    assert_eq!(
+        ledger.finish(Ordered::new()),
+        Err(Error::OutOfReach { wanted: 3, succeeded: 1, errors: vec![7] })
+    );
 }
 
 #[test]
 fn an_error_that_comes_before_the_others_have_ended_is_kept() {
     let mut ledger = Policy::<u32, u32>::open(InOrder, Name::UNNAMED);
     assert_eq!((ledger.settle(Err(1)), ledger.settle(Err(2))), (Verdict::Stop, Verdict::Stop));
-    assert_eq!(ledger.finish(), Err(Error::Failed { first: 1, rest: vec![2] }));
+    assert_eq!(ledger.finish(Ordered::new()), Err(Error::Failed { first: 1, rest: vec![2] }));
 }
 
 #[test]
 fn the_first_success_of_nothing_is_refused() {
     let mut ledger = Policy::<u32, u32>::open(FirstSuccess, Name::UNNAMED);
     assert_eq!(ledger.expect(0), Verdict::Stop);
-    assert!(matches!(ledger.finish(), Err(Error::Invalid(_))));
+    assert!(matches!(ledger.finish(Ordered::new()), Err(Error::Invalid(_))));
 }
 
 #[test]
