@@ -39,6 +39,18 @@ impl Store {
         self.host.reads.read(Lane::Delivery, move |reader| sqlite::all_endpoints(reader, page)).await
     }
 
+    /// What is pending of an application, as far as it is durable. It is known without reading.
+    #[must_use]
+    pub fn backlog(&self, app: AppId) -> Backlog {
+        self.host.backlog.of(app)
+    }
+
+    /// What is pending of all applications; looks at each that has something pending.
+    #[must_use]
+    pub fn backlogs(&self) -> Backlogs {
+        self.host.backlog.all()
+    }
+
     /// One application.
     pub async fn app(&self, org: Org, app: Reference<AppId>) -> Result<Option<App>, Error> {
         self.host.reads.read(Lane::Api, move |reader| sqlite::app(reader, &org, &app)).await

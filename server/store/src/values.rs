@@ -260,6 +260,30 @@ pub struct DueWork {
     pub tries: u32,
 }
 
+/// What is pending of an application: deliveries that are not settled.
+///
+/// Of a message that is being fanned out it is the share of the endpoints that its frontier has not
+/// come to, so that it may be a little more than there is, and never less; of what was put off or
+/// is to be tried again it is exact.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Backlog {
+    /// How many.
+    pub deliveries: u64,
+    /// How many were settled a second of late; 0.0 where none were.
+    pub drained_per_second: f64,
+}
+
+/// What is pending of all applications.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backlogs {
+    /// Applications that have something pending.
+    pub applications: usize,
+    /// Deliveries, all together.
+    pub deliveries: u64,
+    /// Those of the application that has the most.
+    pub deliveries_max: u64,
+}
+
 /// Deliveries of an endpoint by state.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct EndpointStats {

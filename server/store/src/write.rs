@@ -38,10 +38,24 @@ pub struct NewMessage {
     /// The highest endpoint sequence of the application now; 0 where it has no endpoints, and then
     /// no fan-out row is written.
     pub ceiling: u64,
+    /// How many deliveries it makes, as far as is known now: what it adds to the application's
+    /// backlog. At most `ceiling`.
+    pub deliveries: u64,
+    /// How many deliveries of the application may be pending with it; a message alone is never too
+    /// much.
+    pub backlog_max: u64,
     /// The request's idempotency key.
     pub idempotency: Option<Idempotency>,
     /// Days to keep the payload.
     pub retention_days: u16,
+}
+
+impl NewMessage {
+    /// Whether it would make the application's backlog larger than it may be.
+    #[must_use]
+    pub const fn is_too_much_beside(&self, pending: u64) -> bool {
+        pending > 0 && pending.saturating_add(self.deliveries) > self.backlog_max
+    }
 }
 
 /// What became of a message that was to be accepted.
@@ -55,6 +69,11 @@ pub enum Accepted {
     KeyReused,
     /// The organisation has a message with this event id, less than a day old.
     EventIdTaken,
+    /// The application has as many deliveries pending as it may.
+    Full {
+        /// How many that is, without the message.
+        pending: u64,
+    },
     /// The application does not exist (any more).
     NoApp,
 }

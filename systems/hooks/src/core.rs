@@ -10,6 +10,7 @@ use plimsoll::retry;
 use plimsoll_store::{Accepted, NewMessage, Store};
 use tokio::sync::oneshot;
 
+use crate::backlog::BacklogBound;
 use crate::deliver::{self, AddressPolicy, Client, TlsError};
 use crate::dispatch::{Attempter, Dispatch, Limits};
 use crate::intake::Intake;
@@ -84,6 +85,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) routing: Arc<Routing>,
     pub(crate) dispatch: Dispatch,
+    pub(crate) backlog: Arc<BacklogBound>,
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
@@ -136,7 +138,11 @@ impl Hooks {
     /// Its numbers, for the metrics page.
     #[must_use]
     pub fn numbers(&self) -> Numbers {
-        Numbers { dispatch: self.core.dispatch.clone(), store: self.core.store.clone() }
+        Numbers {
+            dispatch: self.core.dispatch.clone(),
+            store: self.core.store.clone(),
+            backlog: Arc::clone(&self.core.backlog),
+        }
     }
 }
 
@@ -176,6 +182,7 @@ impl Core {
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
             _bounds: bounds,
+            backlog: BacklogBound::new(settings.tenant_backlog_max, store.clone())?,
             store,
             routing,
             dispatch,

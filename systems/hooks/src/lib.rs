@@ -10,6 +10,7 @@
 //!   delivery, however slow it is.
 
 mod api;
+mod backlog;
 mod core;
 mod deliver;
 mod dispatch;

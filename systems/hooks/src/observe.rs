@@ -12,6 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::backlog::BacklogBound;
 use crate::dispatch::{BUCKETS_MS, Dispatch, Histogram, View};
 
 /// One bound of the schedule, as the registry shows it.
@@ -60,6 +61,7 @@ pub(crate) fn register(dispatch: &Dispatch) -> Result<Vec<Arc<ScheduleBound>>, p
 pub struct Numbers {
     pub(crate) dispatch: Dispatch,
     pub(crate) store: plimsoll_store::Store,
+    pub(crate) backlog: Arc<BacklogBound>,
 }
 
 impl fmt::Debug for Numbers {
@@ -82,12 +84,27 @@ impl Collector for Numbers {
         for (name, help, counter) in counters {
             count(&mut encoder, name, help, counter.load(Ordering::Relaxed))?;
         }
+        let help = "Messages that were refused because too much of their application is pending";
+        count(&mut encoder, "hooks_messages_refused_backlog", help, self.backlog.refused())?;
         for (name, help, value) in [
             ("store_commits", "Commits that were made durable", stats.commits),
             ("store_operations", "Messages, steps and changes in them", stats.operations),
             ("store_reads", "Reads that were answered", stats.reads),
         ] {
             count(&mut encoder, name, help, value)?;
+        }
+        let pending = self.store.backlogs();
+        for (name, help, value) in [
+            ("hooks_backlog_deliveries", "Deliveries that are not settled", pending.deliveries),
+            (
+                "hooks_backlog_tenant_deliveries_max",
+                "Those of the application that has the most",
+                pending.deliveries_max,
+            ),
+            ("hooks_backlog_tenant_limit", "How many one application may have", self.backlog.max()),
+            ("hooks_backlog_tenants", "Applications that have any", pending.applications as u64),
+        ] {
+            gauge(&mut encoder, name, help, value)?;
         }
         let view = self.dispatch.view();
         for (name, help, value) in [
@@ -113,8 +130,7 @@ impl Collector for Numbers {
                 view.idle_connections,
             ),
         ] {
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?;
+            gauge(&mut encoder, name, help, value as u64)?;
         }
         observe(&mut encoder, "hooks_attempt_seconds", "How long attempts took", &metrics.attempts)?;
         let help = "From the acceptance of a message to the success of a first try";
@@ -125,6 +141,11 @@ impl Collector for Numbers {
 fn count(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     ConstCounter::new(value).encode(encoder)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
 }
 
 fn observe(

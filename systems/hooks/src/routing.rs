@@ -54,6 +54,11 @@ impl Target {
         Self { endpoint, signer, prepared }
     }
 
+    /// Whether anything can be sent to it at all.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.endpoint.disabled && self.prepared.is_some()
+    }
+
     /// Whether a message of this type with these channels goes to it, apart from its being enabled.
     pub(crate) fn wants(&self, event_type: &str, channels: Option<&[String]>) -> bool {
         let type_fits =
@@ -79,6 +84,12 @@ impl AppRoute {
     /// The highest sequence an endpoint of it has or had: what a message is accepted with.
     pub(crate) fn ceiling(&self) -> u64 {
         self.targets.sequence.load(Ordering::Acquire)
+    }
+
+    /// How many endpoints a message goes to, as they are now.
+    pub(crate) fn deliveries(&self, event_type: &str, channels: Option<&[String]>) -> u64 {
+        let targets = self.targets();
+        targets.iter().filter(|target| target.is_open() && target.wants(event_type, channels)).count() as u64
     }
 
     /// The sequence for a new endpoint; call under the write lock, and [`Routing::put_endpoint`]

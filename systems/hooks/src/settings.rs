@@ -57,6 +57,12 @@ pub const SETTINGS: &[Setting] = &[
         "How many deliveries to one endpoint run at once.",
     ),
     setting(
+        "hooks.tenant_backlog_max",
+        "10000000",
+        Kind::Integer { min: 1, max: 1_000_000_000_000 },
+        "How many deliveries of one application may be pending; a message beyond that is answered 429.",
+    ),
+    setting(
         "hooks.window_messages",
         "256",
         Kind::Integer { min: 1, max: 65_536 },
@@ -164,6 +170,8 @@ pub struct Settings {
     pub tenant_concurrency: u64,
     /// Deliveries at once to one endpoint.
     pub endpoint_concurrency: u64,
+    /// Deliveries of one application that are pending.
+    pub tenant_backlog_max: u64,
     /// Messages of one application in memory.
     pub window_messages: usize,
     /// Bytes of one application in memory.
@@ -237,6 +245,7 @@ impl Settings {
             concurrency: resolved.integer("hooks.concurrency"),
             tenant_concurrency: resolved.integer("hooks.tenant_concurrency"),
             endpoint_concurrency: resolved.integer("hooks.endpoint_concurrency"),
+            tenant_backlog_max: resolved.integer("hooks.tenant_backlog_max"),
             window_messages: resolved.count("hooks.window_messages"),
             window_bytes: resolved.integer("hooks.window_bytes"),
             window_bytes_total: resolved.integer("hooks.window_bytes_total"),

@@ -185,7 +185,10 @@ async fn send(core: &Core, app: AppId, payload: &str) -> MessageId {
     };
     let id = message.id;
     let (org, ceiling) = (Arc::clone(&route.org), route.ceiling());
-    let new = NewMessage { message, org, ceiling, idempotency: None, retention_days: 90 };
+    let deliveries = route.deliveries(&message.event_type, None);
+    let backlog_max = u64::MAX;
+    let new =
+        NewMessage { message, org, ceiling, deliveries, backlog_max, idempotency: None, retention_days: 90 };
     assert_eq!(core.accept(new).await.unwrap(), plimsoll_store::Accepted::Stored);
     id
 }

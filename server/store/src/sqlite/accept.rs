@@ -5,7 +5,7 @@ use rusqlite::{Result, params};
 use super::encode;
 use super::group::Group;
 use super::idempotency::Held;
-use crate::{Accepted, Idempotency, MessageId, NewMessage, UnixMillis};
+use crate::{Accepted, AppId, Idempotency, MessageId, NewMessage, UnixMillis};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -30,6 +30,10 @@ impl Group<'_> {
         if self.event_id_is_taken(new)? {
             return Ok(Accepted::EventIdTaken);
         }
+        let pending = self.backlog.pending(message.app);
+        if new.is_too_much_beside(pending) && !self.has_message(message.app, message.id)? {
+            return Ok(Accepted::Full { pending });
+        }
         if !self.insert_message(new)? {
             // The same call once more: it is there, and may be fanned out already.
             return Ok(Accepted::Stored);
@@ -42,8 +46,10 @@ impl Group<'_> {
             self.statements.insert_fanout.on(self.connection)?.execute(params![
                 message.app.as_bytes(),
                 message.id.as_bytes(),
-                encode::stored(new.ceiling)
+                encode::stored(new.ceiling),
+                encode::stored(new.deliveries)
             ])?;
+            self.backlog.accepted(message.app, new.deliveries);
         }
         Ok(Accepted::Stored)
     }
@@ -74,12 +80,17 @@ impl Group<'_> {
         )?;
         let mut rows = statement.query(params![&*new.org, event_id, since, SAME_EVENT_MAX])?;
         while let Some(row) = rows.next()? {
-            let (id, app) = (MessageId(encode::id(row, 0)?), crate::AppId(encode::id(row, 1)?));
+            let (id, app) = (MessageId(encode::id(row, 0)?), AppId(encode::id(row, 1)?));
             if id != new.message.id && self.app_lives(app)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    fn has_message(&self, app: AppId, message: MessageId) -> Result<bool> {
+        let sql = "SELECT 1 FROM messages WHERE app = ?1 AND id = ?2";
+        self.connection.prepare_cached(sql)?.exists([app.as_bytes(), message.as_bytes()])
     }
 
     fn insert_message(&mut self, new: &NewMessage) -> Result<bool> {

@@ -76,6 +76,7 @@ impl Group<'_> {
         let sql = "UPDATE apps SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL";
         let buried = self.connection.prepare_cached(sql)?.execute(params![app.as_bytes(), at])? > 0;
         if buried {
+            self.backlog.forget(app);
             self.bury();
         }
         Ok(done_if(buried))

@@ -14,9 +14,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use plimsoll::clock;
 use rusqlite::{Connection, Result};
 
+use super::backlog::Ledger;
 use super::call::{Answer, Call};
 use super::group::Group;
-use super::idempotency::{Buckets, Published};
+use super::idempotency::Buckets;
 use super::purge::Purge;
 use super::schema;
 use super::write_back::{WriteBack, write_back};
@@ -32,9 +33,15 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// How long the purge rests after it failed, for instance on a full disk.
 const PURGE_REST: Duration = Duration::from_secs(10);
 
+/// What the committer knows of the file without reading it.
+pub(super) struct Known {
+    pub(super) buckets: Buckets,
+    pub(super) backlog: Ledger,
+}
+
 pub(super) struct Committer {
     connection: Connection,
-    buckets: Buckets,
+    known: Known,
     queue: Arc<Queue<Call>>,
     counters: Arc<Counters>,
     write_back: WriteBack,
@@ -42,28 +49,33 @@ pub(super) struct Committer {
     commits_since_purge: u32,
 }
 
+impl Known {
+    pub(super) fn load(connection: &Connection) -> Result<Self> {
+        Ok(Self { buckets: Buckets::load(connection)?, backlog: Ledger::load(connection)? })
+    }
+
+    pub(super) fn group<'c>(&'c mut self, connection: &'c Connection) -> Group<'c> {
+        Group::new(connection, &mut self.buckets, &mut self.backlog)
+    }
+}
+
 impl Committer {
     pub(super) fn new(
         connection: Connection,
         write_back: WriteBack,
-        buckets: Buckets,
+        known: Known,
         queue: Arc<Queue<Call>>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             connection,
             write_back,
-            buckets,
+            known,
             queue,
             counters,
             purge: Purge::default(),
             commits_since_purge: 0,
         }
-    }
-
-    /// The idempotency entries, for the readers.
-    pub(super) fn buckets(&self) -> Published {
-        self.buckets.published()
     }
 
     /// Works until the queue is closed and empty, and gives the connection back.
@@ -129,11 +141,12 @@ impl Committer {
         let applied = catch_unwind(AssertUnwindSafe(|| {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             let in_force = schema::epoch(&self.connection)?;
-            let mut group = Group::new(&self.connection, &mut self.buckets);
+            let mut group = self.known.group(&self.connection);
             let answers = calls
                 .iter()
                 .map(|queued| queued.call.apply(&mut group, in_force))
                 .collect::<Result<Vec<_>>>()?;
+            group.write_backlog()?;
             let buried = group.buried;
             drop(group);
             self.connection.prepare_cached("COMMIT")?.execute([])?;
@@ -147,7 +160,8 @@ impl Committer {
                 return Err(error);
             }
         };
-        self.buckets.committed();
+        self.known.buckets.committed();
+        self.known.backlog.committed();
         if buried {
             self.purge.is_due_now();
         }
@@ -161,7 +175,8 @@ impl Committer {
     }
 
     fn undo(&mut self) {
-        self.buckets.rolled_back();
+        self.known.buckets.rolled_back();
+        self.known.backlog.rolled_back();
         // The engine may have rolled back by itself, as it does on some errors.
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
@@ -187,7 +202,7 @@ impl Committer {
     fn purge_unit(&mut self) -> Duration {
         self.commits_since_purge = 0;
         let now = wall_clock();
-        match self.purge.unit(&self.connection, &mut self.buckets, now) {
+        match self.purge.unit(&self.connection, &mut self.known, now) {
             Ok(unit) => {
                 self.counters.purged(unit.purged);
                 self.write_back();

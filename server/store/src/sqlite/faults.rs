@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::call::{Call, Write};
-use super::group::Group;
+use super::committer::Known;
 use super::idempotency::{Buckets, Held};
 use super::purge::Purge;
 use super::schema;
@@ -85,6 +85,8 @@ fn message(app: AppId, event_type: &str) -> NewMessage {
         message,
         org: "org_faults".into(),
         ceiling: 1,
+        deliveries: 1,
+        backlog_max: u64::MAX,
         idempotency: Some(idempotency),
         retention_days: u16::MAX,
     }
@@ -212,11 +214,11 @@ async fn what_was_buried_is_purged_behind_the_accepts() {
     assert!(store.stats().purged >= 1_202);
 }
 
-fn tables() -> (Connection, Buckets) {
+fn tables() -> (Connection, Known) {
     let mut connection = Connection::open_in_memory().unwrap();
     schema::migrate(&mut connection, schema::STEPS).unwrap();
-    let buckets = Buckets::load(&connection).unwrap();
-    (connection, buckets)
+    let known = Known::load(&connection).unwrap();
+    (connection, known)
 }
 
 fn count(connection: &Connection, table: &str) -> i64 {
@@ -227,9 +229,9 @@ const TABLES: [&str; 6] = ["apps", "endpoints", "messages", "fanout", "attempts"
 
 #[test]
 fn a_purge_that_is_cut_off_after_any_unit_goes_on_where_it_was() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let (kept, gone) = (app(), app());
-    let mut group = Group::new(&connection, &mut buckets);
+    let mut group = known.group(&connection);
     for app in [&kept, &gone] {
         let (endpoint, id) = (endpoint(app.id), app.id);
         let endpoint_id = endpoint.id;
@@ -245,24 +247,24 @@ fn a_purge_that_is_cut_off_after_any_unit_goes_on_where_it_was() {
     drop(group);
     let mut before: i64 = TABLES.map(|table| count(&connection, table)).iter().sum();
     // Each time by somebody who knows nothing of the last; the grace is not over.
-    while Purge::default().unit(&connection, &mut buckets, NOW).unwrap().more {
+    while Purge::default().unit(&connection, &mut known, NOW).unwrap().more {
         let after = TABLES.map(|table| count(&connection, table)).iter().sum();
         assert!(before - after <= 256, "{} rows in one unit", before - after);
         before = after;
     }
     assert_eq!(TABLES.map(|table| count(&connection, table)), [2, 1, 700, 700, 700, 700]);
-    assert!(Purge::default().unit(&connection, &mut buckets, NOW + HOUR + 1).unwrap().more);
+    assert!(Purge::default().unit(&connection, &mut known, NOW + HOUR + 1).unwrap().more);
     assert_eq!(count(&connection, "apps"), 1, "the buried row itself goes last");
-    assert!(!Purge::default().unit(&connection, &mut buckets, NOW + HOUR + 1).unwrap().more);
+    assert!(!Purge::default().unit(&connection, &mut known, NOW + HOUR + 1).unwrap().more);
 }
 
 #[test]
 fn a_buried_endpoint_loses_its_due_work_and_keeps_its_history() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let (app, other) = (app(), app());
     let (gone, kept) = (endpoint(app.id), endpoint(app.id));
     let (gone_id, kept_id) = (gone.id, kept.id);
-    let mut group = Group::new(&connection, &mut buckets);
+    let mut group = known.group(&connection);
     let changes = [
         Change::PutApp(app.clone()),
         Change::PutApp(other),
@@ -278,15 +280,15 @@ fn a_buried_endpoint_loses_its_due_work_and_keeps_its_history() {
     }
     group.change(&[Change::DeleteEndpoint { app: app.id, endpoint: gone_id, at: NOW }]).unwrap();
     drop(group);
-    while Purge::default().unit(&connection, &mut buckets, NOW + 2 * HOUR).unwrap().more {}
+    while Purge::default().unit(&connection, &mut known, NOW + 2 * HOUR).unwrap().more {}
     assert_eq!(TABLES.map(|table| count(&connection, table)), [2, 1, 0, 0, 600, 300]);
 }
 
 #[test]
 fn a_payload_goes_when_its_days_are_over() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let app = app();
-    let mut group = Group::new(&connection, &mut buckets);
+    let mut group = known.group(&connection);
     group.change(&[Change::PutApp(app.clone())]).unwrap();
     for days in [1, 5] {
         let messages: Vec<_> =
@@ -295,7 +297,7 @@ fn a_payload_goes_when_its_days_are_over() {
     }
     drop(group);
     let mut left = |days: i64| {
-        while Purge::default().unit(&connection, &mut buckets, NOW + days * 24 * HOUR).unwrap().more {}
+        while Purge::default().unit(&connection, &mut known, NOW + days * 24 * HOUR).unwrap().more {}
         count(&connection, "messages WHERE payload IS NOT NULL")
     };
     assert_eq!([left(1), left(3), left(7)], [100, 50, 0]);
@@ -312,29 +314,29 @@ fn buckets_in(connection: &Connection) -> i64 {
 
 #[test]
 fn a_bucket_goes_whole_when_nothing_in_it_is_in_force() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let held = Held::Message(MessageId::fresh());
     for hour in 0..40 {
-        buckets.put(&connection, &idempotency(hour), NOW + i64::from(hour) * HOUR, &held).unwrap();
+        known.buckets.put(&connection, &idempotency(hour), NOW + i64::from(hour) * HOUR, &held).unwrap();
     }
-    buckets.committed();
+    known.buckets.committed();
     let now = NOW + 39 * HOUR;
     for hour in 0..40 {
-        let found = buckets.find(&connection, &[hour; 16], now).unwrap();
+        let found = known.buckets.find(&connection, &[hour; 16], now).unwrap();
         assert_eq!(found.is_some(), hour > 15, "hour {hour}");
     }
     assert_eq!(buckets_in(&connection), 40);
-    while Purge::default().unit(&connection, &mut buckets, now).unwrap().more {}
+    while Purge::default().unit(&connection, &mut known, now).unwrap().more {}
     assert_eq!(buckets_in(&connection), 25);
-    assert!(buckets.find(&connection, &[16; 16], now).unwrap().is_some());
+    assert!(known.buckets.find(&connection, &[16; 16], now).unwrap().is_some());
 }
 
 #[test]
 fn buckets_of_an_earlier_process_are_asked_until_their_filters_are_full() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let held = Held::Answer { status: 201, body: b"made" };
     for key in 0..100 {
-        buckets.put(&connection, &idempotency(key), NOW + i64::from(key % 3) * HOUR, &held).unwrap();
+        known.buckets.put(&connection, &idempotency(key), NOW + i64::from(key % 3) * HOUR, &held).unwrap();
     }
     let mut reopened = Buckets::load(&connection).unwrap();
     let all = |buckets: &Buckets| {
@@ -354,15 +356,15 @@ fn buckets_of_an_earlier_process_are_asked_until_their_filters_are_full() {
 
 #[test]
 fn a_bucket_that_was_rolled_back_is_made_again() {
-    let (connection, mut buckets) = tables();
+    let (connection, mut known) = tables();
     let held = Held::Message(MessageId::fresh());
     connection.execute_batch("BEGIN").unwrap();
-    buckets.put(&connection, &idempotency(1), NOW, &held).unwrap();
+    known.buckets.put(&connection, &idempotency(1), NOW, &held).unwrap();
     connection.execute_batch("ROLLBACK").unwrap();
-    buckets.rolled_back();
-    assert!(buckets.find(&connection, &[1; 16], NOW).unwrap().is_none());
-    buckets.put(&connection, &idempotency(1), NOW, &held).unwrap();
-    assert!(buckets.find(&connection, &[1; 16], NOW).unwrap().is_some());
+    known.buckets.rolled_back();
+    assert!(known.buckets.find(&connection, &[1; 16], NOW).unwrap().is_none());
+    known.buckets.put(&connection, &idempotency(1), NOW, &held).unwrap();
+    assert!(known.buckets.find(&connection, &[1; 16], NOW).unwrap().is_some());
 }
 
 #[tokio::test]

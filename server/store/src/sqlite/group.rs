@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::backlog::Ledger;
 use super::encode::{self, Prepared};
 use super::idempotency::Buckets;
 use crate::{AppId, EndpointId, Message, MessageId};
@@ -16,6 +17,7 @@ use crate::{AppId, EndpointId, Message, MessageId};
 pub(super) struct Group<'c> {
     pub(super) connection: &'c Connection,
     pub(super) buckets: &'c mut Buckets,
+    pub(super) backlog: &'c mut Ledger,
     pub(super) statements: Statements<'c>,
     live_apps: HashSet<AppId>,
     live_endpoints: HashSet<EndpointId>,
@@ -29,8 +31,10 @@ pub(super) struct Statements<'c> {
     pub(super) insert_fanout: Prepared<'c>,
     pub(super) insert_attempt: Prepared<'c>,
     pub(super) delete_due: Prepared<'c>,
-    pub(super) upsert_due: Prepared<'c>,
+    pub(super) drop_due: Prepared<'c>,
+    pub(super) move_due: Prepared<'c>,
     pub(super) insert_due: Prepared<'c>,
+    pub(super) fanout: Prepared<'c>,
     pub(super) advance: Prepared<'c>,
     pub(super) finish: Prepared<'c>,
     app_lives: Prepared<'c>,
@@ -46,7 +50,7 @@ impl Statements<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
             ),
             insert_fanout: Prepared::new(
-                "INSERT INTO fanout (app, message, ceiling, frontier) VALUES (?1, ?2, ?3, 0)",
+                "INSERT INTO fanout (app, message, ceiling, frontier, deliveries) VALUES (?1, ?2, ?3, 0, ?4)",
             ),
             insert_attempt: Prepared::new(
                 "INSERT INTO attempts (message, endpoint, number, id, at, duration_ms, status_code, state, \
@@ -56,19 +60,27 @@ impl Statements<'_> {
             delete_due: Prepared::new(
                 "DELETE FROM due_work WHERE kind = ?1 AND subject = ?2 AND key = ?3 AND trigger = ?4",
             ),
-            upsert_due: Prepared::new(
-                "INSERT INTO due_work (kind, subject, key, trigger, tenant, due_at, priority, tries) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-                 ON CONFLICT DO UPDATE SET due_at = excluded.due_at, tries = excluded.tries",
+            drop_due: Prepared::new(
+                "DELETE FROM due_work WHERE kind = ?1 AND subject = ?2 AND key = ?3 AND trigger = ?4 \
+                 RETURNING tenant",
+            ),
+            move_due: Prepared::new(
+                "UPDATE due_work SET due_at = ?5, tries = ?6 \
+                 WHERE kind = ?1 AND subject = ?2 AND key = ?3 AND trigger = ?4",
             ),
             insert_due: Prepared::new(
                 "INSERT INTO due_work (kind, subject, key, trigger, tenant, due_at, priority, tries) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             ),
+            fanout: Prepared::new(
+                "SELECT deliveries, ceiling, frontier FROM fanout WHERE app = ?1 AND message = ?2",
+            ),
             advance: Prepared::new(
                 "UPDATE fanout SET frontier = ?3 WHERE app = ?1 AND message = ?2 AND frontier < ?3",
             ),
-            finish: Prepared::new("DELETE FROM fanout WHERE app = ?1 AND message = ?2"),
+            finish: Prepared::new(
+                "DELETE FROM fanout WHERE app = ?1 AND message = ?2 RETURNING deliveries, ceiling, frontier",
+            ),
             app_lives: Prepared::new("SELECT 1 FROM apps WHERE id = ?1 AND deleted_at IS NULL"),
             endpoint_lives: Prepared::new(
                 "SELECT 1 FROM endpoints WHERE id = ?1 AND app = ?2 AND deleted_at IS NULL",
@@ -78,10 +90,11 @@ impl Statements<'_> {
 }
 
 impl<'c> Group<'c> {
-    pub(super) fn new(connection: &'c Connection, buckets: &'c mut Buckets) -> Self {
+    pub(super) fn new(connection: &'c Connection, buckets: &'c mut Buckets, backlog: &'c mut Ledger) -> Self {
         Self {
             connection,
             buckets,
+            backlog,
             statements: Statements::new(),
             live_apps: HashSet::new(),
             live_endpoints: HashSet::new(),
@@ -115,6 +128,15 @@ impl<'c> Group<'c> {
             self.live_endpoints.insert(endpoint);
         }
         Ok(lives)
+    }
+
+    /// Writes what the group did to the backlogs: the last of it before the commit.
+    pub(super) fn write_backlog(&mut self) -> Result<()> {
+        let live_apps = &self.live_apps;
+        let statement = self.statements.app_lives.on(self.connection)?;
+        self.backlog.write(self.connection, |app| {
+            if live_apps.contains(&app) { Ok(true) } else { statement.exists([app.as_bytes()]) }
+        })
     }
 
     /// Somebody was buried.

@@ -15,10 +15,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::call::Call;
 use super::committer::Committer;
-use super::idempotency::Published;
 use super::open;
 use super::reader::{self, Lane, Lanes};
 use super::write_back::WriteBack;
+use super::{backlog, idempotency};
 use crate::queue::{Limits, Queue};
 use crate::stats::Counters;
 use crate::{Error, OpenError};
@@ -31,7 +31,8 @@ pub(crate) struct Host {
     pub(crate) commits: Arc<Queue<Call>>,
     pub(crate) reads: Lanes,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) buckets: Published,
+    pub(crate) buckets: idempotency::Published,
+    pub(crate) backlog: backlog::Published,
     pub(crate) epoch: u64,
     ended: watch::Receiver<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -39,7 +40,8 @@ pub(crate) struct Host {
 
 struct Opened {
     reads: Lanes,
-    buckets: Published,
+    buckets: idempotency::Published,
+    backlog: backlog::Published,
     epoch: u64,
 }
 
@@ -66,12 +68,12 @@ impl Host {
                 })
                 .map_err(|source| OpenError::Directory { path: directory.clone(), source })?
         };
-        let Opened { reads, buckets, epoch } = match opening.await {
+        let Opened { reads, buckets, backlog, epoch } = match opening.await {
             Ok(opened) => opened?,
             Err(_) => return Err(failed(&directory, "the committer's thread panicked".into())),
         };
         let thread = Mutex::new(Some(thread));
-        Ok(Self { commits, reads, counters, buckets, epoch, ended, thread })
+        Ok(Self { commits, reads, counters, buckets, backlog, epoch, ended, thread })
     }
 
     /// Lets nobody in any more, finishes what is inside and waits until the files are closed.
@@ -132,9 +134,10 @@ fn serve(
             return;
         }
     };
+    let (buckets, backlog) = (files.known.buckets.published(), files.known.backlog.published());
+    let answer = Opened { reads: reads.lanes.clone(), buckets, backlog, epoch: files.epoch };
     let committer =
-        Committer::new(files.writer, write_back, files.buckets, Arc::clone(commits), Arc::clone(counters));
-    let answer = Opened { reads: reads.lanes.clone(), buckets: committer.buckets(), epoch: files.epoch };
+        Committer::new(files.writer, write_back, files.known, Arc::clone(commits), Arc::clone(counters));
     // Who waited for the opening may have gone: then nobody closes the store but we.
     if opened.send(Ok(answer)).is_ok() {
         let connection = committer.run();

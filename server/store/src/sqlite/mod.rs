@@ -1,6 +1,7 @@
 //! The engine: SQLite, one connection that writes and a few that read, each on a thread of its own.
 
 mod accept;
+mod backlog;
 mod call;
 mod change;
 mod committer;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::idempotency::Buckets;
+use super::committer::Known;
 use super::schema;
 use crate::OpenError;
 use crate::stats::Counters;
@@ -32,7 +32,7 @@ pub(super) struct Files {
     pub(super) readers: Vec<Connection>,
     /// For the thread that writes the log back.
     pub(super) helper: Connection,
-    pub(super) buckets: Buckets,
+    pub(super) known: Known,
     pub(super) epoch: u64,
     /// Held for as long as the connections are; dropped after them.
     pub(super) lock: File,
@@ -50,7 +50,7 @@ pub(super) fn open(directory: &Path, readers: usize, counters: &Arc<Counters>) -
     prepare_log(&mut writer, counters).map_err(|error| engine(&error))?;
     schema::migrate(&mut writer, schema::STEPS).map_err(|error| engine(&error))?;
     let epoch = schema::next_epoch(&writer).map_err(|error| engine(&error))?;
-    let buckets = Buckets::load(&writer).map_err(|error| engine(&error))?;
+    let known = Known::load(&writer).map_err(|error| engine(&error))?;
     let readers = (0..readers)
         .map(|_| {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -62,7 +62,7 @@ pub(super) fn open(directory: &Path, readers: usize, counters: &Arc<Counters>) -
         .map_err(|error| engine(&error))?;
     let helper = Connection::open(&path).map_err(|error| engine(&error))?;
     set_up(&helper, HELPER_CACHE_KIB).map_err(|error| engine(&error))?;
-    Ok(Files { writer, readers, helper, buckets, epoch, lock })
+    Ok(Files { writer, readers, helper, known, epoch, lock })
 }
 
 /// Makes the directory where it is missing, and takes its lock.

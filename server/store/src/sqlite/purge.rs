@@ -9,8 +9,10 @@
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::accept::day_of;
-use super::idempotency::Buckets;
-use crate::UnixMillis;
+use super::backlog::Ledger;
+use super::committer::Known;
+use super::read_config::app_lives;
+use crate::{AppId, Id, UnixMillis};
 
 /// Rows that one unit takes away.
 const ROWS: usize = 256;
@@ -48,24 +50,29 @@ impl Purge {
     pub(super) fn unit(
         &mut self,
         connection: &Connection,
-        buckets: &mut Buckets,
+        known: &mut Known,
         now: UnixMillis,
     ) -> Result<Unit> {
         self.due_now = false;
-        if buckets.fill_filter(connection)? > 0 {
+        if known.buckets.fill_filter(connection)? > 0 {
             return Ok(Unit { purged: 0, more: true });
         }
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let purged = rows(connection, buckets, now)?;
+        let purged = rows(connection, known, now)?;
+        known.backlog.write(connection, |app| app_lives(connection, app))?;
         connection.prepare_cached("COMMIT")?.execute([])?;
+        known.backlog.committed();
         let more = purged > 0 || give_back(connection)? > 0;
         Ok(Unit { purged, more })
     }
 }
 
-fn rows(connection: &Connection, buckets: &mut Buckets, now: UnixMillis) -> Result<usize> {
-    let steps: [&dyn Fn() -> Result<usize>; 5] = [
-        &|| endpoint(connection),
+fn rows(connection: &Connection, known: &mut Known, now: UnixMillis) -> Result<usize> {
+    let rows = endpoint(connection, &mut known.backlog)?;
+    if rows > 0 {
+        return Ok(rows);
+    }
+    let steps: [&dyn Fn() -> Result<usize>; 4] = [
         &|| app(connection),
         &|| emptied(connection, "endpoints", now),
         &|| emptied(connection, "apps", now),
@@ -77,11 +84,11 @@ fn rows(connection: &Connection, buckets: &mut Buckets, now: UnixMillis) -> Resu
             return Ok(rows);
         }
     }
-    buckets.drop_oldest(connection)
+    known.buckets.drop_oldest(connection)
 }
 
 /// The due work of a buried endpoint.
-fn endpoint(connection: &Connection) -> Result<usize> {
+fn endpoint(connection: &Connection, backlog: &mut Ledger) -> Result<usize> {
     let sql = "SELECT app, id FROM endpoints WHERE deleted_at IS NOT NULL AND emptied = 0 LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let found: Option<([u8; 20], [u8; 20])> =
@@ -93,6 +100,7 @@ fn endpoint(connection: &Connection) -> Result<usize> {
          WHERE kind = 1 AND tenant = ?1 AND key = ?2 LIMIT ?3",
         params![app, id, ROWS as i64],
     )?;
+    backlog.settled(AppId(Id::from_bytes(app)), rows as u64);
     if rows < ROWS {
         run(connection, "UPDATE endpoints SET emptied = 1 WHERE id = ?1", params![id])?;
     }

@@ -1,7 +1,8 @@
 //! Recording what happened.
 
-use rusqlite::{Result, params};
+use rusqlite::{OptionalExtension, Result, Row, params};
 
+use super::backlog::left;
 use super::encode;
 use super::group::Group;
 use crate::{
@@ -18,12 +19,9 @@ impl Group<'_> {
             match step {
                 Progress::Attempted(attempt) => self.attempted(attempt)?,
                 Progress::Deferred(work) => self.deferred(work)?,
-                Progress::Dropped(work) => self.settle(*work)?,
+                Progress::Dropped(work) => self.dropped(*work)?,
                 Progress::Advanced { app, message, frontier } => self.advanced(*app, *message, *frontier)?,
-                Progress::Finished { app, message } => {
-                    let keys = params![app.as_bytes(), message.as_bytes()];
-                    self.statements.finish.on(self.connection)?.execute(keys)?;
-                }
+                Progress::Finished { app, message } => self.finished(*app, *message)?,
             }
         }
         Ok(())
@@ -47,7 +45,7 @@ impl Group<'_> {
         }
         let work = WorkId::delivery(attempt.message, attempt.endpoint, attempt.trigger);
         match due_at {
-            None => self.settle(work),
+            None => self.settle(attempt.app, work),
             Some(due_at) => {
                 self.put_due(&Due { work, tenant: attempt.app, due_at, tries: attempt.number }, Put::Move)
             }
@@ -100,7 +98,7 @@ impl Group<'_> {
             return Ok(());
         }
         let WorkId { kind, subject, key, trigger } = work.id;
-        self.statements.insert_due.on(self.connection)?.execute(params![
+        let inserted = self.statements.insert_due.on(self.connection)?.execute(params![
             kind as u8,
             subject.as_bytes(),
             key.as_bytes(),
@@ -110,22 +108,49 @@ impl Group<'_> {
             work.priority,
             work.tries,
         ])?;
+        self.backlog.put_off(work.tenant, inserted);
         Ok(())
     }
 
-    fn settle(&mut self, WorkId { kind, subject, key, trigger }: WorkId) -> Result<()> {
+    fn settle(&mut self, app: AppId, WorkId { kind, subject, key, trigger }: WorkId) -> Result<()> {
         let keys = params![kind as u8, subject.as_bytes(), key.as_bytes(), trigger as u8];
-        self.statements.delete_due.on(self.connection)?.execute(keys)?;
+        let deleted = self.statements.delete_due.on(self.connection)?.execute(keys)?;
+        self.backlog.settled(app, deleted as u64);
+        Ok(())
+    }
+
+    fn dropped(&mut self, WorkId { kind, subject, key, trigger }: WorkId) -> Result<()> {
+        let keys = params![kind as u8, subject.as_bytes(), key.as_bytes(), trigger as u8];
+        let statement = self.statements.drop_due.on(self.connection)?;
+        let tenant = statement.query_row(keys, |row| encode::id(row, 0)).optional()?;
+        if let Some(tenant) = tenant {
+            self.backlog.settled(AppId(tenant), 1);
+        }
         Ok(())
     }
 
     pub(super) fn put_due(&mut self, due: &Due, put: Put) -> Result<()> {
-        let statement = match put {
-            Put::Move => &mut self.statements.upsert_due,
-            Put::Keep => &mut self.statements.insert_due,
-        };
+        match put {
+            Put::Keep => self.insert_due(due).map(drop),
+            // What is likely first: a first try has no row yet, a later one has.
+            Put::Move if due.tries > 1 => {
+                if !self.move_due(due)? {
+                    self.insert_due(due)?;
+                }
+                Ok(())
+            }
+            Put::Move => {
+                if !self.insert_due(due)? {
+                    self.move_due(due)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn insert_due(&mut self, due: &Due) -> Result<bool> {
         let WorkId { kind, subject, key, trigger } = due.work;
-        statement.on(self.connection)?.execute(params![
+        let inserted = self.statements.insert_due.on(self.connection)?.execute(params![
             kind as u8,
             subject.as_bytes(),
             key.as_bytes(),
@@ -135,13 +160,60 @@ impl Group<'_> {
             PRIORITY,
             due.tries,
         ])?;
-        Ok(())
+        self.backlog.put_off(due.tenant, inserted);
+        Ok(inserted > 0)
+    }
+
+    fn move_due(&mut self, due: &Due) -> Result<bool> {
+        let WorkId { kind, subject, key, trigger } = due.work;
+        let moved = self.statements.move_due.on(self.connection)?.execute(params![
+            kind as u8,
+            subject.as_bytes(),
+            key.as_bytes(),
+            trigger as u8,
+            due.due_at,
+            due.tries,
+        ])?;
+        Ok(moved > 0)
     }
 
     fn advanced(&mut self, app: AppId, message: MessageId, frontier: u64) -> Result<()> {
+        let keys = params![app.as_bytes(), message.as_bytes()];
+        let row = self.statements.fanout.on(self.connection)?.query_row(keys, FanoutRow::of).optional()?;
+        let Some(before) = row.filter(|row| row.frontier < frontier) else { return Ok(()) };
         let values = params![app.as_bytes(), message.as_bytes(), encode::stored(frontier)];
         self.statements.advance.on(self.connection)?.execute(values)?;
+        let after = FanoutRow { frontier, ..before };
+        self.backlog.settled(app, before.left() - after.left());
         Ok(())
+    }
+
+    fn finished(&mut self, app: AppId, message: MessageId) -> Result<()> {
+        let keys = params![app.as_bytes(), message.as_bytes()];
+        let row = self.statements.finish.on(self.connection)?.query_row(keys, FanoutRow::of).optional()?;
+        if let Some(row) = row {
+            self.backlog.settled(app, row.left());
+        }
+        Ok(())
+    }
+}
+
+/// How far a fan-out is.
+#[derive(Clone, Copy)]
+struct FanoutRow {
+    deliveries: u64,
+    ceiling: u64,
+    frontier: u64,
+}
+
+impl FanoutRow {
+    fn of(row: &Row<'_>) -> Result<Self> {
+        let count = |column| encode::count(row, column);
+        Ok(Self { deliveries: count(0)?, ceiling: count(1)?, frontier: count(2)? })
+    }
+
+    fn left(self) -> u64 {
+        left(self.deliveries, self.ceiling, self.frontier)
     }
 }
 

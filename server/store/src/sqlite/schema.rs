@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x506C_696D;
 
 /// The steps, oldest first; the version of a file is how many of them it has seen. A step that was
 /// released is never changed: what must change is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST];
+pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG];
 
 /// Why the tables are as they are:
 /// - Identifiers are their 20 bytes; they sort by time, so tables clustered by them grow at one end.
@@ -132,6 +132,27 @@ CREATE TABLE due_work (
 CREATE INDEX due_work_by_key ON due_work (kind, tenant, key, priority, due_at);
 ";
 
+/// What is pending of each application, kept by the commits that change it: counting millions of
+/// rows would hold up every start. A fan-out row says with how many deliveries it was accepted,
+/// since the ceiling also counts the endpoints that are gone.
+const BACKLOG: &str = "
+ALTER TABLE fanout ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0;
+UPDATE fanout SET deliveries = ceiling;
+
+CREATE TABLE backlog (
+    app BLOB PRIMARY KEY,
+    deliveries INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO backlog (app, deliveries)
+    SELECT id, pending FROM (
+        SELECT id,
+            (SELECT coalesce(sum(max(ceiling - frontier, 0)), 0) FROM fanout WHERE app = apps.id)
+            + (SELECT count(*) FROM due_work INDEXED BY due_work_by_key WHERE kind = 1 AND tenant = apps.id)
+            AS pending
+        FROM apps WHERE deleted_at IS NULL
+    ) WHERE pending > 0;
+";
+
 /// The newest version this program knows.
 pub(super) const fn known() -> u32 {
     STEPS.len() as u32
@@ -204,6 +225,26 @@ mod tests {
         assert_eq!(tables(&connection), ["step1"]);
         migrate(&mut connection, &broken[..2]).unwrap();
         assert_eq!(found(&connection).unwrap(), 2);
+    }
+
+    #[test]
+    fn what_is_pending_in_an_older_file_is_counted_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &[FIRST]).unwrap();
+        let app = "INSERT INTO apps (id, org, name, metadata, created_at, updated_at, deleted_at) VALUES";
+        let sql = format!(
+            "{app} (x'01', 'o', '', '{{}}', 0, 0, NULL), (x'02', 'o', '', '{{}}', 0, 0, NULL), \
+             (x'03', 'o', '', '{{}}', 0, 0, 1);
+             INSERT INTO fanout VALUES (x'01', x'11', 10, 3), (x'01', x'12', 5, 0), (x'03', x'13', 9, 0);
+             INSERT INTO due_work VALUES (1, x'11', x'21', 0, x'01', 0, 0, 1);"
+        );
+        connection.execute_batch(&sql).unwrap();
+        migrate(&mut connection, STEPS).unwrap();
+        let pending = |app| {
+            let sql = format!("SELECT coalesce((SELECT deliveries FROM backlog WHERE app = {app}), 0)");
+            connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!([pending("x'01'"), pending("x'02'"), pending("x'03'")], [13, 0, 0]);
     }
 
     #[test]

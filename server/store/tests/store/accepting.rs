@@ -214,3 +214,52 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     .await;
     outputs.into_iter().flatten().collect()
 }
+
+#[tokio::test]
+async fn a_full_backlog_refuses_its_application_and_nobody_else() {
+    let made = Made::new().await;
+    let (full, other) = (made.app().await, made.app().await);
+    let endpoint = made.endpoint(full, 1).await;
+    let bounded = |app| NewMessage { ceiling: 4, deliveries: 4, backlog_max: 10, ..message(app) };
+    let first = bounded(full);
+    let messages = vec![first.clone(), bounded(full), bounded(full), bounded(other)];
+    let answers = made.store.accept(made.claim, messages).await.unwrap();
+    let refused = Accepted::Full { pending: 8 };
+    assert_eq!(answers, [Accepted::Stored, Accepted::Stored, refused, Accepted::Stored], "in one commit");
+    let repeated = made.accept(first.clone()).await;
+    assert_eq!(repeated, Accepted::Stored, "what was accepted is not refused when it is sent again");
+
+    // Room comes from what is settled: a delivery that failed is pending still.
+    let (app, message) = (full, first.message.id);
+    let retry = attempt(app, message, endpoint, 1, Next::Retry { due_at: NOW });
+    made.record(vec![attempted(retry.clone()), Progress::Finished { app, message }]).await;
+    assert_eq!(made.store.backlog(full).deliveries, 5);
+    assert_eq!(made.accept(bounded(full)).await, Accepted::Stored);
+    assert_eq!(made.accept(bounded(full)).await, Accepted::Full { pending: 9 });
+    let made = made.reopened().await;
+    assert_eq!(made.accept(bounded(full)).await, Accepted::Full { pending: 9 }, "after a restart, too");
+    assert_eq!(made.store.backlogs(), Backlogs { applications: 2, deliveries: 13, deliveries_max: 9 });
+}
+
+#[tokio::test]
+async fn a_message_alone_is_never_too_much() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let large = NewMessage { ceiling: 100, deliveries: 100, backlog_max: 10, ..message(app) };
+    assert_eq!(made.accept(large.clone()).await, Accepted::Stored);
+    assert_eq!(made.accept(NewMessage { ..message(app) }).await, Accepted::Stored, "it has no bound");
+    let again = NewMessage { message: message(app).message, ..large };
+    assert_eq!(made.accept(again).await, Accepted::Full { pending: 101 });
+}
+
+#[tokio::test]
+async fn the_backlog_of_a_deleted_application_is_nothing() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let message = made.message(app, 3).await;
+    assert_eq!(made.store.backlog(app).deliveries, 3);
+    made.change(Change::DeleteApp { app, at: NOW }).await;
+    assert_eq!(made.store.backlog(app), Backlog::default());
+    made.record(vec![Progress::Finished { app, message }]).await;
+    assert_eq!(made.store.backlogs(), Backlogs::default());
+}

@@ -47,6 +47,39 @@ impl Made {
         Self { store, directory: self.directory, claim }
     }
 
+    /// The store as the next process finds it after this one was killed.
+    pub(crate) async fn crashed(self) -> Self {
+        let directory = TempDir::new().unwrap();
+        // The log last: what is written to it meanwhile is behind what the file has.
+        for name in ["plimsoll.db", "plimsoll.db-wal"] {
+            std::fs::copy(self.directory.path().join(name), directory.path().join(name)).unwrap();
+        }
+        let store = open(&directory).await.unwrap();
+        let claim = store.claims()[0];
+        Self { store, directory, claim }
+    }
+
+    /// The backlogs as the commits counted them, and as the rows have them at the same moment.
+    pub(crate) fn counted_and_recounted(&self) -> [Vec<(Id, i64)>; 2] {
+        let file = rusqlite::Connection::open(self.directory.path().join("plimsoll.db")).unwrap();
+        file.execute_batch("BEGIN").unwrap();
+        [
+            "SELECT app, deliveries FROM backlog WHERE deliveries > 0 ORDER BY app",
+            "SELECT id, pending FROM (
+                 SELECT id,
+                     (SELECT coalesce(sum(deliveries - deliveries * min(frontier, ceiling) / ceiling), 0)
+                      FROM fanout WHERE app = id)
+                     + (SELECT count(*) FROM due_work WHERE tenant = id) AS pending
+                 FROM apps WHERE deleted_at IS NULL
+             ) WHERE pending > 0 ORDER BY id",
+        ]
+        .map(|sql| {
+            let mut statement = file.prepare(sql).unwrap();
+            let read = |row: &rusqlite::Row<'_>| Ok((Id::from_bytes(row.get(0)?), row.get(1)?));
+            statement.query_map([], read).unwrap().map(Result::unwrap).collect()
+        })
+    }
+
     pub(crate) async fn change(&self, change: Change) -> Changed {
         self.store.change(self.claim, vec![change]).await.unwrap()[0]
     }
@@ -76,7 +109,7 @@ impl Made {
 
     /// A message that is there.
     pub(crate) async fn message(&self, app: AppId, ceiling: u64) -> MessageId {
-        let new = NewMessage { ceiling, ..message(app) };
+        let new = NewMessage { ceiling, deliveries: ceiling, ..message(app) };
         let id = new.message.id;
         assert_eq!(self.accept(new).await, Accepted::Stored);
         id
@@ -154,6 +187,8 @@ pub(crate) fn message(app: AppId) -> NewMessage {
         },
         org: org(),
         ceiling: 1,
+        deliveries: 1,
+        backlog_max: u64::MAX,
         idempotency: None,
         // The purge goes by the clock on the wall.
         retention_days: u16::MAX,

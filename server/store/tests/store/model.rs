@@ -1,4 +1,4 @@
-//! Any history leaves the store as it leaves a model of it in memory, restarts included.
+//! Any history leaves the store as it leaves a model of it in memory, restarts and crashes included.
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
@@ -11,6 +11,8 @@ use crate::made::*;
 
 const MESSAGES: usize = 4;
 const ENDPOINTS: usize = 3;
+/// One of the three is not to be sent to.
+const DELIVERIES: u64 = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -22,6 +24,7 @@ enum Step {
     Finish { message: usize },
     Bury { endpoint: usize },
     Reopen,
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -42,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => message.prop_map(|message| Step::Finish { message }),
         1 => endpoint.prop_map(|endpoint| Step::Bury { endpoint }),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -100,7 +104,9 @@ impl World {
         for sequence in 1..=ENDPOINTS as u64 {
             endpoints.push(made.endpoint(app, sequence).await);
         }
-        let messages = (0..MESSAGES).map(|_| NewMessage { ceiling: 3, ..message(app) }).collect();
+        let messages = (0..MESSAGES)
+            .map(|_| NewMessage { ceiling: 3, deliveries: DELIVERIES, ..message(app) })
+            .collect();
         Self { made, app, messages, endpoints, model: Model::default() }
     }
 
@@ -154,7 +160,7 @@ impl World {
                 self.model.fanouts.remove(&message);
                 Some(Progress::Finished { app, message: self.messages[message].message.id })
             }
-            Step::Bury { .. } | Step::Reopen => None,
+            Step::Bury { .. } | Step::Reopen | Step::Crash => None,
         }
     }
 
@@ -166,7 +172,24 @@ impl World {
         self.model.due.retain(|key, _| key.1 != endpoint);
     }
 
+    /// What is counted is what there is, in the file at any moment and in memory when it rests.
+    fn check_backlog(&self) {
+        let Self { made, app, model, .. } = self;
+        let [counted, recounted] = made.counted_and_recounted();
+        assert_eq!(counted, recounted, "backlog in the file");
+        // Due work of the buried is counted until it is purged.
+        if model.buried.is_empty() {
+            let left = |frontier: &u64| DELIVERIES - DELIVERIES * frontier / 3;
+            let pending = model.fanouts.values().map(left).sum::<u64>() + model.due.len() as u64;
+            assert_eq!(made.store.backlog(*app).deliveries, pending, "backlog in memory");
+            let applications = usize::from(pending > 0);
+            let all = Backlogs { applications, deliveries: pending, deliveries_max: pending };
+            assert_eq!(made.store.backlogs(), all);
+        }
+    }
+
     async fn check(&self) {
+        self.check_backlog();
         let Self { made, app, model, .. } = self;
         let id = |message: usize| self.messages[message].message.id;
         let found = made.store.fanouts(*app, vec![], 100, 1 << 20).await.unwrap();
@@ -259,10 +282,14 @@ proptest! {
             let mut progress = Vec::new();
             for step in steps {
                 match step {
-                    Step::Bury { .. } | Step::Reopen => {
+                    Step::Bury { .. } | Step::Reopen | Step::Crash => {
                         world.made.record(std::mem::take(&mut progress)).await;
                         match step {
                             Step::Bury { endpoint } => world.bury(endpoint).await,
+                            Step::Crash => {
+                                world.made = world.made.crashed().await;
+                                world.check().await;
+                            }
                             _ => {
                                 world.check().await;
                                 world.made = world.made.reopened().await;

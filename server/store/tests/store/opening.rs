@@ -103,10 +103,11 @@ async fn a_file_of_a_newer_version_is_refused() {
     let made = Made::new().await;
     made.store.close().await;
     let file = rusqlite::Connection::open(made.directory.path().join("plimsoll.db")).unwrap();
+    let newest: u32 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     file.pragma_update(None, "user_version", 9_999).unwrap();
     drop(file);
     let refused = open(&made.directory).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 9_999, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 9_999, known, .. } if known == newest), "{refused}");
 }
 
 #[tokio::test]
@@ -139,7 +140,7 @@ async fn the_file_is_marked_as_ours_and_set_up_for_good() {
     let file = rusqlite::Connection::open(made.directory.path().join("plimsoll.db")).unwrap();
     let pragma = |name| file.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(pragma("application_id"), 0x506C_696D);
-    assert_eq!(pragma("user_version"), 1);
+    assert!(pragma("user_version") > 0);
     assert_eq!(pragma("page_size"), 4096);
     assert_eq!(pragma("auto_vacuum"), 2, "incremental");
 }

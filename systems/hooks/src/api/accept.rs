@@ -24,6 +24,7 @@ use super::query::Query;
 use super::reply::{Reply, not_found, store_error};
 use super::timestamp;
 use super::validate;
+use crate::backlog::Refused;
 use crate::core::Core;
 use crate::routing::AppRoute;
 
@@ -126,12 +127,16 @@ pub(super) async fn create(
     // Before the store takes the message: the answer is known, only not yet true.
     let answer = MessageOut::of(&message, with_content).to_json();
     let new = NewMessage {
+        deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
+        backlog_max: core.backlog.max(),
         message,
         org: caller.org,
         ceiling: app.ceiling(),
         idempotency: key.with_body(&body).into_inner(),
         retention_days: wanted.retention_days,
     };
+    let deliveries = new.deliveries;
+    core.backlog.admit(&new).map_err(backlog_full)?;
     match core.accept(new).await.map_err(store_error)? {
         Accepted::Stored => Ok(Reply::new(StatusCode::ACCEPTED, answer)),
         Accepted::Repeat(first) => {
@@ -139,8 +144,16 @@ pub(super) async fn create(
         }
         Accepted::KeyReused => Err(key_reused()),
         Accepted::EventIdTaken => Err(ApiError::conflict("A message with this event id exists already")),
+        Accepted::Full { pending } => Err(backlog_full(core.backlog.refusal(app.id, deliveries, pending))),
         Accepted::NoApp => Err(not_found()),
     }
+}
+
+/// Too much of the application is pending: it must slow down, nobody else.
+#[cold]
+fn backlog_full(refused: Refused) -> ApiError {
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "backlog_full", refused.to_string());
+    error.with_retry_after(refused.retry_after)
 }
 
 /// The application that the message brings with it, where there is none yet at the path.

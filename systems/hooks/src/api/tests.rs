@@ -27,6 +27,7 @@ struct Api {
 struct Answer {
     status: u16,
     body: Value,
+    retry_after: Option<u64>,
 }
 
 impl Answer {
@@ -51,9 +52,13 @@ impl Answer {
 
 impl Api {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(flags: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options { directory: directory.path().to_owned() }).await.unwrap();
-        let settings = crate::tests::settings(&[]);
+        let settings = crate::tests::settings(flags);
         let core = Core::start(store, &settings, Host { sockets_max: 64 }).await.unwrap();
         let router = super::router(Arc::clone(&core));
         Self { core, router, _directory: directory }
@@ -74,7 +79,8 @@ impl Api {
             assert_eq!(head.headers["content-type"], "application/json");
         }
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        Answer { status: head.status.as_u16(), body }
+        let retry_after = head.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        Answer { status: head.status.as_u16(), body, retry_after }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -467,4 +473,30 @@ async fn what_is_not_there_is_told_in_json() {
             assert_eq!(super::health().oneshot(request).await.unwrap().status(), status, "{method} {path}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_too_much_pending_is_told_so_and_nobody_else() {
+    let api = Api::start_with(&[("hooks.tenant_backlog_max", "2")]).await;
+    for app in ["full", "other"] {
+        api.post("app", json!({"name": "App", "uid": app})).await.is(201);
+        // Nobody listens there: each delivery waits to be tried again.
+        let endpoint = json!({"url": "http://127.0.0.1:1/"});
+        api.post(&format!("app/{app}/endpoint"), endpoint).await.is(201);
+    }
+    let message = json!({"eventType": "a", "payload": {}});
+    api.post("app/full/msg", message.clone()).await.is(202);
+    api.post("app/full/msg", message.clone()).await.is(202);
+    let refused = api.post("app/full/msg", message.clone()).await;
+    assert_eq!(refused.is(429)["code"], "backlog_full");
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("hooks.tenant_backlog_max: app_"), "{detail}");
+    assert!(
+        detail.contains(" has 2 of 2 deliveries pending, 1 more are too many; try again in "),
+        "{detail}"
+    );
+    assert!((1..=60).contains(&refused.retry_after.unwrap()), "{refused:?}");
+    api.post("app/other/msg", message).await.is(202);
+    assert_eq!(api.core.backlog.refused(), 1);
+    assert_eq!(api.core.store.backlogs().deliveries, 3, "nothing that was accepted is gone");
 }
