@@ -222,6 +222,24 @@ pub trait Acquire<Request> {
     type Future: Future<Output = Result<Self::Permit, Rejected>>;
 
     /// Asks for admission.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::future::{Ready, ready};
+    /// use plimsoll::{Rejected, semaphore::{OwnedPermit, Semaphore}};
+    /// use plimsoll_tower::Acquire;
+    /// struct One(Semaphore);
+    /// impl Acquire<&str> for One {
+    ///     type Permit = OwnedPermit;
+    ///     type Future = Ready<Result<OwnedPermit, Rejected>>;
+    ///     fn acquire(&self, _: &&str) -> Self::Future { ready(self.0.try_acquire_owned()) }
+    /// }
+    /// let one = One(Semaphore::new(1)?);
+    /// let permit = one.acquire(&"first").await?;
+    /// assert!(one.acquire(&"second").await.is_err());
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     fn acquire(&self, request: &Request) -> Self::Future;
 }
 
@@ -338,6 +356,16 @@ where
 /// ```
 pub trait Finish<P, Response, Error> {
     /// Gives it back.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// use plimsoll_tower::{Dropped, Finish};
+    /// let uploads = Semaphore::new(1)?;
+    /// let permit = uploads.try_acquire()?;
+    /// Dropped.finish(permit, &Err::<(), _>("reset"));
+    /// assert_eq!(uploads.available(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn finish(&self, permit: P, result: &Result<Response, Error>);
 }
 

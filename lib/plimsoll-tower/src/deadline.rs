@@ -163,6 +163,20 @@ pub trait ScopeFor<Request> {
     ///
     /// # Errors
     /// When what the request came with is not well formed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::{Scope, header::Malformed};
+    /// use plimsoll_tower::ScopeFor;
+    /// struct ByTenant;
+    /// impl ScopeFor<&str> for ByTenant {
+    ///     fn scope_for(&self, tenant: &&str) -> Result<Scope, Malformed> {
+    ///         Ok(Scope::new().label("tenant", tenant).deadline_in(Duration::from_secs(2)))
+    ///     }
+    /// }
+    /// assert_eq!(ByTenant.scope_for(&"acme")?.label_value("tenant"), Some("acme"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn scope_for(&self, request: &Request) -> Result<Scope, Malformed>;
 }
 

@@ -111,6 +111,19 @@ impl FanOutFactor {
     /// have ended (`requests` in the details), and rejected are calls; of the calls that each request
     /// made, the details have `p50`, `p99` (exact below 64, and at most a factor of two too high above)
     /// and `max`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::Rejected;
+    /// use plimsoll_tower::{CallCounter, FanOutFactor};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// let fan_out = FanOutFactor::builder("fan-out-snapshot").build()?;
+    /// let client = CallCounter::new().layer(service_fn(async |n: u32| Ok::<_, Rejected>(n)));
+    /// let server = fan_out.layer(service_fn(move |n: u32| client.clone().oneshot(n)));
+    /// assert_eq!(server.oneshot(7).await, Ok(7));
+    /// assert_eq!((fan_out.snapshot().in_use, fan_out.snapshot().admitted), (0, 1)); // one call
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -120,6 +133,13 @@ impl FanOutFactor {
 impl FanOutBuilder {
     /// How many calls a request can make: 1 to 1,000,000; one more is rejected by the [`CallCounter`].
     /// Default: as many as it likes.
+    ///
+    /// ```
+    /// use plimsoll_tower::FanOutFactor;
+    /// assert!(FanOutFactor::builder("fan-out-max").max(50).build().is_ok());
+    /// assert_eq!(FanOutFactor::builder("fan-out-max").max(1_000_001).build().unwrap_err().field(), "max");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn max(mut self, calls: u64) -> Self {
         self.max = Some(calls);
         self
@@ -129,6 +149,15 @@ impl FanOutBuilder {
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or the maximum is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::registry;
+    /// use plimsoll_tower::FanOutFactor;
+    /// let fan_out = FanOutFactor::builder("fan-out-built").max(50).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == fan_out.snapshot().name));
+    /// assert!(FanOutFactor::builder("").build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<FanOutFactor, Invalid> {
         let name = Name::new(&self.name)?;
         if let Some(max) = self.max.filter(|max| !(1..=1_000_000).contains(max)) {
@@ -335,6 +364,16 @@ pub struct CallCounter<R = IntoError> {
 
 impl CallCounter {
     /// A counter whose rejections are errors.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::Rejected;
+    /// use plimsoll_tower::CallCounter;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// let client = CallCounter::new().layer(service_fn(async |n: u32| Ok::<_, Rejected>(n * 2)));
+    /// assert_eq!(client.oneshot(7).await, Ok(14)); // in no request there is nothing to count
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { refuse: IntoError }

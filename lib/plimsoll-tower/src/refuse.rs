@@ -22,6 +22,14 @@ pub trait Refuse<Why, Response, Error> {
     ///
     /// # Errors
     /// Where a refusal is an error.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// use plimsoll_tower::{IntoError, Refuse};
+    /// let full = Rejected::new(Name::UNNAMED, Reason::Full);
+    /// let refused: Result<(), Rejected> = IntoError.refuse(full.clone());
+    /// assert_eq!(refused, Err(full));
+    /// ```
     fn refuse(&self, why: Why) -> Result<Response, Error>;
 }
 

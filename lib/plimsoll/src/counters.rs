@@ -122,6 +122,12 @@ pub struct WaitTimes {
 
 impl WaitTimes {
     /// Nobody waited.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::registry::WaitTimes;
+    /// assert_eq!((WaitTimes::NONE.count(), WaitTimes::NONE.total()), (0, Duration::ZERO));
+    /// ```
     pub const NONE: Self = Self { buckets: [0; BUCKETS], nanos: 0 };
 
     /// Those of both, as when bounds of one name are shown as one.
@@ -147,12 +153,33 @@ impl WaitTimes {
     }
 
     /// How many waited.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let held = semaphore.acquire().await;
+    /// tokio::join!(semaphore.acquire(), async { drop(held) });
+    /// assert_eq!(semaphore.snapshot().waits.count(), 1);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// How long they waited in all.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(60).burst(1))?;
+    /// mails.acquire().await?;
+    /// mails.acquire().await?; // a second later
+    /// assert_eq!(mails.snapshot().waits.total().as_secs_f64().round(), 1.0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn total(&self) -> Duration {
         Duration::from_nanos(self.nanos)
@@ -193,6 +220,19 @@ impl WaitTimes {
 
     /// The buckets: up to how long, and how many waited so long but longer than the one before. The
     /// last, of more than an hour, has no end: it says [`Duration::MAX`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(60).burst(1))?;
+    /// mails.acquire().await?;
+    /// mails.acquire().await?; // a second later
+    /// let waits = mails.snapshot().waits;
+    /// let (up_to, count) = waits.buckets().find(|(_, count)| *count > 0).unwrap();
+    /// assert_eq!((up_to, count), (Duration::from_micros(1 << 20), 1)); // up to 1.05 s
+    /// # Ok(()) }
+    /// ```
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let below = |bucket| {
             if bucket == BUCKETS - 1 { Duration::MAX } else { Duration::from_micros(1u64 << bucket) }

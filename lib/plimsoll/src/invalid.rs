@@ -35,24 +35,49 @@ impl Invalid {
     }
 
     /// The bound that was being configured.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let refused = Semaphore::builder("uploads").limit(0).build().unwrap_err();
+    /// assert_eq!(refused.bound().as_str(), "uploads");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn bound(&self) -> Name {
         self.bound
     }
 
     /// The field that was refused, as the builder's method is called.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// assert_eq!(Semaphore::new(0).unwrap_err().field(), "limit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field
     }
 
     /// The value that was given, as text.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// assert_eq!(Semaphore::new(0).unwrap_err().value(), "0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
     /// What is allowed, in words.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// assert!(Semaphore::new(0).unwrap_err().allowed().starts_with("1 to 4,398,046,511,103"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn allowed(&self) -> &'static str {
         self.allowed

@@ -228,6 +228,16 @@ pub trait Observable: Limiter {
 
     /// How many it let through that it would have rejected, or made to wait. A keyed limiter sums
     /// them up.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::Observable, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// Observable::observe(&semaphore);
+    /// let over = (semaphore.try_acquire()?, semaphore.try_acquire()?);
+    /// assert_eq!(Observable::would_reject(&semaphore), 1);
+    /// # drop(over);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn would_reject(&self) -> u64 {
         0
     }
@@ -268,6 +278,13 @@ pub trait IntoLimiter {
     ///
     /// # Errors
     /// When the settings were refused.
+    ///
+    /// ```
+    /// use plimsoll::{limiter::IntoLimiter, semaphore::Semaphore};
+    /// assert_eq!(Semaphore::new(8).into_limiter()?.limit(), 8);
+    /// assert_eq!(Semaphore::new(0).into_limiter().unwrap_err().field(), "limit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn into_limiter(self) -> Result<Self::Limiter, Invalid>;
 }
 

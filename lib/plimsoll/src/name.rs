@@ -33,6 +33,13 @@ pub struct Name(&'static str);
 
 impl Name {
     /// The name of a bound that was given none.
+    ///
+    /// ```
+    /// use plimsoll::{Name, semaphore::Semaphore};
+    /// assert_eq!(Semaphore::new(1)?.name(), Name::UNNAMED);
+    /// assert_eq!(Name::UNNAMED.as_str(), "unnamed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const UNNAMED: Name = Name("unnamed");
 
     /// Interns `text`, which stays in memory until the process ends.
@@ -40,6 +47,13 @@ impl Name {
     /// # Errors
     /// When `text` is empty, longer than 128 bytes, holds a control character, or is the
     /// 65,537th distinct name.
+    ///
+    /// ```
+    /// use plimsoll::Name;
+    /// assert_eq!(Name::new("uploads")?, Name::new("uploads")?);
+    /// assert!(Name::new("").is_err() && Name::new("up\nloads").is_err() && Name::new(&"u".repeat(129)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(text: &str) -> Result<Name, Invalid> {
         const ALLOWED: &str = "1 to 128 bytes without control characters";
         if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
@@ -60,6 +74,12 @@ impl Name {
     }
 
     /// The text of the name.
+    ///
+    /// ```
+    /// use plimsoll::Name;
+    /// assert_eq!(Name::new("uploads")?.as_str(), "uploads");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0

@@ -48,6 +48,21 @@ struct Bounds {
 pub trait Bound: Send + Sync + 'static {
     /// The numbers as they are now; read without stopping anybody, so they may be a few
     /// operations apart from one another.
+    ///
+    /// ```
+    /// use plimsoll::{Name, registry::{Bound, Kind, Snapshot}};
+    /// /// How deep the disk's queue is.
+    /// struct Disk(u64);
+    /// impl Bound for Disk {
+    ///     fn snapshot(&self) -> Snapshot {
+    ///         let mut snapshot = Snapshot::new(Name::UNNAMED, Kind::Custom);
+    ///         (snapshot.limit, snapshot.in_use) = (32, self.0);
+    ///         snapshot
+    ///     }
+    /// }
+    /// assert_eq!((Disk(5).snapshot().limit, Disk(5).snapshot().in_use), (32, 5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn snapshot(&self) -> Snapshot;
 }
 

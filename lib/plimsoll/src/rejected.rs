@@ -119,12 +119,26 @@ pub struct Rejected {
 
 impl Rejected {
     /// Rejected by `limiter` for `reason`.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("api")?, Reason::Full);
+    /// assert_eq!((refused.reason(), refused.key(), refused.retry_after()), (Reason::Full, None, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn new(limiter: Name, reason: Reason) -> Self {
         Self { limiter, reason, key: None, retry_after: u64::MAX, limit: 0, in_use: 0, waiting: 0 }
     }
 
     /// Says for whom: the key of a keyed limiter.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("tenant")?, Reason::Full).with_key("acme".into());
+    /// assert_eq!(refused.key(), Some("acme"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_key(mut self, key: Arc<str>) -> Self {
         self.key = Some(key);
@@ -132,6 +146,13 @@ impl Rejected {
     }
 
     /// Says what stood in the way: the limit, how much of it is in use, how many wait.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("api")?, Reason::Full).with_use(16, 16, 31);
+    /// assert_eq!(refused.to_string(), "api: 16 of 16 in use, 31 waiting");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn with_use(mut self, limit: u64, in_use: u64, waiting: u64) -> Self {
         self.limit = limit;
@@ -166,42 +187,94 @@ impl Rejected {
     }
 
     /// The limiter that refused.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("api")?, Reason::Full);
+    /// assert_eq!(refused.limiter().as_str(), "api");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn limiter(&self) -> Name {
         self.limiter
     }
 
     /// Why.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, semaphore::Semaphore};
+    /// let refused = Semaphore::new(2)?.try_acquire_many(3).unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::TooLarge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
     /// For whom, where the limiter is keyed.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, rate::{Quota, RateLimiter}};
+    /// let tenants = Keyed::builder("tenants-key", |_: &String| RateLimiter::new(Quota::none())).keys_max(10).build()?;
+    /// assert_eq!(tenants.try_acquire("acme").unwrap_err().key(), Some("acme"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
     /// How long from now it is worth another try, where the limiter knows.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_hour(60).burst(1))?;
+    /// mails.try_acquire()?;
+    /// let after = mails.try_acquire().unwrap_err().retry_after().unwrap();
+    /// assert_eq!(after.as_secs_f64().round(), 60.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if self.retry_after == u64::MAX { None } else { Some(Duration::from_nanos(self.retry_after)) }
     }
 
     /// The limit in force.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// assert_eq!(Semaphore::new(2)?.try_acquire_many(3).unwrap_err().limit(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn limit(&self) -> u64 {
         self.limit
     }
 
     /// How much of the limit was in use.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(3)?;
+    /// let permit = semaphore.try_acquire_many(2)?;
+    /// assert_eq!(semaphore.try_acquire_many(2).unwrap_err().in_use(), 2);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn in_use(&self) -> u64 {
         self.in_use
     }
 
     /// How many were waiting.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected};
+    /// let refused = Rejected::new(Name::new("api")?, Reason::QueueFull).with_use(31, 16, 31);
+    /// assert_eq!(refused.waiting(), 31);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.waiting

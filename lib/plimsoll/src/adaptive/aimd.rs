@@ -30,12 +30,26 @@ pub struct Aimd {
 
 impl Aimd {
     /// With the settings of Netflix's: a decrease to 0.9, and 5 s count as a failure.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, adaptive::{Aimd, Algorithm, Sample}, clock};
+    /// let sample = Sample::new(clock::now(), Duration::from_millis(5), 20);
+    /// assert_eq!(Aimd::new().update(20.0, &sample.with_outcome(Outcome::Failure)), 18.0);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { backoff: 0.9, timeout: Duration::from_secs(5) }
     }
 
     /// What a failure multiplies the limit by: 0.1 to 0.99. Default 0.9.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, adaptive::{Aimd, Algorithm, Sample}, clock};
+    /// let failed = Sample::new(clock::now(), Duration::from_millis(5), 20).with_outcome(Outcome::Failure);
+    /// assert_eq!(Aimd::new().backoff(0.5).update(20.0, &failed), 10.0);
+    /// ```
     #[must_use]
     pub const fn backoff(mut self, ratio: f64) -> Self {
         self.backoff = ratio;
@@ -43,6 +57,14 @@ impl Aimd {
     }
 
     /// A success that took longer than this counts as a failure: above zero. Default 5 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Aimd, Algorithm, Sample}, clock};
+    /// let mut aimd = Aimd::new().timeout(Duration::from_millis(100));
+    /// let took = |millis| Sample::new(clock::now(), Duration::from_millis(millis), 20);
+    /// assert_eq!((aimd.update(20.0, &took(100)), aimd.update(20.0, &took(101))), (21.0, 18.0));
+    /// ```
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -7,6 +7,13 @@ use crate::clock::Instant;
 use crate::{Invalid, Name, Outcome};
 
 /// How one piece of admitted work went.
+///
+/// ```
+/// use std::time::Duration;
+/// use plimsoll::{Outcome, adaptive::Sample, clock};
+/// let sample = Sample::new(clock::now(), Duration::from_millis(12), 7);
+/// assert_eq!((sample.latency.as_millis(), sample.in_flight, sample.outcome), (12, 7, Outcome::Success));
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Sample {
@@ -39,6 +46,14 @@ impl Sample {
     }
 
     /// The same, with another outcome.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, adaptive::Sample, clock};
+    /// let sample = Sample::new(clock::now(), Duration::from_millis(12), 7);
+    /// let timed_out = sample.with_outcome(Outcome::Failure);
+    /// assert_eq!((timed_out.outcome, timed_out.latency), (Outcome::Failure, sample.latency));
+    /// ```
     #[must_use]
     pub const fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
@@ -80,9 +95,27 @@ pub trait Algorithm: fmt::Debug + Send + 'static {
     ///
     /// The limiter calls it under a lock that nobody waits for (who finds it taken lets the sample
     /// go): it should be short, and must not block. What is not a number changes nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Aimd, Algorithm, Sample}, clock};
+    /// let mut aimd = Aimd::new();
+    /// let in_flight = |calls| Sample::new(clock::now(), Duration::from_millis(5), calls);
+    /// assert_eq!(aimd.update(20.0, &in_flight(20)), 21.0);
+    /// assert_eq!(aimd.update(20.0, &in_flight(3)), 20.0); // the caller is the limit
+    /// ```
     fn update(&mut self, limit: f64, sample: &Sample) -> f64;
 
     /// What it takes for the latency without a queue, if it knows.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Aimd, Algorithm, Sample, Vegas}, clock};
+    /// let mut vegas = Vegas::new();
+    /// vegas.update(20.0, &Sample::new(clock::now(), Duration::from_millis(5), 20));
+    /// assert_eq!(vegas.latency_base(), Some(Duration::from_millis(5)));
+    /// assert_eq!(Aimd::new().latency_base(), None); // it looks at failures alone
+    /// ```
     fn latency_base(&self) -> Option<Duration> {
         None
     }
@@ -91,6 +124,12 @@ pub trait Algorithm: fmt::Debug + Send + 'static {
     ///
     /// # Errors
     /// When one of them is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::{Name, adaptive::{Aimd, Algorithm}};
+    /// assert!(Aimd::new().check(Name::UNNAMED).is_ok());
+    /// assert_eq!(Aimd::new().backoff(1.5).check(Name::UNNAMED).unwrap_err().field(), "backoff");
+    /// ```
     fn check(&self, name: Name) -> Result<(), Invalid> {
         let _ = name;
         Ok(())

@@ -37,12 +37,27 @@ impl Builder {
     }
 
     /// What finds the limit. Default: [`Knee`].
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+    /// let search = Adaptive::builder("search-algorithm").algorithm(Aimd::new().backoff(0.5)).initial(20).build()?;
+    /// search.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(search.limit(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
         self.algorithm = Box::new(algorithm);
         self
     }
 
     /// Where it begins: within the [`limits`](Self::limits). Default 20.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// assert_eq!(Adaptive::builder("search-initial").initial(50).build()?.limit(), 50);
+    /// assert_eq!(Adaptive::builder("search-initial").build()?.limit(), 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn initial(mut self, limit: u64) -> Self {
         self.initial = limit;
         self
@@ -52,6 +67,15 @@ impl Builder {
     ///
     /// The lower is what is let through to something that is down; the higher what memory, sockets or
     /// whatever stands behind can bear at the very most.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+    /// let search = Adaptive::builder("search-limits").algorithm(Aimd::new().backoff(0.1)).limits(8, 64).build()?;
+    /// search.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(search.limit(), 8); // not 2
+    /// assert!(Adaptive::builder("search-limits").limits(64, 8).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn limits(mut self, min: u64, max: u64) -> Self {
         self.limits = (min, max);
         self
@@ -63,6 +87,14 @@ impl Builder {
     /// When the name is not one that [`Name::new`] takes, the limits are out of their range or the
     /// wrong way round, the initial limit is not within them, or a setting of the algorithm is out of
     /// its range.
+    ///
+    /// ```
+    /// use plimsoll::{adaptive::Adaptive, registry};
+    /// let search = Adaptive::builder("search-built").build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == search.name()));
+    /// assert!(Adaptive::builder("search-built").initial(2_000).build().is_err()); // above the maximum of 1,000
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Adaptive, Invalid> {
         let (name, semaphore) = self.check()?;
         Ok(Adaptive(Arc::new_cyclic(|state: &Weak<State>| {

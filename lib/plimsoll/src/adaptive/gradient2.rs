@@ -40,12 +40,26 @@ const WARM_UP: u32 = 10;
 
 impl Gradient2 {
     /// With the settings of Netflix's.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Gradient2, Sample}, clock};
+    /// let steady = Sample::new(clock::now(), Duration::from_millis(10), 20);
+    /// assert!((Gradient2::new().update(20.0, &steady) - 20.8).abs() < 1e-9); // a fifth of 4 more
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { smoothing: 0.2, queue: 4.0, long_window: 600, long: 0.0, seen: 0 }
     }
 
     /// Which share of a change is made at once: above 0, at most 1. Default 0.2.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Gradient2, Sample}, clock};
+    /// let steady = Sample::new(clock::now(), Duration::from_millis(10), 20);
+    /// assert!((Gradient2::new().smoothing(1.0).update(20.0, &steady) - 24.0).abs() < 1e-9); // all at once
+    /// ```
     #[must_use]
     pub const fn smoothing(mut self, share: f64) -> Self {
         self.smoothing = share;
@@ -53,6 +67,13 @@ impl Gradient2 {
     }
 
     /// How many calls it lets queue: 0 to 1,000,000. Default 4.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Gradient2, Sample}, clock};
+    /// let steady = Sample::new(clock::now(), Duration::from_millis(10), 20);
+    /// assert!((Gradient2::new().queue(10.0).update(20.0, &steady) - 22.0).abs() < 1e-9); // a fifth of 10 more
+    /// ```
     #[must_use]
     pub const fn queue(mut self, calls: f64) -> Self {
         self.queue = calls;
@@ -60,6 +81,12 @@ impl Gradient2 {
     }
 
     /// How many samples the long average spans: 1 to 1,000,000. Default 600.
+    ///
+    /// ```
+    /// use plimsoll::{Name, adaptive::{Algorithm, Gradient2}};
+    /// assert!(Gradient2::new().long_window(100).check(Name::UNNAMED).is_ok());
+    /// assert_eq!(Gradient2::new().long_window(0).check(Name::UNNAMED).unwrap_err().field(), "long_window");
+    /// ```
     #[must_use]
     pub const fn long_window(mut self, samples: u32) -> Self {
         self.long_window = samples;

@@ -64,36 +64,86 @@ impl Adaptive {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, adaptive::Adaptive};
+    /// assert_eq!(Adaptive::builder("search-name").build()?.name().as_str(), "search-name");
+    /// assert_eq!(Adaptive::new().name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The limit in force.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+    /// let search = Adaptive::builder("search-limit").algorithm(Aimd::new()).initial(20).build()?;
+    /// search.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(search.limit(), 18); // a tenth less
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.0.semaphore.limit()
     }
 
     /// The limit that it never goes below.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// assert_eq!(Adaptive::builder("search-min").limits(5, 200).build()?.limit_min(), 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit_min(&self) -> u64 {
         self.0.range().0
     }
 
     /// The limit that it never goes above.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// assert_eq!(Adaptive::builder("search-max").limits(5, 200).build()?.limit_max(), 200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit_max(&self) -> u64 {
         self.0.range().1
     }
 
     /// How many permits are out; above the limit only after it fell, by what was out already.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::new();
+    /// let permit = search.try_acquire()?;
+    /// assert_eq!(search.in_use(), 1);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.0.semaphore.in_use()
     }
 
     /// How many callers wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::builder("search-waiting").initial(1).build()?;
+    /// let held = search.acquire().await;
+    /// let release = async {
+    ///     assert_eq!(search.waiting(), 1);
+    ///     drop(held);
+    /// };
+    /// tokio::join!(search.acquire(), release);
+    /// assert_eq!(search.waiting(), 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.semaphore.waiting()
@@ -101,6 +151,16 @@ impl Adaptive {
 
     /// The numbers as they are now; its details hold the latency without a queue, as far as the
     /// algorithm knows it.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::Adaptive;
+    /// let search = Adaptive::new();
+    /// let permit = search.try_acquire()?;
+    /// let now = search.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted), (20, 1, 1));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -190,6 +250,15 @@ impl Adaptive {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use plimsoll::{Reason, adaptive::Adaptive};
+    /// let search = Adaptive::builder("search-owned").initial(1).build()?;
+    /// let permit = search.try_acquire_owned()?;
+    /// assert_eq!(search.try_acquire_owned().unwrap_err().reason(), Reason::Full);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         self.try_acquire_owned_at(clock::now())
     }
@@ -229,6 +298,18 @@ impl Adaptive {
     ///
     /// # Fairness
     /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, adaptive::Adaptive};
+    /// let search = Adaptive::builder("search-within").initial(1).build()?;
+    /// let permit = search.acquire_within_owned(Duration::ZERO).await?;
+    /// let refused = search.acquire_within_owned(Duration::from_millis(50)).await.unwrap_err();
+    /// assert_eq!(refused.reason(), Reason::WaitTimedOut);
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_within_owned(&self, within: Duration) -> Result<OwnedPermit, Rejected> {
         match self.0.semaphore.acquire_within_owned(1, within).await {
             Ok(place) => Ok(OwnedPermit::new(self.0.clone(), place, self.0.begin(clock::now()))),

@@ -155,6 +155,11 @@ struct Ceiling {
 
 impl Knee {
     /// It has no settings: what it needs to know it finds.
+    ///
+    /// ```
+    /// use plimsoll::adaptive::{Algorithm, Knee};
+    /// assert_eq!(Knee::new().latency_base(), None); // before the first samples it knows nothing
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self {

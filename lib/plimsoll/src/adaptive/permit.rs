@@ -42,6 +42,14 @@ impl<'a> Permit<'a> {
     }
 
     /// Gives the place back, and says how the work went and that it ends now.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+    /// let search = Adaptive::builder("search-finish").algorithm(Aimd::new()).initial(1).build()?;
+    /// search.try_acquire()?.finish(Outcome::Success);
+    /// assert_eq!((search.limit(), search.in_use()), (2, 0)); // one more after a success
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn finish(self, outcome: Outcome) {
         drop(self.place);
@@ -78,6 +86,15 @@ impl OwnedPermit {
     }
 
     /// Gives the place back, and says how the work went and that it ends now.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, adaptive::{Adaptive, Aimd}};
+    /// let search = Adaptive::builder("search-owned-finish").algorithm(Aimd::new()).initial(10).build()?;
+    /// let permit = search.try_acquire_owned()?;
+    /// permit.finish(Outcome::Failure);
+    /// assert_eq!((search.limit(), search.in_use()), (9, 0)); // a tenth less after a failure
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self, outcome: Outcome) {
         drop(self.place);
         self.state.learn(self.began, outcome);

@@ -38,6 +38,15 @@ pub struct Vegas {
 
 impl Vegas {
     /// With the settings of Netflix's: no smoothing, a probe every 30 times the limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Sample, Vegas}, clock};
+    /// let mut vegas = Vegas::new();
+    /// let steady = Sample::new(clock::now(), Duration::from_millis(10), 20);
+    /// assert_eq!(vegas.update(20.0, &steady), 20.0); // the shortest so far, to compare with
+    /// assert_eq!(vegas.update(20.0, &steady), 26.0);
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -51,6 +60,15 @@ impl Vegas {
     }
 
     /// Which share of a change is made at once: above 0, at most 1. Default 1.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Sample, Vegas}, clock};
+    /// let mut vegas = Vegas::new().smoothing(0.5);
+    /// let steady = Sample::new(clock::now(), Duration::from_millis(10), 20);
+    /// vegas.update(20.0, &steady);
+    /// assert_eq!(vegas.update(20.0, &steady), 23.0); // half of the way to 26
+    /// ```
     #[must_use]
     pub const fn smoothing(mut self, share: f64) -> Self {
         self.smoothing = share;
@@ -59,6 +77,16 @@ impl Vegas {
 
     /// After how many samples, in multiples of the limit, the shortest latency is forgotten; between
     /// a half and all of that, by chance: 1 to 1,000,000. Default 30.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Algorithm, Sample, Vegas}, clock};
+    /// let mut vegas = Vegas::new().probe_multiplier(1.0);
+    /// let took = |millis| Sample::new(clock::now(), Duration::from_millis(millis), 2);
+    /// vegas.update(2.0, &took(5));
+    /// vegas.update(2.0, &took(10)); // the second sample at a limit of two: 5 ms are forgotten
+    /// assert_eq!(vegas.latency_base(), Some(Duration::from_millis(10)));
+    /// ```
     #[must_use]
     pub const fn probe_multiplier(mut self, times: f64) -> Self {
         self.probe_multiplier = times;

@@ -34,6 +34,18 @@ pub struct Windowed<A> {
 
 impl<A: Algorithm> Windowed<A> {
     /// Over windows of that length: 1 ms to an hour. Netflix's default is a second.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{adaptive::{Aimd, Algorithm, Sample, Windowed}, clock};
+    /// let mut windowed = Windowed::new(Aimd::new(), Duration::from_millis(100));
+    /// let began = clock::now();
+    /// let limit = (0..=10).fold(20.0, |limit, step| {
+    ///     let now = began.after(Duration::from_millis(10 * step));
+    ///     windowed.update(limit, &Sample::new(now, Duration::from_millis(5), 20))
+    /// });
+    /// assert_eq!(limit, 21.0); // eleven samples, one step
+    /// ```
     #[must_use]
     pub const fn new(inner: A, span: Duration) -> Self {
         Self { inner, span, began: None, count: 0, latencies: 0.0, in_flight: 0, failed: Outcome::Success }

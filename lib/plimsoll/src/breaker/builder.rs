@@ -31,6 +31,14 @@ impl Builder {
     }
 
     /// When it opens, for how long, and what closes it. Default: `Policy::ratio(0.5)`.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::builder("bank-policy").policy(Policy::consecutive(1)).build()?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -67,6 +75,14 @@ impl Builder {
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a field of the policy is out of its
     /// range.
+    ///
+    /// ```
+    /// use plimsoll::{breaker::{Breaker, Policy}, registry};
+    /// let bank = Breaker::builder("bank-built").build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == bank.name()));
+    /// assert!(Breaker::builder("bank-built").policy(Policy::ratio(1.5)).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Breaker, Invalid> {
         let name = Name::new(&self.name)?;
         self.policy.check(name)?;

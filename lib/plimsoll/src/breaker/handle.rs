@@ -200,12 +200,28 @@ impl Breaker {
     }
 
     /// The state it is in. An open breaker whose time is over is half-open from the next call on.
+    ///
+    /// ```
+    /// use plimsoll::breaker::{Breaker, Policy, State};
+    /// let bank = Breaker::new(Policy::ratio(0.5))?;
+    /// assert_eq!(bank.state(), State::Closed);
+    /// bank.force_open();
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> State {
         self.0.word().state()
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, breaker::{Breaker, Policy}};
+    /// assert_eq!(Breaker::builder("bank-name").build()?.name().as_str(), "bank-name");
+    /// assert_eq!(Breaker::new(Policy::ratio(0.5))?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name

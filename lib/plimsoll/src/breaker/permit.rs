@@ -42,6 +42,16 @@ impl<'a> Permit<'a> {
     }
 
     /// Tells the breaker how the call went.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::consecutive(2))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// bank.try_acquire()?.finish(Outcome::Ignored); // says nothing, the row goes on
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
@@ -88,6 +98,16 @@ impl OwnedPermit {
     }
 
     /// Tells the breaker how the call went.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::consecutive(1))?;
+    /// bank.try_acquire_owned()?.finish(Outcome::Success);
+    /// assert_eq!(bank.state(), State::Closed);
+    /// bank.try_acquire_owned()?.finish(Outcome::Failure);
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
             self.breaker.settle(admission, outcome);

@@ -114,18 +114,52 @@ impl Policy {
     }
 
     /// Judges only when the window holds at least this many calls: 1 to 1,000,000. Default 20.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::ratio(0.5).calls_min(3))?;
+    /// for expected in [State::Closed, State::Closed, State::Open] {
+    ///     bank.try_acquire()?.finish(Outcome::Failure);
+    ///     assert_eq!(bank.state(), expected);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn calls_min(mut self, calls: u32) -> Self {
         self.calls_min = calls;
         self
     }
 
     /// How far back calls count, in steps of a tenth: 1 ms to a day. Default 10 s.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::ratio(0.5).calls_min(2).window(Duration::from_secs(1)))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// tokio::time::advance(Duration::from_secs(2)).await;
+    /// bank.try_acquire()?.finish(Outcome::Failure); // the first no longer counts
+    /// assert_eq!(bank.state(), State::Closed);
+    /// # Ok(()) }
+    /// ```
     pub const fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
     /// How long it stays open before it lets probes through: 1 ms to a day. Default 5 s.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy}};
+    /// let bank = Breaker::new(Policy::consecutive(1).open_for(Duration::from_secs(30)))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// assert!(bank.try_acquire().is_err());
+    /// tokio::time::advance(Duration::from_secs(31)).await;
+    /// assert!(bank.try_acquire().is_ok()); // a probe
+    /// # Ok(()) }
+    /// ```
     pub const fn open_for(mut self, open_for: Duration) -> Self {
         self.open_for = open_for;
         self
@@ -133,6 +167,22 @@ impl Policy {
 
     /// Doubles the time it stays open each time that a probe fails, up to this: at least
     /// [`open_for`](Self::open_for), at most a day. By default it stays the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy}};
+    /// let second = Duration::from_secs(1);
+    /// let bank = Breaker::new(Policy::consecutive(1).open_for(10 * second).open_for_max(60 * second))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// tokio::time::advance(11 * second).await;
+    /// bank.try_acquire()?.finish(Outcome::Failure); // the probe fails: twice as long now
+    /// tokio::time::advance(11 * second).await;
+    /// assert!(bank.try_acquire().is_err());
+    /// tokio::time::advance(10 * second).await;
+    /// assert!(bank.try_acquire().is_ok());
+    /// # Ok(()) }
+    /// ```
     pub const fn open_for_max(mut self, open_for_max: Duration) -> Self {
         self.open_for_max = Some(open_for_max);
         self
@@ -140,6 +190,19 @@ impl Policy {
 
     /// How many probes a half-open breaker lets through; when all succeed it closes: 1 to 10,000.
     /// Default 3.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy}};
+    /// let bank = Breaker::new(Policy::consecutive(1).open_for(Duration::from_secs(5)).probes_max(2))?;
+    /// bank.try_acquire()?.finish(Outcome::Failure);
+    /// tokio::time::advance(Duration::from_secs(6)).await;
+    /// let probes = (bank.try_acquire()?, bank.try_acquire()?);
+    /// assert!(bank.try_acquire().is_err()); // a third
+    /// # drop(probes);
+    /// # Ok(()) }
+    /// ```
     pub const fn probes_max(mut self, probes: u32) -> Self {
         self.probes_max = probes;
         self
@@ -147,6 +210,18 @@ impl Policy {
 
     /// Counts a call that took `from` or longer as slow (1 ms to a day), and opens when this share
     /// of the calls was slow (above 0, at most 1). A slow probe counts as failed. Off by default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Outcome, breaker::{Breaker, Policy, State}};
+    /// let bank = Breaker::new(Policy::ratio(0.5).calls_min(1).slow_call(Duration::from_millis(200), 0.5))?;
+    /// let call = bank.try_acquire()?;
+    /// tokio::time::advance(Duration::from_millis(250)).await;
+    /// call.finish(Outcome::Success);
+    /// assert_eq!(bank.state(), State::Open);
+    /// # Ok(()) }
+    /// ```
     pub const fn slow_call(mut self, from: Duration, ratio: f64) -> Self {
         self.slow = Some(Slow { from, ratio });
         self

@@ -33,6 +33,12 @@ pub enum State {
 
 impl State {
     /// A short, stable word for metrics and logs.
+    ///
+    /// ```
+    /// use plimsoll::breaker::State;
+    /// let words = [State::Closed, State::Open, State::HalfOpen].map(State::as_str);
+    /// assert_eq!(words, ["closed", "open", "half_open"]);
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -46,6 +46,13 @@ impl Builder {
     }
 
     /// How much there is for all shares together: 1 to 4,398,046,511,104. There is no default.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// assert_eq!(Budget::builder("limit-of").limit(100).share("reads", 60).build()?.limit(), 100);
+    /// assert_eq!(Budget::builder("limit-of").share("reads", 60).build().unwrap_err().field(), "limit"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn limit(mut self, limit: u64) -> Self {
         self.limit = limit;
         self
@@ -99,6 +106,17 @@ impl Builder {
 
     /// The shares may add up to more than the limit: each is an upper limit, none is guaranteed.
     /// Default: they may not.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let twice = || Budget::builder("twice").limit(10).share("reads", 10).share("writes", 10);
+    /// assert!(twice().build().is_err());
+    /// let sold_twice = twice().oversubscribed().build()?;
+    /// let reads = sold_twice.share("reads")?.try_acquire_many(10)?;
+    /// assert!(sold_twice.share("writes")?.try_acquire().is_err()); // its share is no guarantee
+    /// # drop(reads);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn oversubscribed(mut self) -> Self {
         self.rule = Rule::Oversubscribed;
         self
@@ -110,6 +128,15 @@ impl Builder {
     /// When a name is not one that [`Name::new`] takes, or given twice; the limit or a share is zero,
     /// not set, or too large; the shares add up to more than the limit and it is not
     /// [oversubscribed](Self::oversubscribed), or it is and a share lends.
+    ///
+    /// ```
+    /// use plimsoll::{budget::Budget, registry};
+    /// let database = Budget::builder("budget-built").limit(10).share("reads", 6).share("writes", 4).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == database.name()));
+    /// let refused = Budget::builder("budget-built").limit(10).share("reads", 6).share("writes", 5).build();
+    /// assert!(refused.is_err()); // 11 of 10
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Budget, Invalid> {
         let name = Name::new(&self.name)?;
         let labels = self.labels(name)?;

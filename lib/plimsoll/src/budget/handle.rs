@@ -55,24 +55,58 @@ impl Budget {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("budget-name").limit(10).share("reads", 6).build()?;
+    /// assert_eq!(database.name().as_str(), "budget-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The limit in force, for all shares together.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("budget-limit").limit(10).share("reads", 6).build()?;
+    /// database.resize(12)?;
+    /// assert_eq!(database.limit(), 12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.0.limit()
     }
 
     /// How many permits are out, of all shares.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("budget-in-use").limit(10).share("reads", 6).share("writes", 4).build()?;
+    /// let out = (database.share("reads")?.try_acquire_many(2)?, database.share("writes")?.try_acquire()?);
+    /// assert_eq!(database.in_use(), 3);
+    /// # drop(out);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.0.in_use()
     }
 
     /// The numbers as they are now; what each share has in use is in the details, by its name.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("budget-snapshot").limit(10).share("reads", 6).build()?;
+    /// let permit = database.share("reads")?.try_acquire_many(2)?;
+    /// let now = database.snapshot();
+    /// assert_eq!((now.limit, now.in_use), (10, 2));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

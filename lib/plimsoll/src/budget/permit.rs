@@ -29,6 +29,13 @@ impl Permit {
     }
 
     /// How many permits this is.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("permit-permits").limit(10).share("reads", 6).build()?;
+    /// assert_eq!(database.share("reads")?.try_acquire_many(3)?.permits(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn permits(&self) -> u64 {
         self.permits
@@ -36,6 +43,14 @@ impl Permit {
 
     /// Gives the permits back and says how the work went. A budget learns nothing from it; the word is
     /// the one that all limiters share, so that one can be put for another.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, budget::Budget};
+    /// let database = Budget::builder("permit-finish").limit(10).share("reads", 6).build()?;
+    /// database.share("reads")?.try_acquire_many(3)?.finish(Outcome::Failure);
+    /// assert_eq!((database.in_use(), database.limit()), (0, 10)); // given back, nothing learnt
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self, outcome: Outcome) {
         let _ = outcome;
     }

@@ -41,24 +41,60 @@ impl Share {
     }
 
     /// The budget's name and its own, as in `db/reads`.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-name").limit(10).share("reads", 6).build()?;
+    /// assert_eq!(database.share("reads")?.name().as_str(), "db-name/reads");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.state.labels()[self.index].full
     }
 
     /// How much of the bound is its own.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-limit").limit(10).share("reads", 6).build()?;
+    /// let reads = database.share("reads")?;
+    /// database.set_shares(&[("reads", 8)])?;
+    /// assert_eq!(reads.limit(), 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.state.account(self.index).share
     }
 
     /// How many of its permits are out, borrowed ones included.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-in-use").limit(10).share("reads", 6).share("writes", 4).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.try_acquire_many(2)?;
+    /// assert_eq!((reads.in_use(), database.share("writes")?.in_use()), (2, 0));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.state.account(self.index).in_use
     }
 
     /// How much of its own it does not use; others may have it, if it lends.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-available").limit(10).share("reads", 6).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.try_acquire_many(2)?;
+    /// assert_eq!(reads.available(), 4);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn available(&self) -> u64 {
         let account = self.state.account(self.index);
@@ -66,6 +102,16 @@ impl Share {
     }
 
     /// How much it has out beyond its own.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-borrowed").limit(10).share("reads", 6).share("writes", 4).lending().build()?;
+    /// let writes = database.share("writes")?;
+    /// let permit = writes.try_acquire_many(7)?;
+    /// assert_eq!(writes.borrowed(), 3);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn borrowed(&self) -> u64 {
         let account = self.state.account(self.index);
@@ -73,12 +119,38 @@ impl Share {
     }
 
     /// How many callers wait for it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-waiting").limit(1).share("reads", 1).build()?;
+    /// let reads = database.share("reads")?;
+    /// let held = reads.acquire().await;
+    /// let release = async {
+    ///     assert_eq!(reads.waiting(), 1);
+    ///     drop(held);
+    /// };
+    /// tokio::join!(reads.acquire(), release);
+    /// assert_eq!(reads.waiting(), 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.state.waiting(self.index)
     }
 
     /// The numbers of this share as they are now.
+    ///
+    /// ```
+    /// use plimsoll::budget::Budget;
+    /// let database = Budget::builder("db-snapshot").limit(10).share("reads", 6).build()?;
+    /// let reads = database.share("reads")?;
+    /// let permit = reads.try_acquire_many(2)?;
+    /// let now = reads.snapshot();
+    /// assert_eq!((now.limit, now.in_use), (6, 2));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.state.share_snapshot(self.index)

@@ -84,6 +84,14 @@ where
 
     /// How many jobs are done at once: 1 to 1,024. Default as many as the process may use processors,
     /// a container's quota included.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let hashes = CpuPool::builder("hashes-threads", |n: u64| n.wrapping_mul(31)).threads(3).queue(64).build()?;
+    /// assert_eq!(hashes.threads(), 3);
+    /// # Ok(()) }
+    /// ```
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -91,6 +99,15 @@ where
 
     /// How many jobs can be queued, those being done not counted: 1 to 16,777,216. There is no
     /// default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let unset = CpuPool::builder("hashes-queue", |n: u64| n.wrapping_mul(31)).threads(1).build();
+    /// assert_eq!(unset.unwrap_err().field(), "queue");
+    /// assert!(CpuPool::builder("hashes-queue", |n: u64| n.wrapping_mul(31)).threads(1).queue(64).build().is_ok());
+    /// # Ok(()) }
+    /// ```
     pub fn queue(mut self, jobs: usize) -> Self {
         self.pool = self.pool.queue(jobs);
         self
@@ -98,6 +115,15 @@ where
 
     /// What is done with a job for which there is no room. Default [`OnFull::Wait`]; not
     /// [`OnFull::RunInCaller`], which would hold up the caller's runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{cpu::CpuPool, pool::OnFull};
+    /// let hashes = |on_full| CpuPool::builder("hashes-full", |n: u64| n.wrapping_mul(31)).threads(1).queue(64).on_full(on_full);
+    /// assert!(hashes(OnFull::Reject).build().is_ok());
+    /// assert_eq!(hashes(OnFull::RunInCaller).build().unwrap_err().field(), "on_full");
+    /// # Ok(()) }
+    /// ```
     pub fn on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
         self.pool = self.pool.on_full(on_full);
@@ -105,6 +131,16 @@ where
     }
 
     /// Gives each key a lane of its own; see [`pool::Builder::lanes`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let (tenants, lane_depth) = (|job: &(u64, u64)| job.0, 16);
+    /// let hashes = CpuPool::builder("hashes-lanes", |(_, n): (u64, u64)| n * 31)
+    ///     .threads(1).queue(64).lanes(tenants).lane_depth(lane_depth).build()?;
+    /// assert_eq!(hashes.submit((7, 2)).await?.await?, 62); // in the lane of tenant 7
+    /// # Ok(()) }
+    /// ```
     pub fn lanes<K, L>(mut self, key_of: L) -> Self
     where
         L: Fn(&J) -> K + Send + 'static,
@@ -115,18 +151,51 @@ where
     }
 
     /// How many jobs of one lane can be queued; see [`pool::Builder::lane_depth`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let lanes = |depth| CpuPool::builder("hashes-depth", |n: u64| n * 31).threads(1).queue(64).lanes(|n| *n).lane_depth(depth);
+    /// assert!(lanes(64).build().is_ok());
+    /// assert_eq!(lanes(0).build().unwrap_err().field(), "lane_depth");
+    /// # Ok(()) }
+    /// ```
     pub fn lane_depth(mut self, jobs: usize) -> Self {
         self.pool = self.pool.lane_depth(jobs);
         self
     }
 
     /// How many jobs can wait for their time; see [`pool::Builder::delayed`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::cpu::CpuPool;
+    /// let hashes = CpuPool::builder("hashes-delayed", |n: u64| n * 31).threads(1).queue(64).delayed(1).build()?;
+    /// let first = hashes.submit_after(1, Duration::from_secs(60))?;
+    /// assert!(hashes.submit_after(2, Duration::from_secs(60)).is_err());
+    /// # drop(first);
+    /// # Ok(()) }
+    /// ```
     pub fn delayed(mut self, jobs: usize) -> Self {
         self.pool = self.pool.delayed(jobs);
         self
     }
 
     /// How often a job may panic before it counts as poison; see [`pool::Builder::panics_max`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    /// use plimsoll::{cpu::CpuPool, retry::{Decision, Policy}};
+    /// let tries = AtomicU32::new(0);
+    /// let second = move |n: u64| { assert!(tries.fetch_add(1, Ordering::Relaxed) > 0); Ok::<_, ()>(n) };
+    /// let policy = Policy::exponential(Duration::from_millis(1));
+    /// let pool = CpuPool::builder("hashes-panics", second)
+    ///     .threads(1).queue(64).retry(policy, |_| Decision::Retry).panics_max(2).build()?;
+    /// assert_eq!(pool.submit(7).await?.await?, Ok(7)); // the first try panicked
+    /// # Ok(()) }
+    /// ```
     pub fn panics_max(mut self, panics: u32) -> Self {
         self.pool = self.pool.panics_max(panics);
         self
@@ -140,6 +209,14 @@ where
     ///
     /// # Panics
     /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{cpu::CpuPool, registry};
+    /// let hashes = CpuPool::builder("hashes-built", |n: u64| n * 31).threads(1).queue(64).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == hashes.name()));
+    /// # Ok(()) }
+    /// ```
     pub fn build(self) -> Result<CpuPool<J, T>, Invalid> {
         let Self { name, function, threads, on_full, pool } = self;
         let name = Name::new(&name)?;
@@ -179,6 +256,18 @@ where
     F: Fn(J) -> Result<O, E> + Send + Sync + 'static,
 {
     /// Tries failed jobs again, by `policy`; see [`pool::Builder::retry`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    /// use plimsoll::{cpu::CpuPool, retry::{Decision, Policy}};
+    /// let tries = AtomicU32::new(0);
+    /// let third = move |n: u64| if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err("not yet") } else { Ok(n) };
+    /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(3);
+    /// let pool = CpuPool::builder("hashes-retry", third).threads(1).queue(64).retry(policy, |_| Decision::Retry).build()?;
+    /// assert_eq!(pool.submit(7).await?.await?, Ok(7));
+    /// # Ok(()) }
+    /// ```
     pub fn retry(
         mut self,
         policy: Policy,
@@ -189,6 +278,17 @@ where
     }
 
     /// Sends jobs that failed for good to `sink`; see [`pool::Builder::dead_letters`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let (sink, mut dead) = tokio::sync::mpsc::channel(8);
+    /// let pool = CpuPool::builder("hashes-dead", |n: u64| Err::<(), _>(format!("{n} is odd")))
+    ///     .threads(1).queue(64).dead_letters(sink).build()?;
+    /// pool.execute(7).await?;
+    /// assert_eq!(dead.recv().await.unwrap().job, 7);
+    /// # Ok(()) }
+    /// ```
     pub fn dead_letters(mut self, sink: mpsc::Sender<DeadLetter<J>>) -> Self
     where
         E: Display,

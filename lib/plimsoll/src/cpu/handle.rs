@@ -84,6 +84,16 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Errors
     /// [`Refused`] hands the job back, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-try", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// assert_eq!(squares.try_submit(7)?.await?, 49);
+    /// # squares.drain(std::time::Duration::from_secs(1)).await;
+    /// assert_eq!(squares.try_submit(8).unwrap_err().job, 8); // drained: it is handed back
+    /// # Ok(()) }
+    /// ```
     pub fn try_submit(&self, job: J) -> Result<Ticket<T>, Refused<J>> {
         self.pool.try_submit(job)
     }
@@ -99,6 +109,20 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Fairness
     /// As [`submit`](Self::submit), with which it shares the queue.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// use plimsoll::cpu::CpuPool;
+    /// let total = Arc::new(AtomicU64::new(0));
+    /// let sum = Arc::clone(&total);
+    /// let pool = CpuPool::builder("sum", move |n: u64| { sum.fetch_add(n, Ordering::Relaxed); }).threads(1).queue(64).build()?;
+    /// pool.execute(3).await?;
+    /// pool.execute(4).await?;
+    /// # pool.drain(std::time::Duration::from_secs(1)).await;
+    /// assert_eq!(total.load(Ordering::Relaxed), 7); // once it is drained
+    /// # Ok(()) }
+    /// ```
     pub async fn execute(&self, job: J) -> Result<(), Refused<J>> {
         self.pool.execute(job).await
     }
@@ -108,6 +132,16 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Errors
     /// [`Refused`] hands the job back, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, cpu::CpuPool};
+    /// let pool = CpuPool::builder("try-execute", |n: u64| assert!(n < 10)).threads(1).queue(64).build()?;
+    /// pool.try_execute(3)?;
+    /// # pool.drain(std::time::Duration::from_secs(1)).await;
+    /// assert_eq!(pool.try_execute(4).unwrap_err().rejected.reason(), Reason::Draining); // after the drain
+    /// # Ok(()) }
+    /// ```
     pub fn try_execute(&self, job: J) -> Result<(), Refused<J>> {
         self.pool.try_execute(job)
     }
@@ -116,6 +150,17 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Errors
     /// [`Refused`] hands the job back when as many are delayed as can be, or the pool is ending.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::{Duration, Instant};
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-after", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// let began = Instant::now();
+    /// assert_eq!(squares.submit_after(7, Duration::from_millis(5))?.await?, 49);
+    /// assert!(began.elapsed() >= Duration::from_millis(4));
+    /// # Ok(()) }
+    /// ```
     pub fn submit_after(&self, job: J, delay: Duration) -> Result<Ticket<T>, Refused<J>> {
         self.pool.submit_after(job, delay)
     }
@@ -124,6 +169,16 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     ///
     /// # Errors
     /// As [`submit_after`](Self::submit_after).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, cpu::CpuPool};
+    /// let squares = CpuPool::builder("squares-at", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// let at = clock::now().after(Duration::from_millis(5));
+    /// assert_eq!(squares.submit_at(7, at)?.await?, 49);
+    /// # Ok(()) }
+    /// ```
     pub fn submit_at(&self, job: J, at: Instant) -> Result<Ticket<T>, Refused<J>> {
         self.pool.submit_at(job, at)
     }
@@ -152,24 +207,60 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-name", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// assert_eq!(squares.name().as_str(), "squares-name");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.pool.name()
     }
 
     /// How many threads it has.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-threads", |n: u64| n * n).threads(2).queue(64).build()?;
+    /// assert_eq!(squares.threads(), 2);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn threads(&self) -> usize {
         self.pool.workers()
     }
 
     /// How many jobs are queued; delayed ones are when they are due.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-len", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// let later = squares.submit_after(7, Duration::from_secs(60))?;
+    /// assert_eq!(squares.len(), 0); // it is queued when it is due
+    /// # drop(later);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.pool.len()
     }
 
     /// Whether no job is queued.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::cpu::CpuPool;
+    /// let squares = CpuPool::builder("squares-empty", |n: u64| n * n).threads(1).queue(64).build()?;
+    /// assert_eq!(squares.submit(7).await?.await?, 49);
+    /// assert!(squares.is_empty());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pool.is_empty()

@@ -84,12 +84,33 @@ impl<J, B> Builder<J, B> {
 
     /// How many tries may be under way at once: 1 to 4,398,046,511,103. One more is rejected, or
     /// [waits](Self::wait_up_to).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, downstream::Downstream};
+    /// let stock = Downstream::unnamed().concurrency(1).build()?;
+    /// let work = || async { Ok::<_, ()>(tokio::task::yield_now().await) };
+    /// let (first, second) = tokio::join!(stock.call(work), stock.call(work));
+    /// assert!(first.is_ok());
+    /// assert_eq!(second.unwrap_err().rejected().unwrap().reason(), Reason::Full);
+    /// # Ok(()) }
+    /// ```
     pub fn concurrency(mut self, limit: u64) -> Self {
         self.settings.concurrency = Some(limit);
         self
     }
 
     /// How many tries may begin in a time. One more is rejected, or [waits](Self::wait_up_to).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, downstream::Downstream, rate::Quota};
+    /// let stock = Downstream::unnamed().rate(Quota::per_hour(1)).build()?;
+    /// assert_eq!(stock.call(|| async { Ok::<_, ()>(7) }).await, Ok(7));
+    /// let refused = stock.call(|| async { Ok::<_, ()>(7) }).await.unwrap_err();
+    /// assert_eq!(refused.rejected().unwrap().reason(), Reason::RateExceeded);
+    /// # Ok(()) }
+    /// ```
     pub fn rate(mut self, quota: Quota) -> Self {
         self.settings.rate = Some(quota);
         self
@@ -161,6 +182,21 @@ impl<J, B> Builder<J, B> {
 
     /// Begins a second try when the first is late; for [`call_once`](Downstream::call_once) it is left
     /// out. Without a [budget](hedge::Policy::budget) of its own, it draws on that of the retry.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{cell::Cell, time::Duration};
+    /// use plimsoll::{downstream::Downstream, hedge};
+    /// let stock = Downstream::unnamed().hedge(hedge::Policy::fixed(Duration::from_millis(2))).build()?;
+    /// let tries = Cell::new(0);
+    /// let answer = stock.call(|| {
+    ///     tries.set(tries.get() + 1);
+    ///     let first = tries.get() == 1; // and it hangs
+    ///     async move { if first { std::future::pending().await } else { Ok::<_, ()>("second") } }
+    /// });
+    /// assert_eq!(answer.await, Ok("second"));
+    /// # Ok(()) }
+    /// ```
     pub fn hedge(mut self, policy: hedge::Policy) -> Self {
         self.settings.hedge = Some(policy);
         self
@@ -237,6 +273,16 @@ impl<J, B> Builder<J, B> {
     /// When the name is not one that [`Name::new`] takes, a setting is out of its range, the deadline
     /// is not longer than the timeout, or something is to be waited for and there is neither a rate
     /// nor a concurrency.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{downstream::Downstream, registry};
+    /// let stock = Downstream::builder("stock-built").concurrency(50).build()?;
+    /// let seen = registry::snapshot().iter().filter(|seen| seen.name == stock.name()).count();
+    /// assert_eq!(seen, 2); // itself, and its semaphore
+    /// assert!(Downstream::unnamed().wait_up_to(Duration::from_secs(1)).build().is_err()); // wait for what?
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Downstream<J, B>, Invalid> {
         let Self { name, settings, judge, fallback } = self;
         let parts = settings.into_parts(name.as_deref())?;

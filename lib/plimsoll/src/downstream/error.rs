@@ -46,6 +46,12 @@ pub enum Error<E> {
 
 impl<E> Error<E> {
     /// The error of the dependency itself, if it is one.
+    ///
+    /// ```
+    /// use plimsoll::{downstream::Error, scope::Ended};
+    /// assert_eq!(Error::Inner(404).into_inner(), Some(404));
+    /// assert_eq!(Error::<u16>::ScopeEnded(Ended::DeadlinePassed).into_inner(), None);
+    /// ```
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {

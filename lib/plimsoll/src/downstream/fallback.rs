@@ -34,9 +34,26 @@ use crate::clock::{self, Instant};
 /// ```
 pub trait Fallback<T, E>: Send + Sync + 'static {
     /// The answer instead; `None` when there is none, and the call fails for the reason `why`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Error, Fallback, Value};
+    /// let answer: Option<u32> = Value(7).instead(&Error::Inner("down")).await;
+    /// assert_eq!(answer, Some(7));
+    /// # Ok(()) }
+    /// ```
     fn instead(&self, why: &Error<E>) -> impl Future<Output = Option<T>> + Send;
 
     /// The dependency answered with this.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Error, Fallback, LastGood};
+    /// let last = LastGood::new();
+    /// Fallback::<u32, &str>::keep(&last, &7);
+    /// assert_eq!(last.instead(&Error::Inner("down")).await, Some(7));
+    /// # Ok(()) }
+    /// ```
     fn keep(&self, value: &T) {
         let _ = value;
     }
@@ -113,12 +130,35 @@ pub struct LastGood<T> {
 
 impl<T> LastGood<T> {
     /// The last answer, however old.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Downstream, LastGood};
+    /// let stock = Downstream::unnamed().fallback(LastGood::new()).build()?;
+    /// assert!(stock.call(|| async { Err(500) }).await.is_err()); // there was none yet
+    /// assert_eq!(stock.call(|| async { Ok::<_, u16>(7) }).await, Ok(7));
+    /// assert_eq!(stock.call(|| async { Err(500) }).await, Ok(7));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { age_max: None, kept: Mutex::new(None) }
     }
 
     /// The last answer, if it is not older than that.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::downstream::{Downstream, LastGood};
+    /// let stock = Downstream::unnamed().fallback(LastGood::within(Duration::from_secs(600))).build()?;
+    /// assert_eq!(stock.call(|| async { Ok::<_, u16>(7) }).await, Ok(7));
+    /// tokio::time::advance(Duration::from_secs(599)).await;
+    /// assert_eq!(stock.call(|| async { Err(500) }).await, Ok(7));
+    /// tokio::time::advance(Duration::from_secs(2)).await;
+    /// assert!(stock.call(|| async { Err(500) }).await.is_err()); // too old
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn within(age_max: Duration) -> Self {
         Self { age_max: Some(age_max), kept: Mutex::new(None) }
@@ -185,6 +225,19 @@ pub struct OtherCall<F>(F);
 
 impl<F> OtherCall<F> {
     /// Asks `call`, which looks at why before it returns its future: the future cannot borrow it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::{Downstream, Error, OtherCall};
+    /// let replica = OtherCall::new(|why: &Error<u16>| {
+    ///     let ask = !matches!(why, Error::Inner(404)); // it would not know either
+    ///     async move { ask.then_some(7) }
+    /// });
+    /// let stock = Downstream::unnamed().fallback(replica).build()?;
+    /// assert_eq!(stock.call(|| async { Err(500) }).await, Ok(7));
+    /// assert_eq!(stock.call(|| async { Err(404) }).await, Err(Error::Inner(404)));
+    /// # Ok(()) }
+    /// ```
     pub const fn new<T, E, Fut>(call: F) -> Self
     where
         F: Fn(&Error<E>) -> Fut + Send + Sync + 'static,

@@ -162,12 +162,29 @@ impl<J, B> Downstream<J, B> {
 /// Seeing and changing.
 impl<J, B> Downstream<J, B> {
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, downstream::Downstream};
+    /// assert_eq!(Downstream::builder("stock-name").build()?.name().as_str(), "stock-name");
+    /// assert_eq!(Downstream::unnamed().build()?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.parts.name
     }
 
     /// The breaker, if there is one: to see its state, or to force it open.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, breaker, downstream::Downstream};
+    /// let stock = Downstream::unnamed().breaker(breaker::Policy::ratio(0.5)).build()?;
+    /// stock.breaker().unwrap().force_open();
+    /// let refused = stock.call(|| async { Ok::<_, ()>(7) }).await.unwrap_err();
+    /// assert_eq!(refused.rejected().unwrap().reason(), Reason::BreakerOpen);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn breaker(&self) -> Option<&Breaker> {
         self.0.parts.breaker.as_ref()
@@ -175,6 +192,15 @@ impl<J, B> Downstream<J, B> {
 
     /// The rate limiter, if there is one: to change its quota, or to have it
     /// [observe](crate::limiter::Observable) only.
+    ///
+    /// ```
+    /// use plimsoll::{downstream::Downstream, rate::Quota};
+    /// let stock = Downstream::unnamed().rate(Quota::per_second(100)).build()?;
+    /// stock.rate().unwrap().set_quota(Quota::per_second(50))?;
+    /// assert_eq!(stock.rate().unwrap().quota(), Quota::per_second(50));
+    /// assert!(Downstream::unnamed().build()?.rate().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn rate(&self) -> Option<&RateLimiter> {
         self.0.parts.rate.as_ref()
@@ -182,12 +208,30 @@ impl<J, B> Downstream<J, B> {
 
     /// The bound on tries at once, if there is one: to resize it, or to have it
     /// [observe](crate::limiter::Observable) only.
+    ///
+    /// ```
+    /// use plimsoll::downstream::Downstream;
+    /// let stock = Downstream::unnamed().concurrency(50).build()?;
+    /// stock.concurrency().unwrap().resize(80)?;
+    /// assert_eq!(stock.concurrency().unwrap().limit(), 80);
+    /// assert!(Downstream::unnamed().build()?.concurrency().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn concurrency(&self) -> Option<&Semaphore> {
         self.0.parts.concurrency.as_ref()
     }
 
     /// The hedge, if there is one: to see its delay.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{downstream::Downstream, hedge};
+    /// let stock = Downstream::unnamed().hedge(hedge::Policy::fixed(Duration::from_millis(50))).build()?;
+    /// assert_eq!(stock.hedge().unwrap().delay(), Duration::from_millis(50));
+    /// assert!(Downstream::unnamed().build()?.hedge().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn hedge(&self) -> Option<&Hedge> {
         self.0.parts.hedge.as_ref()
@@ -195,6 +239,16 @@ impl<J, B> Downstream<J, B> {
 
     /// The numbers as they are now. Admitted are calls; limit, in use and high-water mark are of tries
     /// at once; rejected are calls that ended so, after every retry.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::downstream::Downstream;
+    /// let stock = Downstream::unnamed().concurrency(50).build()?;
+    /// stock.call(|| async { Ok::<_, ()>(7) }).await.unwrap();
+    /// let now = stock.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.high_water, now.admitted), (50, 0, 1, 1));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.parts.snapshot()

@@ -52,10 +52,22 @@ use crate::retry::Decision;
 /// the end it is returned as it is and no fallback is asked.
 pub trait Judge<T, E>: Send + Sync + 'static {
     /// What the breaker is told: [`Outcome::Ignored`] counts as nothing.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, downstream::{EveryError, Judge}};
+    /// let by_status = |result: &Result<u16, ()>| if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure };
+    /// assert_eq!((by_status.outcome(&Ok(503)), EveryError.outcome(&Ok::<_, ()>(503))), (Outcome::Failure, Outcome::Success));
+    /// ```
     fn outcome(&self, result: &Result<T, E>) -> Outcome;
 
     /// Whether to try again, where there is a retry. By default what is a failure is retried, and
     /// nothing else.
+    ///
+    /// ```
+    /// use plimsoll::{downstream::{EveryError, Judge}, retry::Decision};
+    /// assert_eq!(EveryError.decision(&Err::<u16, _>("reset")), Decision::Retry);
+    /// assert_eq!(EveryError.decision(&Ok::<_, ()>(200)), Decision::GiveUp);
+    /// ```
     fn decision(&self, result: &Result<T, E>) -> Decision {
         match self.outcome(result) {
             Outcome::Failure => Decision::Retry,

@@ -56,6 +56,16 @@ where
     }
 
     /// How many items can be queued: 1 to 16,777,216. There is no default.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-depth").depth(4).depth_per_key(4).build()?;
+    /// for mail in 0..4 {
+    ///     queue.try_push("acme", mail)?;
+    /// }
+    /// assert!(queue.try_push("globex", 4).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn depth(mut self, items: usize) -> Self {
         self.depth = items;
         self
@@ -63,12 +73,29 @@ where
 
     /// How many items of one key can be queued: 1 up to the depth. Default a quarter of the depth,
     /// so that no single customer fills it.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-depth-per-key").depth(100).depth_per_key(1).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// assert!(queue.try_push("acme", 2).is_err());
+    /// assert!(queue.try_push("globex", 3).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn depth_per_key(mut self, items: usize) -> Self {
         self.depth_per_key = Some(items);
         self
     }
 
     /// How many keys can have an item queued or a push waiting: 1 to 16,777,216. Default 100,000.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, fair::Fair};
+    /// let queue = Fair::builder("fair-keys-max").depth(100).keys_max(1).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// assert_eq!(queue.try_push("globex", 2).unwrap_err().rejected.reason(), Reason::KeysFull);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn keys_max(mut self, keys: usize) -> Self {
         self.keys_max = keys;
         self
@@ -80,6 +107,17 @@ where
     /// For items of different cost, as large as the largest common one: smaller is finer, but a key
     /// must then save up over several turns, which takes time that grows with the number of busy
     /// keys.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-quantum").depth(100).quantum(2).build()?;
+    /// for number in 1..=3 {
+    ///     queue.try_push("acme", number)?;
+    ///     queue.try_push("globex", 10 * number)?;
+    /// }
+    /// assert_eq!([queue.try_pop(), queue.try_pop(), queue.try_pop()], [Some(1), Some(2), Some(10)]); // two in a turn
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn quantum(mut self, cost: u32) -> Self {
         self.quantum = cost;
         self
@@ -91,6 +129,17 @@ where
     /// It is asked at each push, so that a weight may change, from the key's next turn on. A push of a
     /// key with a weight of another value is refused, as
     /// [`Misconfigured`](crate::Reason::Misconfigured).
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-weight").depth(100).weight(|tenant| if *tenant == "gold" { 2 } else { 1 }).build()?;
+    /// for number in 1..=3 {
+    ///     queue.try_push("gold", number)?;
+    ///     queue.try_push("plain", 10 * number)?;
+    /// }
+    /// assert_eq!([queue.try_pop(), queue.try_pop(), queue.try_pop()], [Some(1), Some(2), Some(10)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn weight<F>(mut self, weight_of: F) -> Self
     where
         F: Fn(&K) -> u32 + Send + Sync + 'static,
@@ -103,6 +152,14 @@ where
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a field is not set or out of its range.
+    ///
+    /// ```
+    /// use plimsoll::{fair::Fair, registry};
+    /// let queue = Fair::<u64, &str>::builder("fair-built").depth(100).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == queue.name()));
+    /// assert_eq!(Fair::<u64, &str>::builder("fair-built").build().unwrap_err().field(), "depth"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Fair<K, T>, Invalid> {
         let name = Name::new(&self.name)?;
         let Self { depth, keys_max, quantum, .. } = self;

@@ -52,42 +52,106 @@ where
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::<u64, &str>::builder("fair-name").depth(100).build()?;
+    /// assert_eq!(queue.name().as_str(), "fair-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name
     }
 
     /// How many items are queued.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-len").depth(100).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// queue.try_push("globex", 2)?;
+    /// assert_eq!(queue.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.with(Queue::len)
     }
 
     /// Whether nothing is queued.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-empty").depth(100).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// assert!(!queue.is_empty());
+    /// queue.try_pop();
+    /// assert!(queue.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many items of this key are queued.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-key-len").depth(100).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// assert_eq!((queue.key_len(&"acme"), queue.key_len(&"globex")), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn key_len(&self, key: &K) -> usize {
         self.0.with(|queue| queue.key_len(key))
     }
 
     /// How many keys have an item queued or a push waiting.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-keys").depth(100).build()?;
+    /// for mail in [("acme", 1), ("acme", 2), ("globex", 3)] {
+    ///     queue.try_push(mail.0, mail.1)?;
+    /// }
+    /// assert_eq!(queue.keys(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn keys(&self) -> usize {
         self.0.with(Queue::keys)
     }
 
     /// How many pushes wait for room.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-waiting").depth(1).build()?;
+    /// queue.push("acme", 1).await?;
+    /// let (pushed, seen) = tokio::join!(queue.push("acme", 2), async { (queue.waiting(), queue.try_pop()) });
+    /// pushed?;
+    /// assert_eq!((seen, queue.waiting()), ((1, Some(1)), 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.0.with(Queue::waiting)
     }
 
     /// Whether it was [closed](Self::close).
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::<u64, &str>::builder("fair-closed").depth(100).build()?;
+    /// assert!(!queue.is_closed());
+    /// queue.close();
+    /// assert!(queue.is_closed() && queue.try_push(7, "late").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.with(Queue::is_closed)
@@ -95,6 +159,16 @@ where
 
     /// The numbers as they are now. The waiting times are those of the items served, from the push
     /// (its wait for room included) to the pop.
+    ///
+    /// ```
+    /// use plimsoll::fair::Fair;
+    /// let queue = Fair::builder("fair-snapshot").depth(100).build()?;
+    /// queue.try_push("acme", 1)?;
+    /// queue.try_pop();
+    /// let now = queue.snapshot();
+    /// assert_eq!((now.limit, now.admitted, now.waits.count()), (100, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

@@ -32,6 +32,16 @@ impl Builder {
     }
 
     /// How many children run at once: 1 to 16,777,216. There is no default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut one = Group::builder("one-at-once").limit(1).build()?;
+    /// one.spawn(std::future::pending::<()>()).await;
+    /// assert!(one.try_spawn(std::future::pending()).is_err());
+    /// assert!(Group::builder("none-at-once").limit(0).build::<()>().is_err());
+    /// # Ok(()) }
+    /// ```
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -88,6 +98,13 @@ impl Builder {
     /// When the name is not one that [`Name::new`] takes; when the limit is zero, not set, or too
     /// large (with a limit of zero, `spawn` would wait for ever); when the quorum is zero, or set for a
     /// group that collects all.
+    ///
+    /// ```
+    /// use plimsoll::{group::Group, registry};
+    /// let group: Group<Result<u32, String>> = Group::builder("group-built").limit(16).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == group.name()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build<O: Ending>(self) -> Result<Group<O>, Invalid> {
         let name = Name::new(&self.name)?;
         check_limit(name, self.limit)?;

@@ -21,6 +21,12 @@ pub trait Ending: Send + 'static {
     type Error: Send + 'static;
 
     /// How it went.
+    ///
+    /// ```
+    /// use plimsoll::group::Ending;
+    /// assert_eq!(Err::<u32, _>("down").into_result(), Err("down"));
+    /// assert!(().into_result().is_ok()); // what returns nothing cannot fail
+    /// ```
     fn into_result(self) -> Result<Self::Value, Self::Error>;
 }
 

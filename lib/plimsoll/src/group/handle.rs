@@ -300,24 +300,58 @@ impl<O: Ending> Group<O> {
     }
 
     /// How many children run.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::new(4)?;
+    /// group.spawn(std::future::pending::<()>()).await;
+    /// group.spawn(std::future::pending()).await;
+    /// assert_eq!(group.len(), 2);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.running()
     }
 
     /// Whether no child runs.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::group::Group;
+    /// let mut group = Group::new(4)?;
+    /// group.spawn(async { Ok::<_, ()>(7) }).await;
+    /// assert!(!group.is_empty());
+    /// assert_eq!(group.join().await, Ok(vec![7]));
+    /// assert!(group.is_empty());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many children may run at once.
+    ///
+    /// ```
+    /// use plimsoll::group::Group;
+    /// assert_eq!(Group::<()>::new(4)?.limit(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> usize {
         self.shared.limit
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, group::Group};
+    /// assert_eq!(Group::builder("group-name").limit(4).build::<()>()?.name().as_str(), "group-name");
+    /// assert_eq!(Group::<()>::new(4)?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.shared.name

@@ -31,6 +31,14 @@ impl Builder {
     }
 
     /// When a second try is begun, and what pays for it. Default: `Policy::percentile(0.95)`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// let search = Hedge::builder("hedge-policy").policy(Policy::fixed(Duration::from_millis(20))).build()?;
+    /// assert_eq!(search.delay(), Duration::from_millis(20));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -42,6 +50,14 @@ impl Builder {
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a field of the policy is out of its
     /// range.
+    ///
+    /// ```
+    /// use plimsoll::{hedge::{Hedge, Policy}, registry};
+    /// let search = Hedge::builder("hedge-built").build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == search.name()));
+    /// assert!(Hedge::builder("hedge-built").policy(Policy::percentile(0.1)).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Hedge, Invalid> {
         let name = Name::new(&self.name)?;
         let terms = self.policy.terms(name)?;

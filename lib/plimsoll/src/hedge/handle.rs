@@ -118,6 +118,12 @@ impl Hedge {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::hedge::Hedge;
+    /// assert_eq!(Hedge::builder("hedge-name").build()?.name().as_str(), "hedge-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name
@@ -125,6 +131,16 @@ impl Hedge {
 
     /// The numbers as they are now: the limit is of second tries at once, admitted are calls, and
     /// rejected is how often a second try was due and not begun.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::hedge::Hedge;
+    /// let search = Hedge::builder("hedge-snapshot").build()?;
+    /// search.call(|| async { Ok::<_, ()>(7) }).await.unwrap();
+    /// let now = search.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted), (100, 0, 1));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         registry::Bound::snapshot(&*self.0)

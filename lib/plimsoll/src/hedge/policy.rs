@@ -73,12 +73,32 @@ pub(super) enum Terms {
 
 impl Policy {
     /// Begins the second try after `delay`: 1 µs to an hour.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// assert_eq!(Hedge::new(Policy::fixed(Duration::from_millis(50)))?.delay(), Duration::from_millis(50));
+    /// assert_eq!(Hedge::new(Policy::fixed(Duration::ZERO)).unwrap_err().field(), "fixed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn fixed(delay: Duration) -> Self {
         Self::new(Delay::Fixed(delay))
     }
 
     /// Begins the second try when the first has taken longer than this share of calls do: 0.5 to
     /// 0.9999. 0.95 hedges one call in twenty, if the budget has as much.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// let search = Hedge::new(Policy::percentile(0.95).samples_min(16))?;
+    /// for _ in 0..64 {
+    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) }).await.unwrap();
+    /// }
+    /// assert!((18..=25).contains(&search.delay().as_millis())); // 10 s at first
+    /// # Ok(()) }
+    /// ```
     pub const fn percentile(percentile: f64) -> Self {
         Self::new(Delay::Percentile(percentile))
     }
@@ -89,6 +109,13 @@ impl Policy {
 
     /// Waits [`delay_max`](Self::delay_max) until this many calls were seen: 1 to 1,024. Default 100.
     /// For a percentile only.
+    ///
+    /// ```
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// assert!(Hedge::new(Policy::percentile(0.95).samples_min(200)).is_ok());
+    /// assert_eq!(Hedge::new(Policy::percentile(0.95).samples_min(0)).unwrap_err().field(), "samples_min");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn samples_min(mut self, samples: u32) -> Self {
         self.samples_min = Some(samples);
         self
@@ -96,6 +123,18 @@ impl Policy {
 
     /// The shortest delay, whatever was seen: 1 µs to an hour. Default 1 ms, which is as fine as
     /// tokio's timer is. For a percentile only.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// let search = Hedge::new(Policy::percentile(0.95).samples_min(16).delay_min(Duration::from_millis(50)))?;
+    /// for _ in 0..64 {
+    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) }).await.unwrap();
+    /// }
+    /// assert_eq!(search.delay(), Duration::from_millis(50)); // not 20
+    /// # Ok(()) }
+    /// ```
     pub const fn delay_min(mut self, min: Duration) -> Self {
         self.delay_min = Some(min);
         self
@@ -103,12 +142,26 @@ impl Policy {
 
     /// The longest delay, whatever was seen, and the delay while too little was: at least
     /// [`delay_min`](Self::delay_min), at most an hour. Default 10 s. For a percentile only.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// let search = Hedge::new(Policy::percentile(0.95).delay_max(Duration::from_millis(400)))?;
+    /// assert_eq!(search.delay(), Duration::from_millis(400)); // too little was seen
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn delay_max(mut self, max: Duration) -> Self {
         self.delay_max = Some(max);
         self
     }
 
     /// How many second tries may run at once: 1 to 1,000,000. Default 100.
+    ///
+    /// ```
+    /// use plimsoll::hedge::{Hedge, Policy};
+    /// assert_eq!(Hedge::new(Policy::percentile(0.95).extra_max(20))?.snapshot().limit, 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn extra_max(mut self, extra: u32) -> Self {
         self.extra_max = extra;
         self
@@ -118,6 +171,17 @@ impl Policy {
     /// a budget of its own: 10 % of the calls and one a second, over 10 s.
     ///
     /// Use [`budget_of_retry`](Self::budget_of_retry) within a retry that has the same budget.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{hedge::{Hedge, Policy}, retry::Budget};
+    /// let shared = Budget::new(0.1, 1)?;
+    /// let search = Hedge::new(Policy::fixed(Duration::from_millis(20)).budget(&shared))?;
+    /// assert_eq!(search.call(|| async { Ok::<_, ()>(7) }).await, Ok(7));
+    /// assert!(shared.snapshot().details.contains(&("window_calls", 1))); // which earns a tenth of a second try
+    /// # Ok(()) }
+    /// ```
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.budget = Some(Payer { budget: budget.clone(), counted_by: CountedBy::Hedge });
         self

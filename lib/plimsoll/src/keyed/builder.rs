@@ -52,6 +52,15 @@ impl<K, L> Builder<K, L> {
 impl<K, L, S> Builder<K, L, S> {
     /// How many keys are remembered at the most: 1 to 16,777,216, and 10,000 by default. A key of a
     /// semaphore takes about 350 bytes beside its own.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-max", |_: &u64| Semaphore::new(1)).keys_max(1).build()?;
+    /// let permit = tenants.try_acquire(&1)?;
+    /// assert_eq!(tenants.try_acquire(&2).unwrap_err().reason(), Reason::KeysFull);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn keys_max(mut self, keys: usize) -> Self {
         self.keys_max = keys;
         self
@@ -59,6 +68,18 @@ impl<K, L, S> Builder<K, L, S> {
 
     /// After how long without use a key may leave; more than zero, and 10 minutes by default. It
     /// changes no decision, only how often a limiter is made anew.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-idle", |_: &u64| Semaphore::new(1)).idle_after(Duration::from_secs(60)).build()?;
+    /// drop(tenants.try_acquire(&1)?);
+    /// assert_eq!(tenants.sweep(), 0);
+    /// tokio::time::advance(Duration::from_secs(120)).await;
+    /// assert_eq!((tenants.sweep(), tenants.len()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     pub const fn idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = idle;
         self
@@ -88,6 +109,15 @@ impl<K, L, S> Builder<K, L, S> {
     /// [changed](Keyed::set_enforced_ratio) at runtime.
     ///
     /// The maximum of keys, which protects memory, is always enforced.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tried_out = Keyed::builder("keyed-ratio", |_: &u64| Semaphore::new(1)).enforced_ratio(0.0).build()?;
+    /// let over = (tried_out.try_acquire(&7)?, tried_out.try_acquire(&7)?);
+    /// assert_eq!(tried_out.snapshot().would_reject, 1);
+    /// # drop(over);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn enforced_ratio(mut self, ratio: f64) -> Self
     where
         L: Observable,
@@ -101,6 +131,14 @@ impl<K, L, S> Builder<K, L, S> {
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a number is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, registry, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-built", |_: &u64| Semaphore::new(1)).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == tenants.name()));
+    /// assert!(Keyed::builder("keyed-built", |_: &u64| Semaphore::new(1)).keys_max(0).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Keyed<K, L, S>, Invalid>
     where
         K: Send + 'static,

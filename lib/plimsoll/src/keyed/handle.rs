@@ -71,24 +71,55 @@ impl<K, L> Keyed<K, L> {
 /// Seeing and sweeping.
 impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-name", |_: &u64| Semaphore::new(1)).build()?;
+    /// assert_eq!(tenants.name().as_str(), "keyed-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name
     }
 
     /// How many keys are remembered.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-len", |_: &u64| Semaphore::new(1)).build()?;
+    /// drop((tenants.try_acquire(&1)?, tenants.try_acquire(&2)?));
+    /// assert_eq!(tenants.len(), 2); // remembered until they were idle for a while
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// True when no key is remembered.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-empty", |_: &u64| Semaphore::new(1)).build()?;
+    /// assert!(tenants.is_empty());
+    /// drop(tenants.try_acquire(&1)?);
+    /// assert!(!tenants.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many keys are remembered at the most.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-keys-max", |_: &u64| Semaphore::new(1)).keys_max(100_000).build()?;
+    /// assert_eq!(tenants.keys_max(), 100_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn keys_max(&self) -> usize {
         self.0.keys_max()
@@ -111,6 +142,17 @@ impl<K: Send + 'static, L: Limiter, S: Send + Sync + 'static> Keyed<K, L, S> {
     /// The numbers as they are now: the limit and what is in use are keys, admitted and rejected are
     /// of all keys together. What would have been rejected is the sum over the limiters of the keys, also
     /// of those that are forgotten. It takes the lock of each shard for a moment.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-snapshot", |_: &u64| Semaphore::new(1)).keys_max(100).build()?;
+    /// let permit = tenants.try_acquire(&1)?;
+    /// assert!(tenants.try_acquire(&1).is_err());
+    /// let now = tenants.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted, now.rejected), (100, 1, 1, 1)); // of keys: one of 100
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -181,6 +223,15 @@ impl<K: Send + 'static, L: Observable, S: Send + Sync + 'static> Keyed<K, L, S> 
     }
 
     /// The share that was set for all keys; 1 if none was.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("keyed-enforced", |_: &u64| Semaphore::new(1)).build()?;
+    /// assert_eq!(tenants.enforced_ratio(), 1.0);
+    /// tenants.set_enforced_ratio(0.1)?;
+    /// assert_eq!(tenants.enforced_ratio(), 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn enforced_ratio(&self) -> f64 {
         self.0.enforced_ratio()
@@ -393,12 +444,26 @@ pub struct Handle<L> {
 impl<L: Limiter> Handle<L> {
     /// The limiter itself, whose rejections do not carry the key, and whose decisions are not counted
     /// among those of all keys.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("handle-limiter", |plan: &u64| Semaphore::new(*plan)).build()?;
+    /// assert_eq!(tenants.get(&16)?.limiter().limit(), 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn limiter(&self) -> &L {
         &self.limiter
     }
 
     /// The key as it is shown: its first 64 characters.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("handle-key", |_: &String| Semaphore::new(1)).build()?;
+    /// assert_eq!(tenants.get("acme")?.key(), "acme");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn key(&self) -> &str {
         &self.label
@@ -408,6 +473,16 @@ impl<L: Limiter> Handle<L> {
     ///
     /// # Errors
     /// What the limiter says, with the key.
+    ///
+    /// ```
+    /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
+    /// let tenants = Keyed::builder("handle-acquire", |_: &String| Semaphore::new(1)).build()?;
+    /// let acme = tenants.get("acme")?;
+    /// let permit = acme.try_acquire()?;
+    /// assert_eq!(acme.try_acquire().unwrap_err().key(), Some("acme"));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire(&self) -> Result<L::Permit, Rejected> {
         let decided = self.limiter.try_acquire_owned();
         self.aside.count(&decided);

@@ -122,6 +122,15 @@ impl<S, F> MapLocal<S, F> {
 
 impl<S, F, P> MapLocal<S, F, P> {
     /// Shows it in the [registry](crate::registry) while it runs. Without a name it is not shown.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::registry;
+    /// let numbers = [1, 2];
+    /// let seen = async |_: &i32| Ok::<_, ()>(registry::snapshot().iter().any(|seen| seen.name.as_str() == "local-map"));
+    /// assert_eq!(plimsoll::map_local(&numbers, 1, seen).name("local-map").await, Ok(vec![true, true]));
+    /// # Ok(()) }
+    /// ```
     pub fn name(mut self, name: &str) -> Self {
         self.settings.name = Some(name.into());
         self
@@ -141,6 +150,15 @@ impl<S, F, P> MapLocal<S, F, P> {
     }
 
     /// As [`Map::each`](super::Map::each).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rows = ["1", "x", "3"];
+    /// let check = async |row: &&str| row.parse::<u8>().map(drop);
+    /// assert!(plimsoll::map_local(&rows[..1], 8, check).each().await.is_ok());
+    /// assert!(plimsoll::map_local(&rows, 8, check).each().await.is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn each(self) -> MapLocal<S, F, Each> {
         self.with(Each)
     }

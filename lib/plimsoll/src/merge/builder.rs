@@ -35,6 +35,15 @@ impl<S> Builder<S> {
     }
 
     /// How many inputs there can be at once: 1 to 1,048,576. There is no default.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("merge-inputs-max").inputs_max(1).build()?;
+    /// merge.add(stream::iter([1]))?;
+    /// assert!(merge.add(stream::iter([2])).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn inputs_max(mut self, inputs: usize) -> Self {
         self.inputs_max = inputs;
         self
@@ -45,6 +54,15 @@ impl<S> Builder<S> {
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or the number of inputs is not set or out
     /// of its range.
+    ///
+    /// ```
+    /// use futures_util::stream::Empty;
+    /// use plimsoll::{merge::Merge, registry};
+    /// let merge = Merge::<Empty<u32>>::builder("merge-built").inputs_max(64).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == merge.name()));
+    /// assert_eq!(Merge::<Empty<u32>>::builder("merge-built").build().unwrap_err().field(), "inputs_max"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Merge<S>, Invalid> {
         let name = Name::new(&self.name)?;
         let inputs_max = self.inputs_max;

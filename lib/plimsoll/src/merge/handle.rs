@@ -51,6 +51,18 @@ impl<S> Handle<S> {
     /// # Errors
     /// Hands the stream back: [`Full`](crate::Reason::Full) when there are as many inputs as may be,
     /// [`Draining`](crate::Reason::Draining) when the merge was dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use plimsoll::merge::{Event, Merge};
+    /// let mut merge = Merge::builder("handle-add").inputs_max(1).build()?;
+    /// let handle = merge.handle();
+    /// let input = handle.add(stream::iter([7]))?;
+    /// assert!(handle.add(stream::iter([8])).is_err());
+    /// assert_eq!(merge.next().await, Some((input, Event::Item(7))));
+    /// # Ok(()) }
+    /// ```
     pub fn add(&self, stream: S) -> Result<InputId, Refused<S>> {
         let mut inbox = lock(&self.inbox);
         match self.shared.admit() {
@@ -86,18 +98,47 @@ impl<S> Handle<S> {
     }
 
     /// How many inputs there are.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let merge = Merge::builder("handle-len").inputs_max(8).build()?;
+    /// let handle = merge.handle();
+    /// handle.add(stream::iter([1]))?;
+    /// assert_eq!(handle.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.live()
     }
 
     /// Whether there is no input.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let merge = Merge::builder("handle-empty").inputs_max(8).build()?;
+    /// let handle = merge.handle();
+    /// assert!(handle.is_empty());
+    /// handle.add(stream::iter([1]))?;
+    /// assert!(!handle.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The name the merge was built with.
+    ///
+    /// ```
+    /// use futures_util::stream::Empty;
+    /// use plimsoll::merge::Merge;
+    /// let merge = Merge::<Empty<u32>>::builder("handle-name").inputs_max(8).build()?;
+    /// assert_eq!(merge.handle().name().as_str(), "handle-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.shared.name

@@ -76,6 +76,11 @@ pub enum Event<T> {
 
 impl<T> Event<T> {
     /// The item, if it is one.
+    ///
+    /// ```
+    /// use plimsoll::merge::Event;
+    /// assert_eq!((Event::Item(7).into_item(), Event::<u32>::Ended.into_item()), (Some(7), None));
+    /// ```
     #[must_use]
     pub fn into_item(self) -> Option<T> {
         match self {
@@ -153,29 +158,78 @@ impl<S> Merge<S> {
     }
 
     /// A handle with which other tasks add inputs and remove them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use plimsoll::merge::{Event, Merge};
+    /// let mut merge = Merge::builder("merge-handle").inputs_max(8).build()?;
+    /// let input = merge.handle().add(stream::iter([7]))?; // from another task, as a rule
+    /// assert_eq!(merge.next().await, Some((input, Event::Item(7))));
+    /// # Ok(()) }
+    /// ```
     pub fn handle(&self) -> Handle<S> {
         Handle::new(Arc::clone(&self.shared), Arc::clone(&self.inbox))
     }
 
     /// How many inputs there are.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("merge-len").inputs_max(8).build()?;
+    /// let input = merge.add(stream::iter([1]))?;
+    /// assert_eq!(merge.len(), 1);
+    /// merge.remove(input);
+    /// assert_eq!(merge.len(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.live()
     }
 
     /// Whether there is no input.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("merge-empty").inputs_max(8).build()?;
+    /// assert!(merge.is_empty());
+    /// merge.add(stream::iter([1]))?;
+    /// assert!(!merge.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use futures_util::stream::Empty;
+    /// use plimsoll::merge::Merge;
+    /// let merge = Merge::<Empty<u32>>::builder("merge-name").inputs_max(8).build()?;
+    /// assert_eq!(merge.name().as_str(), "merge-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.shared.name
     }
 
     /// The numbers as they are now.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use plimsoll::merge::Merge;
+    /// let mut merge = Merge::builder("merge-snapshot").inputs_max(8).build()?;
+    /// merge.add(stream::iter([1]))?;
+    /// let now = merge.snapshot();
+    /// assert_eq!((now.limit, now.in_use), (8, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()

@@ -68,6 +68,12 @@ pub struct DeadLetter<E> {
 
 impl<E> Error<E> {
     /// The error of the stage that failed, if one did.
+    ///
+    /// ```
+    /// use plimsoll::{pipeline::Error, scope::Ended};
+    /// assert_eq!(Error::<&str>::ScopeEnded(Ended::DeadlinePassed).into_failure(), None);
+    /// assert_eq!(Error::<&str>::Cancelled.into_failure(), None);
+    /// ```
     #[must_use]
     pub fn into_failure(self) -> Option<E> {
         match self {

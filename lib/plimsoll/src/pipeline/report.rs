@@ -75,18 +75,53 @@ pub struct StageReport {
 
 impl StageReport {
     /// Which share of their time the workers were at work, 0 to 1.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll::pipeline::Pipeline;
+    /// let work = |n: u32| async move { tokio::time::advance(Duration::from_millis(10)).await; Ok::<_, Infallible>(n) };
+    /// let report = Pipeline::builder("busy-ratio").items(1..=8).stage("work", 1, work).build()?.run().await?;
+    /// let work = report.stage("work").unwrap();
+    /// assert_eq!((work.busy, work.busy_ratio() > 0.9), (Duration::from_millis(80), true));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn busy_ratio(&self) -> f64 {
         self.ratio(self.busy)
     }
 
     /// Which share of their time they waited to give an item, 0 to 1.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll::pipeline::Pipeline;
+    /// let fast = |n: u32| async move { Ok::<_, Infallible>(n) };
+    /// let slow = |n: u32| async move { tokio::time::advance(Duration::from_millis(10)).await; Ok::<_, Infallible>(n) };
+    /// let pipeline = Pipeline::builder("blocked-ratio").queue(1).items(1..=8).stage("fast", 1, fast).stage("slow", 1, slow);
+    /// let report = pipeline.build()?.run().await?;
+    /// assert!(report.stage("fast").unwrap().blocked_ratio() > 0.5); // the next stage is full
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn blocked_ratio(&self) -> f64 {
         self.ratio(self.blocked)
     }
 
     /// Which share of their time they waited for an item, 0 to 1.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll::pipeline::Pipeline;
+    /// let slow = |n: u32| async move { tokio::time::advance(Duration::from_millis(10)).await; Ok::<_, Infallible>(n) };
+    /// let fast = |n: u32| async move { Ok::<_, Infallible>(n) };
+    /// let pipeline = Pipeline::builder("starved-ratio").items(1..=8).stage("slow", 1, slow).stage("fast", 1, fast);
+    /// let report = pipeline.build()?.run().await?;
+    /// assert!(report.stage("fast").unwrap().starved_ratio() > 0.9); // it waits for the one before
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn starved_ratio(&self) -> f64 {
         self.ratio(self.starved)
@@ -105,6 +140,19 @@ impl Report {
     /// That it is the bottleneck, and not merely busy, shows in its neighbours: the stage before it is
     /// blocked, the stage after it starved. More workers there help; anywhere else they do not. `source`
     /// means that the input is slow, `output` that whoever takes the results is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll::pipeline::Pipeline;
+    /// let stage = |millis| move |n: u32| async move {
+    ///     tokio::time::advance(Duration::from_millis(millis)).await;
+    ///     Ok::<_, Infallible>(n)
+    /// };
+    /// let pipeline = Pipeline::builder("bottleneck").items(1..=8).stage("parse", 1, stage(1)).stage("store", 1, stage(9));
+    /// assert_eq!(pipeline.build()?.run().await?.bottleneck().unwrap().name.as_str(), "store");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn bottleneck(&self) -> Option<&StageReport> {
         // The run is as long for all of them: a source that gave all it had at once, and ended, was busy
@@ -115,6 +163,17 @@ impl Report {
     }
 
     /// The stage of this name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("report-stage").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
+    /// let report = squares.build()?.run().await?;
+    /// assert_eq!(report.stage("square").unwrap().items_in, 8);
+    /// assert!(report.stage("cube").is_none());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stage(&self, name: &str) -> Option<&StageReport> {
         self.stages.iter().find(|stage| stage.name.as_str() == name)

@@ -80,6 +80,15 @@ pub struct Pipeline<T, E> {
 impl Pipeline<(), ()> {
     /// Begins a pipeline that an operator sees under `name`. What it carries is seen from its source
     /// and its stages.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("pipeline-builder").ordered().items(1..=3_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
+    /// assert_eq!(squares.build()?.collect().await?, [1, 4, 9]);
+    /// # Ok(()) }
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -108,6 +117,17 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     ///
     /// # Cancel safety
     /// Dropping it ends all stages, at their next wake-up, and drops what is in the pipeline.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pipeline::Pipeline;
+    /// let parse = |texts: [&'static str; 2]| {
+    ///     Pipeline::builder("pipeline-run").items(texts).stage("parse", 2, |text| async move { text.parse::<u8>() }).build()
+    /// };
+    /// assert_eq!(parse(["1", "2"])?.run().await?.stage("parse").unwrap().items_out, 2);
+    /// assert!(parse(["1", "two"])?.run().await.is_err());
+    /// # Ok(()) }
+    /// ```
     pub async fn run(self) -> Result<Report, Error<E>> {
         self.output.discard(Arc::clone(&self.meter));
         let mut running = self.start();
@@ -128,6 +148,14 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pipeline::Pipeline;
+    /// let texts = Pipeline::builder("pipeline-collect").ordered().items(["1", "2"]).stage("parse", 2, |text| async move { text.parse::<u8>() });
+    /// assert_eq!(texts.build()?.collect().await?, [1, 2]);
+    /// # Ok(()) }
+    /// ```
     pub async fn collect(self) -> Result<Vec<T>, Error<E>> {
         self.output.keep(Arc::clone(&self.meter));
         let mut running = self.start();
@@ -176,6 +204,17 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     }
 
     /// A handle by which to see what the pipeline does, while it runs and after.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("pipeline-monitor").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let monitor = squares.monitor();
+    /// squares.run().await?;
+    /// assert_eq!(monitor.report().stage("square").unwrap().items_out, 8);
+    /// # Ok(()) }
+    /// ```
     pub fn monitor(&self) -> Monitor {
         Monitor(Arc::clone(&self.shared))
     }
@@ -230,11 +269,32 @@ impl<T, E: 'static> Running<T, E> {
     ///
     /// # Cancel safety
     /// Nothing is lost; call it again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pipeline::Pipeline;
+    /// let texts = Pipeline::builder("running-next").ordered().items(["1", "two"]).stage("parse", 1, |text| async move { text.parse::<u8>() });
+    /// let mut running = texts.build()?.start();
+    /// assert_eq!(running.next().await, Some(Ok(1)));
+    /// assert!(running.next().await.unwrap().is_err());
+    /// assert!(running.next().await.is_none());
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<Result<T, Error<E>>> {
         poll_fn(|cx| self.poll_item(cx)).await
     }
 
     /// What was done so far.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("running-report").items(1..).stage("square", 1, |n: u64| async move { Ok::<_, String>(n * n) });
+    /// let mut running = squares.build()?.start();
+    /// assert_eq!(running.next().await, Some(Ok(1)));
+    /// assert!(running.report().stage("square").unwrap().items_out >= 1); // while it runs
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn report(&self) -> Report {
         self.shared.report()
@@ -347,6 +407,16 @@ pub struct Monitor(Arc<Shared>);
 
 impl Monitor {
     /// What was done so far.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("monitor-report").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let monitor = squares.monitor();
+    /// assert_eq!(monitor.report().stage("square").unwrap().items_in, 0); // it has not begun
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn report(&self) -> Report {
         self.0.report()
@@ -355,6 +425,17 @@ impl Monitor {
     /// The numbers as the registry shows them: the workers and how many of them work, the items that
     /// wait between stages, the items that the source gave; and of each stage, by its name, how many
     /// percent of their time its workers were busy.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let squares = Pipeline::builder("monitor-snapshot").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let monitor = squares.monitor();
+    /// squares.run().await?;
+    /// assert_eq!((monitor.snapshot().name.as_str(), monitor.snapshot().admitted), ("monitor-snapshot", 8));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

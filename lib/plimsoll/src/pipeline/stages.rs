@@ -57,18 +57,51 @@ impl Builder {
     /// An item that is done before an earlier one waits for it in the queue behind its stage; when
     /// that has no room, its worker waits. So a queue is as long as the stage before it has workers,
     /// at least.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let first_is_slow = |n: u32| async move {
+    ///     for _ in 0..10 / n { tokio::task::yield_now().await }
+    ///     Ok::<_, Infallible>(n)
+    /// };
+    /// let ordered = Pipeline::builder("in-order").ordered().items(1..=4).stage("work", 4, first_is_slow);
+    /// assert_eq!(ordered.build()?.collect().await?, [1, 2, 3, 4]);
+    /// # Ok(()) }
+    /// ```
     pub const fn ordered(mut self) -> Self {
         self.order = Order::ByNumber;
         self
     }
 
     /// How many items can wait between two stages: 1 to 65,536. Default 16.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let of = |queue| Pipeline::builder("of-queue").queue(queue).items(1..=4).stage("same", 1, |n| async move { Ok::<_, Infallible>(n) }).build();
+    /// assert!(of(64).is_ok());
+    /// assert_eq!(of(65_537).unwrap_err().field(), "queue");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn queue(mut self, items: usize) -> Self {
         self.queue = items;
         self
     }
 
     /// Begins with a stream: the next item is asked for when there is room for it, and not before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use futures_util::stream;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let numbers = stream::iter([1, 2, 3]);
+    /// let twice = Pipeline::builder("of-stream").ordered().source(numbers).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
+    /// assert_eq!(twice.build()?.collect().await?, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
     pub fn source<S, E>(self, source: S) -> Stages<S::Item, E>
     where
         S: Stream + Send + 'static,
@@ -79,6 +112,16 @@ impl Builder {
     }
 
     /// Begins with a stream of results; an error of the source is treated as one of a stage.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let lines = stream::iter([Ok(1), Err("the file is cut off"), Ok(3)]);
+    /// let twice = Pipeline::builder("of-results").try_source(lines).stage("twice", 2, |n| async move { Ok(n * 2) });
+    /// assert_eq!(twice.build()?.collect().await.unwrap_err().into_failure(), Some("the file is cut off"));
+    /// # Ok(()) }
+    /// ```
     pub fn try_source<S, T, E>(self, source: S) -> Stages<T, E>
     where
         S: Stream<Item = Result<T, E>> + Send + 'static,
@@ -89,6 +132,15 @@ impl Builder {
     }
 
     /// Begins with an iterator, which should not block: it runs on the runtime's threads.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let twice = Pipeline::builder("of-items").ordered().items([1, 2, 3]).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
+    /// assert_eq!(twice.build()?.collect().await?, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
     pub fn items<I, E>(self, items: I) -> Stages<I::Item, E>
     where
         I: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
@@ -171,6 +223,17 @@ struct Plan {
 impl<T: Send + 'static, E: Send + 'static> Stages<T, E> {
     /// Adds a stage of so many workers, 1 to 10,000, each of which works on one item at a time. No
     /// two stages have the same name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::num::ParseIntError;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let rows = Pipeline::builder("two-stages").ordered().items(["1", "2"])
+    ///     .stage("parse", 4, |text: &str| { let parsed = text.parse::<u32>(); async move { parsed } })
+    ///     .stage("square", 2, |n| async move { Ok::<_, ParseIntError>(n * n) });
+    /// assert_eq!(rows.build()?.collect().await?, [1, 4]);
+    /// # Ok(()) }
+    /// ```
     pub fn stage<U, F, Fut>(self, name: &str, workers: usize, run: F) -> Stages<U, E>
     where
         U: Send + 'static,
@@ -240,6 +303,17 @@ impl<T: Send + 'static, E: Send + 'static> Stages<T, E> {
     /// `batch-2` and so on.
     ///
     /// A batch that is due waits, like any item, while the next stage is full.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use plimsoll::pipeline::Pipeline;
+    /// let batches = Pipeline::builder("batches").ordered().items(1..=5)
+    ///     .stage("same", 1, |n| async move { Ok::<_, Infallible>(n) })
+    ///     .batch(2, Duration::from_secs(1));
+    /// assert_eq!(batches.build()?.collect().await?, [vec![1, 2], vec![3, 4], vec![5]]);
+    /// # Ok(()) }
+    /// ```
     pub fn batch(mut self, count: usize, age: Duration) -> Stages<Vec<T>, E> {
         let batches =
             self.plan.meters.iter().filter(|meter| meter.name.as_str().starts_with("batch")).count();
@@ -294,6 +368,15 @@ impl<T: Send + 'static, E: Send + 'static> Stages<T, E> {
     /// # Errors
     /// The first thing that was refused: a name that [`Name::new`] does not take or that two stages
     /// share, a number that is out of its range.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use plimsoll::pipeline::Pipeline;
+    /// let same = |n: u32| async move { Ok::<_, Infallible>(n) };
+    /// assert!(Pipeline::builder("pipeline-built").items(1..=4).stage("same", 2, same).build().is_ok());
+    /// assert!(Pipeline::builder("pipeline-built").items(1..=4).stage("same", 2, same).stage("same", 2, same).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(mut self) -> Result<Pipeline<T, E>, Invalid> {
         let output = self.plan.add(OUTPUT, 1);
         let Plan { name, invalid, gauge, meters, links, .. } = self.plan;

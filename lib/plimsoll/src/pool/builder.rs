@@ -123,6 +123,14 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// How many jobs are done at once: 1 to 10,000. There is no default: say this, or
     /// [`workers_between`](Self::workers_between).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-workers", |n: u32| async move { n }).workers(4).queue(64).build()?;
+    /// assert_eq!(pool.workers(), 4);
+    /// # Ok(()) }
+    /// ```
     pub const fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -153,6 +161,16 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// For how long a share of busy workers must have been high or low before their number follows:
     /// 1 ms to an hour. Default 5 s; only with [`workers_between`](Self::workers_between).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// let pool = || Pool::builder("pool-dwell", |n: u32| async move { n }).queue(64).dwell(Duration::from_secs(30));
+    /// assert!(pool().workers_between(2, 64).build().is_ok());
+    /// assert_eq!(pool().workers(2).build().unwrap_err().field(), "dwell"); // nothing to follow the load with
+    /// # Ok(()) }
+    /// ```
     pub const fn dwell(mut self, dwell: Duration) -> Self {
         self.dwell = Some(dwell);
         self
@@ -160,6 +178,16 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// How many jobs can be queued, those being done and those delayed not counted: 1 to 16,777,216.
     /// There is no default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, pool::{OnFull, Pool}};
+    /// let pool = Pool::builder("pool-queue", |_: u32| std::future::pending::<()>()).workers(1).queue(2).on_full(OnFull::Reject).build()?;
+    /// let queued = (pool.submit(1).await?, pool.submit(2).await?); // no worker has begun yet
+    /// assert_eq!(pool.submit(3).await.unwrap_err().rejected.reason(), Reason::QueueFull);
+    /// # drop(queued);
+    /// # Ok(()) }
+    /// ```
     pub const fn queue(mut self, jobs: usize) -> Self {
         self.queue = jobs;
         self
@@ -171,12 +199,33 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     ///
     /// A job counts here until a worker takes it, also while it is queued because it is due: it needs
     /// no room in the queue. So the pool never holds more than both bounds together.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-delayed", |n: u32| async move { n }).workers(1).queue(64).delayed(1).build()?;
+    /// let first = pool.submit_after(1, Duration::from_secs(60))?;
+    /// assert!(pool.submit_after(2, Duration::from_secs(60)).is_err());
+    /// # drop(first);
+    /// # Ok(()) }
+    /// ```
     pub const fn delayed(mut self, jobs: usize) -> Self {
         self.delayed = Some(jobs);
         self
     }
 
     /// What is done with a job for which there is no room. Default [`OnFull::Wait`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::{JobError, OnFull, Pool};
+    /// let pool = Pool::builder("pool-on-full", |n: u32| async move { n }).workers(1).queue(1).on_full(OnFull::DropOldest).build()?;
+    /// let (old, new) = (pool.submit(1).await?, pool.submit(2).await?); // no worker has begun yet
+    /// assert!(matches!(old.await, Err(JobError::Dropped)));
+    /// assert_eq!(new.await?, 2);
+    /// # Ok(()) }
+    /// ```
     pub const fn on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
         self
@@ -211,6 +260,18 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// How many jobs of one lane can be queued: 1 up to the length of the queue. Default a quarter
     /// of the queue, so that no single customer fills it; with one lane only, all of it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let lanes = |depth| Pool::builder("pool-depth", |n: u32| async move { n }).workers(1).queue(64).lanes(|n| n % 2).lane_depth(depth);
+    /// let pool = lanes(1).build()?;
+    /// let first = pool.try_submit(1)?; // no worker has begun yet
+    /// assert!(pool.try_submit(3).is_err() && pool.try_submit(2).is_ok());
+    /// # drop(first);
+    /// assert_eq!(lanes(65).build().unwrap_err().field(), "lane_depth");
+    /// # Ok(()) }
+    /// ```
     pub const fn lane_depth(mut self, jobs: usize) -> Self {
         self.lane_depth = Some(jobs);
         self
@@ -237,6 +298,18 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
 
     /// How often a job may panic before it counts as poison and is not tried again: 1 to 1,000.
     /// Default 1; only with [`retry`](Self::retry), whose attempts panics use up as well.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    /// use plimsoll::{pool::Pool, retry::{Decision, Policy}};
+    /// let tries = std::sync::Arc::new(AtomicU32::new(0));
+    /// let second = move |n: u32| { let first = tries.fetch_add(1, Ordering::Relaxed) == 0; async move { assert!(!first); Ok::<_, ()>(n) } };
+    /// let policy = Policy::exponential(Duration::from_millis(1));
+    /// let pool = Pool::builder("pool-panics", second).workers(1).queue(64).retry(policy, |_| Decision::Retry).panics_max(2).build()?;
+    /// assert_eq!(pool.submit(7).await?.await?, Ok(7)); // the first try panicked
+    /// # Ok(()) }
+    /// ```
     pub const fn panics_max(mut self, panics: u32) -> Self {
         self.panics_max = Some(panics);
         self
@@ -250,6 +323,15 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{pool::Pool, registry};
+    /// let pool = Pool::builder("pool-built", |n: u32| async move { n }).workers(1).queue(64).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == pool.name()));
+    /// assert_eq!(Pool::builder("pool-built", |n: u32| async move { n }).workers(1).build().unwrap_err().field(), "queue");
+    /// # Ok(()) }
+    /// ```
     pub fn build(self) -> Result<Pool<J, W::Output>, Invalid> {
         // Before there is a need of a runtime.
         self.check(Name::new(&self.name)?)?;

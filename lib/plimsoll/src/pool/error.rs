@@ -92,6 +92,15 @@ impl Panic {
     }
 
     /// What the panic said, if it said it in text.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::{JobError, Pool};
+    /// let pool = Pool::builder("panic-message", |n: u32| async move { assert!(n > 0, "{n} is no size") }).workers(1).queue(64).build()?;
+    /// let Err(JobError::Panicked(panic)) = pool.submit(0).await?.await else { unreachable!("it asserts") };
+    /// assert_eq!(panic.message(), "0 is no size");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn message(&self) -> String {
         let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,6 +112,17 @@ impl Panic {
     ///
     /// # Panics
     /// Always.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use plimsoll::pool::{JobError, Pool};
+    /// let pool = Pool::builder("panic-resume", |n: u32| async move { assert!(n > 0, "{n} is no size") }).workers(1).queue(64).build()?;
+    /// let Err(JobError::Panicked(panic)) = pool.submit(0).await?.await else { unreachable!("it asserts") };
+    /// let payload = catch_unwind(AssertUnwindSafe(|| panic.resume())).unwrap_err();
+    /// assert_eq!(payload.downcast_ref::<String>().unwrap(), "0 is no size");
+    /// # Ok(()) }
+    /// ```
     pub fn resume(self) -> ! {
         resume_unwind(self.payload.into_inner().unwrap_or_else(PoisonError::into_inner))
     }

@@ -79,6 +79,18 @@ pub struct Left<J> {
 
 impl<J> Left<J> {
     /// Whether everything that was admitted was finished.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("left-empty", |n: u32| async move { n }).workers(1).queue(64).build()?;
+    /// let late = pool.submit_after(7, Duration::from_secs(60))?;
+    /// let left = pool.drain(Duration::from_secs(1)).await;
+    /// assert!(!left.is_empty() && left.not_due == [7]);
+    /// # drop(late);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.not_started.is_empty() && self.not_due.is_empty() && self.abandoned == 0
@@ -235,6 +247,15 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     ///
     /// # Errors
     /// [`Refused`] hands the job back, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-try-execute", |n: u32| async move { drop(n) }).workers(1).queue(1).build()?;
+    /// pool.try_execute(1)?; // no worker has begun yet
+    /// assert_eq!(pool.try_execute(2).unwrap_err().job, 2);
+    /// # Ok(()) }
+    /// ```
     pub fn try_execute(&self, job: J) -> Result<(), Refused<J>> {
         try_submit(&self.owner.core, job)
     }
@@ -287,12 +308,30 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     /// # Errors
     /// When it is not 1 to 10,000, or not
     /// [within what the pool may have](Builder::workers_between).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-resize", |n: u32| async move { n }).workers(2).queue(64).build()?;
+    /// pool.resize(8)?;
+    /// assert_eq!(pool.workers(), 8);
+    /// assert!(pool.resize(0).is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn resize(&self, workers: usize) -> Result<(), Invalid> {
         self.owner.core.resize(workers)
     }
 
     /// How many workers there are to be: as many as it was built with, unless it was
     /// [resized](Self::resize) or follows its load.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-between", |n: u32| async move { n }).workers_between(2, 64).queue(64).build()?;
+    /// assert_eq!(pool.workers(), 2); // it begins with the least
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn workers(&self) -> usize {
         self.owner.core.lock().wanted
@@ -333,18 +372,46 @@ impl<J: Send + 'static, T: Send + 'static> Pool<J, T> {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-name", |n: u32| async move { n }).workers(2).queue(64).build()?;
+    /// assert_eq!(pool.name().as_str(), "pool-name");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.owner.core.settings.name
     }
 
     /// How many jobs are queued; delayed ones are when they are due.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-len", |n: u32| async move { n }).workers(1).queue(64).build()?;
+    /// let tickets = (pool.submit(1).await?, pool.submit(2).await?);
+    /// assert_eq!(pool.len(), 2); // no worker has begun yet
+    /// assert_eq!((tickets.0.await?, tickets.1.await?, pool.len()), (1, 2, 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.owner.core.lock().queue.ready()
     }
 
     /// Whether no job is queued.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Pool;
+    /// let pool = Pool::builder("pool-empty", |n: u32| async move { n }).workers(1).queue(64).build()?;
+    /// let ticket = pool.submit(1).await?;
+    /// assert!(!pool.is_empty()); // no worker has begun yet
+    /// assert_eq!((ticket.await?, pool.is_empty()), (1, true));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -101,6 +101,12 @@ pub enum GaveUp {
 
 impl Cause {
     /// A short, stable word for metrics and logs.
+    ///
+    /// ```
+    /// use plimsoll::pool::Cause;
+    /// let words = [Cause::Failed, Cause::Panicked, Cause::TimedOut].map(Cause::as_str);
+    /// assert_eq!(words, ["failed", "panicked", "timed_out"]);
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

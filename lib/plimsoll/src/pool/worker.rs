@@ -38,6 +38,14 @@ pub trait Worker<J>: Send + 'static {
     /// The future is dropped when the job's time is over, its scope ends, or the pool does. The
     /// worker goes on with the next job, so what is kept in `self` must be whole at every await
     /// point.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pool::Worker;
+    /// let mut double = |n: u32| async move { n * 2 };
+    /// assert_eq!(double.run(7).await, 14);
+    /// # Ok(()) }
+    /// ```
     fn run(&mut self, job: J) -> impl Future<Output = Self::Output> + Send;
 }
 

@@ -33,6 +33,14 @@ impl Builder {
     }
 
     /// The rate and the burst. There is no default.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::builder("mails-quota").quota(Quota::per_minute(30).burst(5)).build()?;
+    /// assert_eq!((mails.available(), mails.quota()), (5, Quota::per_minute(30).burst(5)));
+    /// assert_eq!(RateLimiter::builder("mails-quota").build().unwrap_err().field(), "quota"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn quota(mut self, quota: Quota) -> Self {
         self.quota = Some(quota);
         self
@@ -40,6 +48,14 @@ impl Builder {
 
     /// Which share of its rejections it carries out, 0 (it only counts them) to 1; 1 by default. It
     /// can be [changed](RateLimiter::set_enforced_ratio) while the limiter is in use.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let tried_out = RateLimiter::builder("mails-tried-out").quota(Quota::per_hour(1)).enforced_ratio(0.0).build()?;
+    /// assert!(tried_out.try_acquire().is_ok() && tried_out.try_acquire().is_ok());
+    /// assert_eq!(tried_out.snapshot().would_reject, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
         self.enforced_ratio = ratio;
         self
@@ -51,6 +67,14 @@ impl Builder {
     /// When the name is not one that [`Name::new`] takes, or the quota was not set or is out of its
     /// range: at least one token per period, at most one per nanosecond, a burst of at least one. When
     /// the enforced ratio is not 0 to 1.
+    ///
+    /// ```
+    /// use plimsoll::{registry, rate::{Quota, RateLimiter}};
+    /// let mails = RateLimiter::builder("mails-built").quota(Quota::per_minute(30)).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == mails.name()));
+    /// assert!(RateLimiter::builder("mails-built").quota(Quota::per_minute(0)).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<RateLimiter, Invalid> {
         let name = Name::new(&self.name)?;
         let allowed = "a rate, Quota::none() or Quota::unlimited()";

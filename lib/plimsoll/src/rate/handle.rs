@@ -73,12 +73,28 @@ impl RateLimiter {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, rate::{Quota, RateLimiter}};
+    /// let mails = RateLimiter::builder("mails-name").quota(Quota::per_minute(30)).build()?;
+    /// assert_eq!(mails.name().as_str(), "mails-name");
+    /// assert_eq!(RateLimiter::new(Quota::per_minute(30))?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The quota in force.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(30))?;
+    /// mails.clone().set_quota(Quota::per_minute(60))?;
+    /// assert_eq!(mails.quota(), Quota::per_minute(60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn quota(&self) -> Quota {
         let turn = Turn::begin(&self.0);
@@ -88,18 +104,47 @@ impl RateLimiter {
     }
 
     /// How many tokens could be taken at once, now; those who wait have them first.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_hour(30).burst(5))?;
+    /// mails.try_acquire_many(2)?;
+    /// assert_eq!(mails.available(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn available(&self) -> u64 {
         self.0.available(clock::now())
     }
 
     /// How many callers wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(30).burst(1))?;
+    /// mails.acquire().await?;
+    /// let (second, waiting) = tokio::join!(mails.acquire(), async { mails.waiting() });
+    /// second?;
+    /// assert_eq!((waiting, mails.waiting()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.waiting()
     }
 
     /// The numbers as they are now: the limit is the burst, in use is what of it is spent.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_hour(30).burst(5))?;
+    /// mails.try_acquire_many(2)?;
+    /// assert!(mails.try_acquire_many(4).is_err());
+    /// let now = mails.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.rejected), (5, 2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -190,6 +235,15 @@ impl RateLimiter {
     }
 
     /// The share of its rejections that it carries out.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(30))?;
+    /// assert_eq!(mails.enforced_ratio(), 1.0);
+    /// mails.set_enforced_ratio(0.1)?;
+    /// assert_eq!(mails.enforced_ratio(), 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn enforced_ratio(&self) -> f64 {
         self.0.enforced_ratio()

@@ -34,6 +34,14 @@ impl Hold {
     }
 
     /// How many tokens were taken.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let tokens = RateLimiter::new(Quota::per_hour(10_000))?;
+    /// let hold = tokens.try_hold(4_000)?;
+    /// assert_eq!(hold.estimate(), 4_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn estimate(&self) -> u64 {
         self.estimate

@@ -77,6 +77,13 @@ pub struct Builder {
 
 impl Builder {
     /// The rate; its burst is not looked at. There is no default.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::builder("partner-quota").quota(Quota::per_minute(60).burst(20)).queue(3).build()?;
+    /// assert_eq!(partner.quota(), Quota::per_minute(60).burst(1)); // one a second, never two at once
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn quota(mut self, quota: Quota) -> Self {
         self.quota = Some(quota);
         self
@@ -84,6 +91,15 @@ impl Builder {
 
     /// How many may wait: 0 (nobody) to 1,048,576. There is no default. With a rate of 100 a second
     /// and a queue of 50 nobody waits longer than half a second.
+    ///
+    /// ```
+    /// use plimsoll::{Reason, rate::{Leaky, Quota}};
+    /// let nobody_waits = Leaky::builder("partner-queue").quota(Quota::per_hour(1)).queue(0).build()?;
+    /// nobody_waits.try_acquire()?;
+    /// assert_eq!(nobody_waits.try_acquire().unwrap_err().reason(), Reason::RateExceeded);
+    /// assert!(Leaky::builder("partner-queue").quota(Quota::per_hour(1)).queue(1_048_577).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn queue(mut self, queue: u64) -> Self {
         self.queue = Some(queue);
         self
@@ -91,6 +107,14 @@ impl Builder {
 
     /// Which share of its rejections, and of its making wait, it carries out, 0 (it only counts them)
     /// to 1; 1 by default.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let tried_out = Leaky::builder("partner-tried-out").quota(Quota::per_hour(1)).queue(0).enforced_ratio(0.0).build()?;
+    /// assert!(tried_out.try_acquire().is_ok() && tried_out.try_acquire().is_ok());
+    /// assert_eq!(tried_out.snapshot().would_reject, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
         self.enforced_ratio = ratio;
         self
@@ -101,6 +125,14 @@ impl Builder {
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, the quota or the queue was not set or is out
     /// of its range, or the enforced ratio is not 0 to 1.
+    ///
+    /// ```
+    /// use plimsoll::{registry, rate::{Leaky, Quota}};
+    /// let partner = Leaky::builder("partner-built").quota(Quota::per_minute(60)).queue(3).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == partner.name()));
+    /// assert_eq!(Leaky::builder("partner-built").queue(3).build().unwrap_err().field(), "quota"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Leaky, Invalid> {
         let name = Name::new(&self.name)?;
         let allowed = "a rate, Quota::none() or Quota::unlimited()";
@@ -158,30 +190,72 @@ impl Leaky {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::builder("partner-name").quota(Quota::per_minute(60)).queue(3).build()?;
+    /// assert_eq!(partner.name().as_str(), "partner-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The quota in force, with a burst of 1.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_minute(60), 3)?;
+    /// assert_eq!(partner.quota().burst_max(), 1);
+    /// partner.set_quota(Quota::per_minute(30))?;
+    /// assert_eq!(partner.quota(), Quota::per_minute(30).burst(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.0.quota()
     }
 
     /// How many may wait.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// assert_eq!(Leaky::new(Quota::per_minute(60), 3)?.queue_max(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn queue_max(&self) -> u64 {
         self.0.0.queue_max().unwrap_or(QUEUE_MAX)
     }
 
     /// How many callers wait; not those who hold a [`Reservation`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_minute(60), 3)?;
+    /// partner.acquire().await?;
+    /// let (second, waiting) = tokio::join!(partner.acquire(), async { partner.waiting() });
+    /// second?;
+    /// assert_eq!((waiting, partner.waiting()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.waiting()
     }
 
     /// The numbers as they are now: the limit is one, and one is in use until the next slot.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_hour(1), 3)?;
+    /// partner.try_acquire()?;
+    /// let now = partner.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted), (1, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -240,6 +314,15 @@ impl Leaky {
     }
 
     /// The share of its rejections that it carries out.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Leaky, Quota};
+    /// let partner = Leaky::new(Quota::per_hour(1), 3)?;
+    /// assert_eq!(partner.enforced_ratio(), 1.0);
+    /// partner.set_enforced_ratio(0.1)?;
+    /// assert_eq!(partner.enforced_ratio(), 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn enforced_ratio(&self) -> f64 {
         self.0.enforced_ratio()

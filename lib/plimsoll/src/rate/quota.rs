@@ -47,18 +47,37 @@ impl Quota {
     }
 
     /// `tokens` a second.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::rate::Quota;
+    /// assert_eq!(Quota::per_second(100), Quota::per(Duration::from_secs(1), 100));
+    /// assert_eq!(Quota::per_second(100).burst_max(), 100);
+    /// ```
     #[must_use]
     pub const fn per_second(tokens: u64) -> Self {
         Self::per(Duration::from_secs(1), tokens)
     }
 
     /// `tokens` a minute.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::rate::Quota;
+    /// assert_eq!(Quota::per_minute(30), Quota::per(Duration::from_secs(60), 30));
+    /// ```
     #[must_use]
     pub const fn per_minute(tokens: u64) -> Self {
         Self::per(Duration::from_secs(60), tokens)
     }
 
     /// `tokens` an hour.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::rate::Quota;
+    /// assert_eq!(Quota::per_hour(5_000), Quota::per(Duration::from_secs(3_600), 5_000));
+    /// ```
     #[must_use]
     pub const fn per_hour(tokens: u64) -> Self {
         Self::per(Duration::from_secs(3_600), tokens)
@@ -113,6 +132,12 @@ impl Quota {
 
     /// The most that can be taken at once: 0 of [`none`](Self::none), `u64::MAX` of
     /// [`unlimited`](Self::unlimited).
+    ///
+    /// ```
+    /// use plimsoll::rate::Quota;
+    /// assert_eq!(Quota::per_second(100).burst(20).burst_max(), 20);
+    /// assert_eq!((Quota::none().burst_max(), Quota::unlimited().burst_max()), (0, u64::MAX));
+    /// ```
     #[must_use]
     pub const fn burst_max(self) -> u64 {
         match self.0 {

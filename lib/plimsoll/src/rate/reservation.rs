@@ -44,12 +44,28 @@ impl Reservation {
     }
 
     /// How long to wait, from when it was made; zero when the work may begin at once.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, RateLimiter};
+    /// let mails = RateLimiter::new(Quota::per_minute(2).burst(1))?;
+    /// let (first, second) = (mails.reserve()?, mails.reserve()?);
+    /// assert_eq!((first.delay().as_secs_f64().round(), second.delay().as_secs_f64().round()), (0.0, 30.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn delay(&self) -> Duration {
         self.delay
     }
 
     /// When the work may begin.
+    ///
+    /// ```
+    /// use plimsoll::{clock, rate::{Quota, RateLimiter}};
+    /// let mails = RateLimiter::new(Quota::per_minute(2).burst(1))?;
+    /// let (first, second) = (mails.reserve()?, mails.reserve()?);
+    /// assert!(first.ready_at() <= clock::now() && second.ready_at() > clock::now());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn ready_at(&self) -> Instant {
         self.at

@@ -111,6 +111,16 @@ impl Budget {
     }
 
     /// Counts a call (not a retry), which earns its share of one.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::new(0.5, 0)?;
+    /// budget.record_call();
+    /// assert!(budget.try_spend().is_err()); // half a retry
+    /// budget.record_call();
+    /// assert!(budget.try_spend().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn record_call(&self) {
         self.record_call_at(clock::now());
     }
@@ -145,6 +155,12 @@ impl Budget {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// assert_eq!(Budget::builder("bank-retries").build()?.name().as_str(), "bank-retries");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name
@@ -169,6 +185,14 @@ impl Budget {
 
 impl BudgetBuilder {
     /// How many retries a call earns: 0 to 1. Default 0.2.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::builder("retries-ratio").ratio(0.1).min_per_second(0).build()?;
+    /// (0..50).for_each(|_| budget.record_call());
+    /// assert_eq!(budget.snapshot().limit, 5); // a tenth of 50
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn ratio(mut self, ratio: f64) -> Self {
         self.terms.ratio = ratio;
         self
@@ -176,12 +200,31 @@ impl BudgetBuilder {
 
     /// How many retries there are a second, whatever the calls: 0 to 1,000,000, and not 0 when the
     /// ratio is. Default 10. Those of a whole window may be spent at once.
+    ///
+    /// ```
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::builder("retries-min").ratio(0.0).min_per_second(3).build()?;
+    /// assert_eq!(budget.snapshot().limit, 30); // of ten seconds
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn min_per_second(mut self, min: u32) -> Self {
         self.terms.min_per_second = min;
         self
     }
 
     /// How far back calls and retries count: 1 s to an hour. Default 10 s.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Budget;
+    /// let budget = Budget::builder("retries-window").ratio(0.0).min_per_second(1).window(Duration::from_secs(1)).build()?;
+    /// budget.try_spend()?;
+    /// assert!(budget.try_spend().is_err());
+    /// tokio::time::advance(Duration::from_secs(2)).await;
+    /// assert!(budget.try_spend().is_ok());
+    /// # Ok(()) }
+    /// ```
     pub const fn window(mut self, window: Duration) -> Self {
         self.terms.window = window;
         self
@@ -191,6 +234,14 @@ impl BudgetBuilder {
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a field is out of its range.
+    ///
+    /// ```
+    /// use plimsoll::{registry, retry::Budget};
+    /// let budget = Budget::builder("retries-built").build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == budget.name()));
+    /// assert_eq!(Budget::builder("retries-built").ratio(1.5).build().unwrap_err().field(), "ratio");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Budget, Invalid> {
         let name = Name::new(&self.name)?;
         self.terms.check(name)?;

@@ -63,6 +63,13 @@ pub enum Decision {
 /// ```
 pub trait Retryable {
     /// Whether to try again.
+    ///
+    /// ```
+    /// use plimsoll::{Name, Reason, Rejected, retry::{Decision, Retryable}};
+    /// let rejected = |reason| Rejected::new(Name::UNNAMED, reason);
+    /// assert_eq!(rejected(Reason::Full).decision(), Decision::Retry);
+    /// assert_eq!(rejected(Reason::TooLarge).decision(), Decision::GiveUp);
+    /// ```
     fn decision(&self) -> Decision;
 }
 

@@ -75,6 +75,16 @@ pub enum Stop {
 
 impl<E> Error<E> {
     /// The error of the last attempt, if there was an attempt.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy};
+    /// let policy = Policy::exponential(Duration::from_millis(1)).retry_if(|_: &u16| Decision::GiveUp);
+    /// let failed = policy.run(|| async { Err::<(), _>(404) }).await.unwrap_err();
+    /// assert_eq!(failed.last(), Some(&404));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn last(&self) -> Option<&E> {
         match self {
@@ -84,6 +94,17 @@ impl<E> Error<E> {
     }
 
     /// The error of the last attempt, if there was an attempt.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy};
+    /// let never = Policy::exponential(Duration::from_millis(1)).attempts(0).retry_if(|_: &u16| Decision::Retry);
+    /// assert_eq!(never.run(|| async { Err::<(), _>(500) }).await.unwrap_err().into_last(), None); // no such policy
+    /// let once = Policy::exponential(Duration::from_millis(1)).attempts(1).retry_if(|_: &u16| Decision::Retry);
+    /// assert_eq!(once.run(|| async { Err::<(), _>(500) }).await.unwrap_err().into_last(), Some(500));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn into_last(self) -> Option<E> {
         match self {
@@ -93,6 +114,15 @@ impl<E> Error<E> {
     }
 
     /// How many attempts were made.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy};
+    /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(4).retry_if(|_: &u16| Decision::Retry);
+    /// assert_eq!(policy.run(|| async { Err::<(), _>(500) }).await.unwrap_err().attempts(), 4);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         match self {
@@ -102,6 +132,16 @@ impl<E> Error<E> {
     }
 
     /// Why there was no other attempt; `None` when there was none at all.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy, Stop};
+    /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(2).retry_if(|_: &u16| Decision::Retry);
+    /// let failed = policy.run(|| async { Err::<(), _>(500) }).await.unwrap_err();
+    /// assert_eq!(failed.stop(), Some(&Stop::AttemptsUsed));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn stop(&self) -> Option<&Stop> {
         match self {

@@ -105,6 +105,13 @@ impl Policy {
 
     /// How many attempts there are in all, the first included: 1 to 1,000. Default 3; for a
     /// schedule one more than delays, which is also the most it can have.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Policy;
+    /// let twice = Policy::exponential(Duration::from_millis(100)).attempts(2);
+    /// assert!(twice.delay(1, 0.0).is_some() && twice.delay(2, 0.0).is_none());
+    /// ```
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self.looked_over()
@@ -112,6 +119,14 @@ impl Policy {
 
     /// The longest delay, 1 µs to a day. Default 30 s, or the first delay if that is longer; none
     /// for a schedule.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Policy;
+    /// let policy = Policy::exponential(Duration::from_secs(1)).attempts(10).max_delay(Duration::from_secs(5));
+    /// assert_eq!(policy.delay(3, 0.0), Some(Duration::from_secs(4)));
+    /// assert_eq!(policy.delay(4, 0.0), Some(Duration::from_secs(5))); // not 8
+    /// ```
     pub const fn max_delay(mut self, max: Duration) -> Self {
         self.max_delay = Some(max);
         self.looked_over()
@@ -119,6 +134,15 @@ impl Policy {
 
     /// How much of a delay is left to chance, 0 to 1: the wait is between `1 - ratio` and 1 times
     /// the delay. Default 1 for exponential delays (full jitter), 0 for a schedule.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::Policy;
+    /// let policy = Policy::exponential(Duration::from_secs(1)).jitter_ratio(0.0);
+    /// assert_eq!(policy.delay(1, 0.9), Some(Duration::from_secs(1)));
+    /// let half = policy.jitter_ratio(0.5);
+    /// assert_eq!(half.delay(1, 0.5), Some(Duration::from_millis(750)));
+    /// ```
     pub const fn jitter_ratio(mut self, ratio: f64) -> Self {
         self.jitter_ratio = ratio;
         self.looked_over()
@@ -126,6 +150,15 @@ impl Policy {
 
     /// The longest that the other side may ask to wait, at most a day; it is not tried again when
     /// it asks for more. Default 60 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::retry::{Decision, Policy, Stop};
+    /// let policy = Policy::exponential(Duration::from_millis(50)).retry_after_max(Duration::from_secs(10));
+    /// assert!(policy.wait_after(1, Decision::RetryAfter(Duration::from_secs(10))).is_ok());
+    /// let stop = policy.wait_after(1, Decision::RetryAfter(Duration::from_secs(11))).unwrap_err();
+    /// assert!(matches!(stop, Stop::RetryAfterTooLong { .. }));
+    /// ```
     pub const fn retry_after_max(mut self, max: Duration) -> Self {
         self.retry_after_max = max;
         self.looked_over()

@@ -174,6 +174,20 @@ impl<C> Classified<C> {
     ///
     /// # Cancel safety
     /// Dropping it drops the attempt that runs, or ends the wait; no other attempt is made.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{cell::Cell, time::Duration};
+    /// use plimsoll::retry::{Decision, Policy};
+    /// let tries = Cell::new(0);
+    /// let policy = Policy::exponential(Duration::from_millis(1)).retry_if(|_: &u16| Decision::Retry);
+    /// let answer = policy.run(|| {
+    ///     tries.set(tries.get() + 1);
+    ///     std::future::ready(if tries.get() < 3 { Err(503) } else { Ok("third") })
+    /// });
+    /// assert_eq!(answer.await, Ok("third"));
+    /// # Ok(()) }
+    /// ```
     pub async fn run<F, Fut, T, E>(&self, operation: F) -> Result<T, Error<E>>
     where
         C: Fn(&E) -> Decision,

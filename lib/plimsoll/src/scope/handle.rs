@@ -272,29 +272,67 @@ impl Scope {
     }
 
     /// The value of the label `key`.
+    ///
+    /// ```
+    /// use plimsoll::scope::Scope;
+    /// let scope = Scope::new().label("tenant", "acme");
+    /// assert_eq!((scope.label_value("tenant"), scope.label_value("plan")), (Some("acme"), None));
+    /// ```
     #[must_use]
     pub fn label_value(&self, key: &str) -> Option<&str> {
         self.labels.get(key)
     }
 
     /// The labels, oldest first, as key and value.
+    ///
+    /// ```
+    /// use plimsoll::scope::Scope;
+    /// let scope = Scope::new().label("tenant", "acme").label("plan", "gold");
+    /// assert_eq!(scope.labels().collect::<Vec<_>>(), [("tenant", "acme"), ("plan", "gold")]);
+    /// ```
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter()
     }
 
     /// How many labels were left out because 16 were there already.
+    ///
+    /// ```
+    /// use plimsoll::scope::Scope;
+    /// let scope = (0..18).fold(Scope::new(), |scope, number| scope.label(&format!("key {number}"), "value"));
+    /// assert_eq!((scope.labels().count(), scope.labels_left_out()), (16, 2));
+    /// ```
     #[must_use]
     pub const fn labels_left_out(&self) -> u32 {
         self.labels.left_out()
     }
 
     /// When the scope ends by itself.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{clock, scope::Scope};
+    /// assert_eq!(Scope::new().deadline(), None);
+    /// let before = clock::now();
+    /// let scope = Scope::new().deadline_in(Duration::from_millis(800));
+    /// assert!(scope.deadline() >= Some(before.after(Duration::from_millis(800))));
+    /// ```
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// How much time is left: zero when the deadline has passed, `None` without a deadline.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::scope::Scope;
+    /// let scope = Scope::new().deadline_in(Duration::from_millis(800));
+    /// tokio::time::advance(Duration::from_millis(300)).await;
+    /// assert_eq!(scope.remaining(), Some(Duration::from_millis(500)));
+    /// assert_eq!(Scope::new().remaining(), None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline - clock::now())
@@ -319,6 +357,14 @@ impl Scope {
     }
 
     /// Whether the scope, or one around it, was cancelled.
+    ///
+    /// ```
+    /// use plimsoll::scope::Scope;
+    /// let scope = Scope::new();
+    /// assert!(!scope.is_cancelled());
+    /// scope.clone().cancel();
+    /// assert!(scope.is_cancelled());
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)

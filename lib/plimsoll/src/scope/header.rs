@@ -104,6 +104,14 @@ pub struct Headers {
 
 impl Edge {
     /// Begins an edge that deadlines cross, and no labels.
+    ///
+    /// ```
+    /// use plimsoll::scope::header::Edge;
+    /// let edge = Edge::builder().build()?;
+    /// let scope = edge.read(Some("2S"), Some("tenant=acme"))?;
+    /// assert!(scope.deadline().is_some() && scope.label_value("tenant").is_none()); // of a stranger
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn builder() -> EdgeBuilder {
         EdgeBuilder { labels: Vec::new(), deadline_max: None }
     }
@@ -194,6 +202,14 @@ impl EdgeBuilder {
     /// The keys of the labels that cross: at most 16, each a token of HTTP (letters, digits and
     /// ``!#$%&'*+-.^_`|~``) of at most 128 bytes. Default none: labels come from strangers, and go
     /// to them.
+    ///
+    /// ```
+    /// use plimsoll::scope::header::Edge;
+    /// let edge = Edge::builder().labels(["tenant"]).build()?;
+    /// let scope = edge.read(None, Some("tenant=acme,plan=gold"))?;
+    /// assert_eq!((scope.label_value("tenant"), scope.label_value("plan")), (Some("acme"), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn labels<'a>(mut self, keys: impl IntoIterator<Item = &'a str>) -> Self {
         // One more than can be, so that an endless list ends.
         self.labels = keys.into_iter().take(LABELS_MAX + 1).map(Into::into).collect();
@@ -202,6 +218,16 @@ impl EdgeBuilder {
 
     /// The longest time that a request may ask for, 1 ms to a day; also that of a request which asks
     /// for none. Default: whatever it asks for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::scope::header::Edge;
+    /// let edge = Edge::builder().deadline_max(Duration::from_secs(30)).build()?;
+    /// for asked in [Some("1H"), None] {
+    ///     assert!(edge.read(asked, None)?.remaining().unwrap() <= Duration::from_secs(30));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn deadline_max(mut self, max: Duration) -> Self {
         self.deadline_max = Some(max);
         self

@@ -33,6 +33,14 @@ impl Builder {
 
     /// How many permits there are: 1 to 4,398,046,511,103 (4 TiB when permits are bytes). There is
     /// no default.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let uploads = Semaphore::builder("uploads-limit").limit(16);
+    /// assert_eq!(uploads.build()?.limit(), 16);
+    /// assert_eq!(Semaphore::builder("uploads-limit").build().unwrap_err().field(), "limit"); // not set
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn limit(mut self, limit: u64) -> Self {
         self.limit = limit;
         self
@@ -40,6 +48,15 @@ impl Builder {
 
     /// Which share of its rejections it carries out, 0 (it only counts them) to 1; 1 by default. It
     /// can be [changed](Semaphore::set_enforced_ratio) while the semaphore is in use.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let tried_out = Semaphore::builder("tried-out").limit(1).enforced_ratio(0.0).build()?;
+    /// let over = (tried_out.try_acquire()?, tried_out.try_acquire()?); // one more than the limit
+    /// assert_eq!((tried_out.in_use(), tried_out.snapshot().would_reject), (2, 1));
+    /// # drop(over);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn enforced_ratio(mut self, ratio: f64) -> Self {
         self.enforced_ratio = ratio;
         self
@@ -51,6 +68,14 @@ impl Builder {
     /// When the name is not one that [`Name::new`] takes, or the limit is zero, not set, or too
     /// large. A semaphore of zero would let everybody wait for ever. When the enforced ratio is not 0
     /// to 1.
+    ///
+    /// ```
+    /// use plimsoll::{registry, semaphore::Semaphore};
+    /// let uploads = Semaphore::builder("uploads-built").limit(16).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == uploads.name()));
+    /// assert!(Semaphore::builder("").limit(16).build().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Semaphore, Invalid> {
         let name = Name::new(&self.name)?;
         State::check(name, self.limit)?;

@@ -67,12 +67,27 @@ impl Semaphore {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, semaphore::Semaphore};
+    /// assert_eq!(Semaphore::builder("uploads-name").limit(16).build()?.name().as_str(), "uploads-name");
+    /// assert_eq!(Semaphore::new(16)?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The limit in force.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(16)?;
+    /// semaphore.clone().resize(20)?;
+    /// assert_eq!(semaphore.limit(), 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.0.limit()
@@ -80,24 +95,68 @@ impl Semaphore {
 
     /// How many permits are out; above the limit only after a shrink, by what was out already, and
     /// while it [observes](Self::observe).
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// let body = memory.try_acquire_many(300)?;
+    /// assert_eq!(memory.in_use(), 300);
+    /// drop(body);
+    /// assert_eq!(memory.in_use(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.0.in_use()
     }
 
     /// How many permits are free. While somebody waits they are theirs.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// let body = memory.try_acquire_many(300)?;
+    /// assert_eq!(memory.available(), 700);
+    /// # drop(body);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn available(&self) -> u64 {
         self.0.available()
     }
 
     /// How many callers wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let held = semaphore.acquire().await;
+    /// let release = async {
+    ///     assert_eq!(semaphore.waiting(), 1);
+    ///     drop(held);
+    /// };
+    /// tokio::join!(semaphore.acquire(), release);
+    /// assert_eq!(semaphore.waiting(), 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.waiting()
     }
 
     /// The numbers as they are now.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.try_acquire()?;
+    /// assert!(semaphore.try_acquire().is_err());
+    /// let now = semaphore.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted, now.rejected), (1, 1, 1, 1));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -170,6 +229,15 @@ impl Semaphore {
     }
 
     /// The share of its rejections that it carries out.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let semaphore = Semaphore::new(1)?;
+    /// assert_eq!(semaphore.enforced_ratio(), 1.0);
+    /// semaphore.observe();
+    /// assert_eq!(semaphore.enforced_ratio(), 0.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn enforced_ratio(&self) -> f64 {
         self.0.enforced_ratio()

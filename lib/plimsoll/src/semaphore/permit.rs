@@ -30,6 +30,14 @@ impl<'a> Permit<'a> {
 
     /// How many permits this is: what was asked for, or none if it was let through where no more could
     /// be [counted](Semaphore::observe).
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// assert_eq!(memory.try_acquire_many(300)?.permits(), 300);
+    /// assert_eq!(memory.try_acquire_many(0)?.permits(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn permits(&self) -> u64 {
         self.permits
@@ -64,6 +72,14 @@ impl<'a> Permit<'a> {
 
     /// Gives the permits back and says how the work went. A semaphore learns nothing from it; the
     /// word is the one that all limiters share, so that one can be put for another.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// semaphore.try_acquire()?.finish(Outcome::Failure);
+    /// assert_eq!((semaphore.in_use(), semaphore.limit()), (0, 1)); // nothing learnt
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self, outcome: Outcome) {
         let _ = outcome;
     }
@@ -104,12 +120,29 @@ impl OwnedPermit {
 
     /// How many permits this is: what was asked for, or none if it was let through where no more could
     /// be [counted](Semaphore::observe).
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// assert_eq!(memory.try_acquire_many_owned(300)?.permits(), 300);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn permits(&self) -> u64 {
         self.permits
     }
 
     /// Takes `permits` out of this one, as a permit of its own; none when this has fewer.
+    ///
+    /// ```
+    /// use plimsoll::semaphore::Semaphore;
+    /// let memory = Semaphore::new(1_000)?;
+    /// let mut body = memory.try_acquire_many_owned(300)?;
+    /// drop(body.split(100)); // a part is done with
+    /// assert_eq!((body.permits(), memory.in_use()), (200, 200));
+    /// assert!(body.split(201).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn split(&mut self, permits: u64) -> Option<Self> {
         if permits > self.permits {
             return None;
@@ -119,6 +152,15 @@ impl OwnedPermit {
     }
 
     /// Gives the permits back and says how the work went; see [`Permit::finish`].
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, semaphore::Semaphore};
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.try_acquire_owned()?;
+    /// permit.finish(Outcome::Success);
+    /// assert_eq!(semaphore.in_use(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self, outcome: Outcome) {
         let _ = outcome;
     }

@@ -56,6 +56,17 @@ impl Builder {
 
     /// How many wait, of all priorities together: 1 to 1,000,000. Default 1,024. It protects memory: how
     /// long they wait is bounded by the times below.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::{Reason, shed::{Priority, Shed}};
+    /// let api = Shed::builder("shed-queue").concurrency(1).queue(1).build()?;
+    /// let held = api.try_acquire(Priority::CRITICAL)?;
+    /// let (_, refused) = tokio::join!(api.acquire(Priority::CRITICAL), api.acquire(Priority::CRITICAL));
+    /// assert_eq!(refused.unwrap_err().reason(), Reason::QueueFull);
+    /// # drop(held);
+    /// # Ok(()) }
+    /// ```
     pub const fn queue(mut self, queue: usize) -> Self {
         self.settings.queue = queue;
         self
@@ -65,6 +76,15 @@ impl Builder {
     ///
     /// It stretches with a service that is slow: nobody is shed sooner than two places are expected to be
     /// given back, by the smoothed time that one is held. The interval stretches likewise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::shed::Shed;
+    /// let api = |target| Shed::builder("shed-target").concurrency(64).target(target).build();
+    /// assert!(api(Duration::from_millis(20)).is_ok());
+    /// assert_eq!(api(Duration::ZERO).unwrap_err().field(), "target");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn target(mut self, target: Duration) -> Self {
         self.settings.times.target = target;
         self
@@ -72,6 +92,18 @@ impl Builder {
 
     /// How long anybody waits at all, and how long the target must be exceeded for the queue to stand:
     /// from the target to an hour. Default 100 ms.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, clock, shed::{Priority, Shed}};
+    /// let api = Shed::builder("shed-interval").concurrency(1).interval(Duration::from_millis(200)).build()?;
+    /// let (held, began) = (api.try_acquire(Priority::CRITICAL)?, clock::now());
+    /// assert_eq!(api.acquire(Priority::CRITICAL).await.unwrap_err().reason(), Reason::Shed);
+    /// assert!((200..210).contains(&(clock::now() - began).as_millis())); // as long as anybody waits
+    /// # drop(held);
+    /// # Ok(()) }
+    /// ```
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.settings.times.interval = interval;
         self
@@ -106,6 +138,16 @@ impl Builder {
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, or a setting is out of its range.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::{registry, shed::Shed};
+    /// let api = Shed::builder("shed-built").concurrency(64).build()?;
+    /// assert!(registry::snapshot().iter().any(|seen| seen.name == api.name()));
+    /// let interval = Duration::from_millis(1); // below the target of 5 ms
+    /// assert_eq!(Shed::builder("shed-built").concurrency(64).interval(interval).build().unwrap_err().field(), "interval");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Shed, Invalid> {
         let Some(name) = &self.name else {
             check(Name::UNNAMED, &self.settings)?;

@@ -123,36 +123,94 @@ impl Shed {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::{Name, shed::Shed};
+    /// assert_eq!(Shed::builder("shed-name").concurrency(64).build()?.name().as_str(), "shed-name");
+    /// assert_eq!(Shed::unnamed().concurrency(64).build()?.name(), Name::UNNAMED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// How many may run at once.
+    ///
+    /// ```
+    /// use plimsoll::shed::Shed;
+    /// let api = Shed::unnamed().concurrency(64).build()?;
+    /// api.clone().resize(80)?;
+    /// assert_eq!(api.limit(), 80);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.0.read(|queue| queue.settings().concurrency)
     }
 
     /// How many run.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let api = Shed::unnamed().concurrency(64).build()?;
+    /// let permit = api.try_acquire(Priority::CRITICAL)?;
+    /// assert_eq!(api.in_use(), 1);
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn in_use(&self) -> u64 {
         self.0.read(Queue::in_use)
     }
 
     /// How many wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let api = Shed::unnamed().concurrency(1).build()?;
+    /// let held = api.try_acquire(Priority::CRITICAL)?;
+    /// let release = async {
+    ///     assert_eq!(api.waiting(), 1);
+    ///     drop(held);
+    /// };
+    /// let (permit, ()) = tokio::join!(api.acquire(Priority::CRITICAL), release);
+    /// assert!(permit.is_ok() && api.waiting() == 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.read(|queue| queue.waiting() as u64)
     }
 
     /// Whether the line of any priority stands: whatever has waited longer than the target is shed.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let api = Shed::unnamed().concurrency(1).build()?;
+    /// let permit = api.try_acquire(Priority::CRITICAL)?;
+    /// assert!(!api.is_standing()); // full, but nobody waits
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_standing(&self) -> bool {
         self.0.read(|queue| queue.standing(clock::now()) > 0)
     }
 
     /// The numbers as they are now.
+    ///
+    /// ```
+    /// use plimsoll::shed::{Priority, Shed};
+    /// let api = Shed::unnamed().concurrency(1).build()?;
+    /// let permit = api.try_acquire(Priority::CRITICAL)?;
+    /// assert!(api.try_acquire(Priority::CRITICAL).is_err());
+    /// let now = api.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted, now.rejected), (1, 1, 1, 1));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

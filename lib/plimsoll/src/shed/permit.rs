@@ -34,6 +34,14 @@ impl Permit {
 
     /// Gives the place back and says how the work went. Nothing is learned from it: a place that was held
     /// is a place that was held, whatever came of it.
+    ///
+    /// ```
+    /// use plimsoll::{Outcome, shed::{Priority, Shed}};
+    /// let api = Shed::unnamed().concurrency(64).build()?;
+    /// api.try_acquire(Priority::CRITICAL)?.finish(Outcome::Failure);
+    /// assert_eq!((api.in_use(), api.limit()), (0, 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self, outcome: Outcome) {
         let _ = outcome;
     }

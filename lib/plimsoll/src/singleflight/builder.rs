@@ -73,12 +73,31 @@ impl<K, T, E> Builder<K, T, E> {
 
     /// For how many keys calls can run at once: 1 to 16,777,216. Default 65,536. A call for one more
     /// is rejected; those that follow a call count nothing.
+    ///
+    /// ```
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-keys-max").keys_max(10_000).build()?;
+    /// assert_eq!(users.snapshot().limit, 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn keys_max(mut self, keys: u64) -> Self {
         self.keys_max = keys;
         self
     }
 
     /// What the followers of a call get when it fails. Default [`Errors::Share`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::cell::Cell;
+    /// use plimsoll::singleflight::{Errors, Singleflight};
+    /// let users = Singleflight::builder("users-errors").errors(Errors::Each).build()?;
+    /// let reads = Cell::new(0);
+    /// let read = async || { reads.set(reads.get() + 1); tokio::task::yield_now().await; Err::<u64, _>("denied") };
+    /// let (first, second) = tokio::join!(users.run(7, read), users.run(7, read));
+    /// assert!(first.is_err() && second.is_err() && reads.get() == 2); // each tried itself
+    /// # Ok(()) }
+    /// ```
     pub const fn errors(mut self, errors: Errors) -> Self {
         self.errors = errors;
         self
@@ -86,6 +105,18 @@ impl<K, T, E> Builder<K, T, E> {
 
     /// Remembers an error for so long, 1 ms to an hour: who asks for that key again meanwhile gets a
     /// clone of it at once. Default: not at all. Needs [`Errors::Share`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::builder("users-negative").negative_for(Duration::from_secs(5)).build()?;
+    /// assert!(users.run(7, async || Err::<u64, _>("no such user")).await.is_err());
+    /// assert!(users.run(7, async || Ok(1)).await.is_err()); // remembered
+    /// tokio::time::advance(Duration::from_secs(6)).await;
+    /// assert_eq!(users.run(7, async || Ok(1)).await, Ok(1));
+    /// # Ok(()) }
+    /// ```
     pub const fn negative_for(mut self, time: Duration) -> Self {
         self.negative_for = Some(time);
         self
@@ -93,6 +124,14 @@ impl<K, T, E> Builder<K, T, E> {
 
     /// How many errors are remembered at once: 1 to 1,048,576. Default 1,024. Of more, some are
     /// forgotten early: the oldest of the same shard, or the new one.
+    ///
+    /// ```
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = |errors| Singleflight::<u64, u64, ()>::builder("users-negative-max").negative_max(errors).build();
+    /// assert!(users(100).is_ok());
+    /// assert_eq!(users(0).unwrap_err().field(), "negative_max");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn negative_max(mut self, errors: u64) -> Self {
         self.negative_max = errors;
         self

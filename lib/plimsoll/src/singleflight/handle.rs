@@ -47,6 +47,13 @@ impl<K, T, E> Singleflight<K, T, E> {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-name").build()?;
+    /// assert_eq!(users.name().as_str(), "users-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
@@ -144,6 +151,18 @@ where
     /// The numbers as they are now: `admitted` counts the calls that ran, the details `shared` those
     /// that got the result of another, `taken_over` the calls that a follower ran because the one
     /// before gave up, `negative_hits` the answers out of memory.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-snapshot").build()?;
+    /// let read = async || { tokio::task::yield_now().await; Ok(1) };
+    /// let both = tokio::join!(users.run(7, read), users.run(7, read));
+    /// assert_eq!(both, (Ok(1), Ok(1)));
+    /// let now = users.snapshot();
+    /// assert!(now.admitted == 1 && now.details.contains(&("shared", 1)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()

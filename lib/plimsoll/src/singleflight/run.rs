@@ -110,6 +110,18 @@ where
 
 pin_project! {
     /// The future of a closure that is called when it is first polled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::cell::Cell;
+    /// use plimsoll::singleflight::Singleflight;
+    /// let users = Singleflight::<u64, u64, ()>::builder("users-lazy").build()?;
+    /// let called = Cell::new(false);
+    /// let run = users.run(7, || { called.set(true); async { Ok(1) } });
+    /// assert!(!called.get());
+    /// assert_eq!((run.await, called.get()), (Ok(1), true));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Lazy<F, Fut> {
         work: Option<F>,

@@ -68,12 +68,25 @@ impl Amdahl {
     }
 
     /// The share that cannot be done side by side.
+    ///
+    /// ```
+    /// use plimsoll::sizing::Amdahl;
+    /// assert_eq!(Amdahl::new(0.05)?.serial_ratio(), 0.05);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn serial_ratio(self) -> f64 {
         self.serial_ratio
     }
 
     /// How many times as fast as one worker so many are; none are no faster than one.
+    ///
+    /// ```
+    /// use plimsoll::sizing::Amdahl;
+    /// let import = Amdahl::new(0.5)?;
+    /// assert_eq!((import.speedup(0), import.speedup(1), import.speedup(2)), (1.0, 1.0, 4.0 / 3.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn speedup(self, workers: u32) -> f64 {
         let workers = f64::from(workers.max(1));
@@ -81,12 +94,25 @@ impl Amdahl {
     }
 
     /// What the speed-up approaches; infinite when everything can be done side by side.
+    ///
+    /// ```
+    /// use plimsoll::sizing::Amdahl;
+    /// assert_eq!(Amdahl::new(0.05)?.speedup_max(), 20.0);
+    /// assert_eq!(Amdahl::new(0.0)?.speedup_max(), f64::INFINITY);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn speedup_max(self) -> f64 {
         1.0 / self.serial_ratio
     }
 
     /// The share of the workers' time that is put to use: speed-up by worker.
+    ///
+    /// ```
+    /// use plimsoll::sizing::Amdahl;
+    /// assert!((Amdahl::new(0.05)?.efficiency_ratio(20) - 0.513).abs() < 0.001); // half of 20 workers is lost
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn efficiency_ratio(self, workers: u32) -> f64 {
         self.speedup(workers) / f64::from(workers.max(1))

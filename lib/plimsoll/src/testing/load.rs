@@ -116,6 +116,13 @@ impl Load {
     }
 
     /// How long it lasts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// let load = Load::steady(10.0, Duration::from_secs(3)).then(Load::burst(500));
+    /// assert_eq!(load.length(), Duration::from_secs(3)); // a burst takes no time
+    /// ```
     #[must_use]
     pub fn length(&self) -> Duration {
         self.stretches.iter().map(Stretch::length).sum()
@@ -125,6 +132,12 @@ impl Load {
     ///
     /// # Panics
     /// When there are more than 10,000,000.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plimsoll::testing::Load;
+    /// assert_eq!(Load::steady(10.0, Duration::from_secs(3)).then(Load::burst(500)).calls(), 530);
+    /// ```
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.times().len() as u64

@@ -63,48 +63,126 @@ pub struct Second {
 
 impl Report {
     /// How many calls came.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// assert_eq!(report.offered(), 30);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn offered(&self) -> u64 {
         self.totals.offered
     }
 
     /// How many were admitted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// assert_eq!(report.admitted(), 10);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn admitted(&self) -> u64 {
         self.totals.admitted
     }
 
     /// How many were rejected.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// assert_eq!(report.rejected(), 20);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn rejected(&self) -> u64 {
         self.totals.rejected
     }
 
     /// How many were rejected for that reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{Reason, semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// assert_eq!((report.rejected_for(Reason::Full), report.rejected_for(Reason::Shed)), (20, 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn rejected_for(&self, reason: Reason) -> u64 {
         self.rejected_for.iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| *count)
     }
 
     /// How many were admitted and failed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let down = Service::constant(Duration::from_millis(5)).failing(Duration::ZERO..Duration::from_secs(1));
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(1), down).await;
+    /// assert_eq!((report.admitted(), report.failed()), (1, 1));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.failed
     }
 
     /// How many still waited when nothing else could happen any more.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let uploads = Semaphore::new(10)?;
+    /// let service = Service::constant(Duration::from_millis(5));
+    /// let leaks = |permit, _| std::mem::forget(permit); // nobody after it gets a place
+    /// let report = testing::run_waiting(&uploads, &Load::burst(30), service, leaks).await;
+    /// assert_eq!((report.admitted(), report.abandoned()), (10, 20));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn abandoned(&self) -> u64 {
         self.totals.offered - self.totals.admitted - self.totals.rejected
     }
 
     /// The most that was in flight at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{rate::{Quota, RateLimiter}, testing::{self, Load, Service}};
+    /// let calls = RateLimiter::new(Quota::per_second(100).burst(7))?;
+    /// let report = testing::run(&calls, &Load::burst(30), Service::constant(Duration::from_secs(1))).await;
+    /// assert_eq!(report.in_flight_max(), 7);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn in_flight_max(&self) -> u64 {
         self.totals.in_flight_max
     }
 
     /// What happened in each second, from the first.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let load = Load::steady(20.0, Duration::from_secs(3));
+    /// let report = testing::run(&Semaphore::new(10)?, &load, Service::constant(Duration::from_millis(5))).await;
+    /// assert_eq!(report.seconds().iter().map(|second| second.offered).collect::<Vec<_>>(), [20, 20, 20]);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn seconds(&self) -> &[Second] {
         &self.seconds
@@ -112,6 +190,17 @@ impl Report {
 
     /// The time that the share `quantile` (0 to 1) of what succeeded did not take longer than, from
     /// admission; `None` when nothing succeeded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let service = Service::places(1, Duration::from_millis(10)); // the second waits for the first
+    /// let report = testing::run(&Semaphore::new(2)?, &Load::burst(2), service).await;
+    /// let millis = |quantile| report.latency(quantile).map(|latency| latency.as_millis());
+    /// assert_eq!((millis(0.5), millis(1.0)), (Some(10), Some(20)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn latency(&self, quantile: f64) -> Option<Duration> {
         at(&self.latencies, quantile)
@@ -119,6 +208,17 @@ impl Report {
 
     /// The time that the share `quantile` (0 to 1) of the admitted did not wait longer than; `None` when
     /// nothing was admitted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let service = Service::constant(Duration::from_millis(10));
+    /// let report = testing::run_waiting(&Semaphore::new(1)?, &Load::burst(2), service, |permit, how| permit.finish(how)).await;
+    /// let millis = |quantile| report.wait(quantile).map(|wait| wait.as_millis());
+    /// assert_eq!((millis(0.5), millis(1.0)), (Some(0), Some(10))); // the second waits for the permit
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn wait(&self, quantile: f64) -> Option<Duration> {
         at(&self.waits, quantile)

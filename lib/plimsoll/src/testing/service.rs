@@ -34,6 +34,16 @@ pub struct Service {
 
 impl Service {
     /// Every call takes so long, however many there are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let service = Service::constant(Duration::from_millis(20));
+    /// let report = testing::run(&Semaphore::new(500)?, &Load::burst(500), service).await;
+    /// assert_eq!(report.latency(1.0), Some(Duration::from_millis(20))); // however many there are
+    /// # Ok(()) }
+    /// ```
     pub const fn constant(latency: Duration) -> Self {
         Self { latency, places: None, slower: Vec::new(), failing: Vec::new(), random: None }
     }
@@ -64,6 +74,18 @@ impl Service {
 
     /// Calls take that long on average, and vary as widely as independent events do (exponentially);
     /// the same way for the same seed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let service = Service::constant(Duration::from_millis(100)).varying(7);
+    /// let report = testing::run(&Semaphore::new(500)?, &Load::burst(500), service).await;
+    /// let median = report.latency(0.5).unwrap().as_millis();
+    /// assert!((55..85).contains(&median)); // ln 2 of the average, and some take far longer
+    /// assert!(report.latency(1.0) > Some(Duration::from_millis(300)));
+    /// # Ok(()) }
+    /// ```
     pub fn varying(mut self, seed: u64) -> Self {
         self.random = Some(fastrand::Rng::with_seed(seed));
         self
@@ -74,6 +96,17 @@ impl Service {
     ///
     /// # Panics
     /// When the factor is out of its range.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
+    /// let second = Duration::from_secs(1);
+    /// let service = Service::constant(second / 100).slower(5.0, second..2 * second);
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::steady(10.0, 2 * second), service).await;
+    /// assert_eq!((report.latency(0.5), report.latency(1.0)), (Some(second / 100), Some(second / 20)));
+    /// # Ok(()) }
+    /// ```
     pub fn slower(mut self, factor: f64, during: Range<Duration>) -> Self {
         assert!(factor > 0.0 && factor <= 1e6, "slower by {factor}, allowed is above 0 to 1,000,000");
         self.slower.push((factor, during));

@@ -87,30 +87,74 @@ impl Sliding {
     }
 
     /// The name it was built with.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::builder("resets-name").quota(Quota::per_minute(3)).build()?;
+    /// assert_eq!(resets.name().as_str(), "resets-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.name()
     }
 
     /// The quota in force.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(3))?;
+    /// resets.clone().set_quota(Quota::per_minute(5))?;
+    /// assert_eq!(resets.quota(), Quota::per_minute(5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.0.quota()
     }
 
     /// How many would be admitted at once, now; none while somebody waits.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_hour(3))?;
+    /// resets.try_acquire()?;
+    /// assert_eq!(resets.available(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn available(&self) -> u64 {
         self.0.available(clock::now())
     }
 
     /// How many callers wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(1))?;
+    /// resets.acquire().await?;
+    /// let (second, waiting) = tokio::join!(resets.acquire(), async { resets.waiting() });
+    /// second?;
+    /// assert_eq!((waiting, resets.waiting()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.0.waiting()
     }
 
     /// The numbers as they are now: in use is what the window that ends now holds.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_hour(1))?;
+    /// resets.try_acquire()?;
+    /// assert!(resets.try_acquire().is_err());
+    /// let now = resets.snapshot();
+    /// assert_eq!((now.limit, now.in_use, now.admitted, now.rejected), (1, 1, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -174,6 +218,15 @@ impl Sliding {
     }
 
     /// The share of its rejections that it carries out.
+    ///
+    /// ```
+    /// use plimsoll::rate::{Quota, Sliding};
+    /// let resets = Sliding::new(Quota::per_minute(3))?;
+    /// assert_eq!(resets.enforced_ratio(), 1.0);
+    /// resets.set_enforced_ratio(0.1)?;
+    /// assert_eq!(resets.enforced_ratio(), 0.1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn enforced_ratio(&self) -> f64 {
         self.0.enforced_ratio()
