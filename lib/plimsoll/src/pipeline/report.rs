@@ -98,7 +98,11 @@ impl StageReport {
     /// use std::{convert::Infallible, time::Duration};
     /// use plimsoll::pipeline::Pipeline;
     /// let fast = |n: u32| async move { Ok::<_, Infallible>(n) };
-    /// let slow = |n: u32| async move { tokio::time::advance(Duration::from_millis(10)).await; Ok::<_, Infallible>(n) };
+    /// let slow = |n: u32| async move {
+    ///     for _ in 0..8 { tokio::task::yield_now().await } // the others go on as far as they can
+    ///     tokio::time::advance(Duration::from_millis(10)).await;
+    ///     Ok::<_, Infallible>(n)
+    /// };
     /// let pipeline = Pipeline::builder("blocked-ratio").queue(1).items(1..=8).stage("fast", 1, fast).stage("slow", 1, slow);
     /// let report = pipeline.build()?.run().await?;
     /// assert!(report.stage("fast").unwrap().blocked_ratio() > 0.5); // the next stage is full

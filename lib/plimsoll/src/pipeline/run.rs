@@ -273,10 +273,10 @@ impl<T, E: 'static> Running<T, E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pipeline::Pipeline;
-    /// let texts = Pipeline::builder("running-next").ordered().items(["1", "two"]).stage("parse", 1, |text| async move { text.parse::<u8>() });
+    /// let texts = Pipeline::builder("running-next").ordered().items(["1", "2"]).stage("parse", 1, |text| async move { text.parse::<u8>() });
     /// let mut running = texts.build()?.start();
     /// assert_eq!(running.next().await, Some(Ok(1)));
-    /// assert!(running.next().await.unwrap().is_err());
+    /// assert_eq!(running.next().await, Some(Ok(2)));
     /// assert!(running.next().await.is_none());
     /// # Ok(()) }
     /// ```
