@@ -43,7 +43,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "surface",
-        checks: "the public surface of lib/* against lib/*/surface.txt",
+        checks: "the public surface of lib/* against lib/*/surface.txt, and that each item has an example",
         needs: &[],
         run: surfaces,
     },
@@ -208,7 +208,8 @@ fn borders(context: &Context, log: &mut Log) -> io::Result<Outcome> {
 }
 
 fn surfaces(context: &Context, log: &mut Log) -> io::Result<Outcome> {
-    let told = surface::differences(&context.workspace.root)?;
+    let mut told = surface::differences(&context.workspace.root)?;
+    told.extend(surface::without_example(&context.workspace.root)?);
     for line in &told {
         log.line(line)?;
     }

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use quote::ToTokens;
 use syn::{Attribute, Fields, Generics, ImplItem, Item, ItemImpl, TraitItem, Visibility};
 
+use super::example;
 use super::print::text;
 use super::tree::{Named, Tree, attributes, ident, is_public, leaves};
 
 /// The lines, sorted by what they are about.
 pub(super) fn lines(tree: &Tree) -> Vec<String> {
-    let mut listing =
-        Listing { tree, reached: BTreeMap::new(), seen: BTreeSet::new(), lines: BTreeSet::new() };
-    listing.module(0, &tree.name);
-    listing.items();
-    listing.impls();
-    listing.lines.into_iter().map(|(_, line)| line).collect()
+    Listing::read(tree).lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The paths of what has no example that runs. A module has its page, and fields, variants and
+/// implementations are shown by their type.
+pub(super) fn without_example(tree: &Tree) -> Vec<String> {
+    Listing::read(tree).without_example.into_iter().collect()
 }
 
 struct Listing<'a> {
@@ -25,9 +27,24 @@ struct Listing<'a> {
     seen: BTreeSet<(usize, String)>,
     /// By path, then text.
     lines: BTreeSet<(String, String)>,
+    without_example: BTreeSet<String>,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
+    fn read(tree: &'a Tree) -> Self {
+        let mut listing = Self {
+            tree,
+            reached: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            lines: BTreeSet::new(),
+            without_example: BTreeSet::new(),
+        };
+        listing.module(0, &tree.name);
+        listing.items();
+        listing.impls();
+        listing
+    }
+
     /// Finds what can be reached through the module.
     fn module(&mut self, module: usize, path: &str) {
         if !self.seen.insert((module, path.to_owned())) {
@@ -92,6 +109,12 @@ impl Listing<'_> {
         self.lines.insert((path.to_owned(), line));
     }
 
+    fn example(&mut self, path: &str, attributes: &[Attribute]) {
+        if !is_hidden(attributes) && !example::has_one(attributes) {
+            self.without_example.insert(path.to_owned());
+        }
+    }
+
     fn items(&mut self) {
         for ((module, place), paths) in self.reached.clone() {
             let Some(path) = self.path_of((module, place)) else { continue };
@@ -104,6 +127,7 @@ impl Listing<'_> {
 
     fn item(&mut self, item: &Item, path: &str) {
         let attrs = attributes(item).unwrap_or_default();
+        self.example(path, attrs);
         let head = format!("{}{}", condition(attrs), if is_open(attrs) { "#[non_exhaustive] " } else { "" });
         match item {
             Item::Const(item) => self.line(path, format!("{head}pub const {path}: {}", text(&item.ty))),
@@ -172,6 +196,7 @@ impl Listing<'_> {
             match inner {
                 TraitItem::Fn(inner) => {
                     let under = format!("{path}::{}", inner.sig.ident);
+                    self.example(&under, &inner.attrs);
                     let provided = if inner.default.is_some() { " { .. }" } else { "" };
                     self.line(&under, format!("pub {}{provided}", function(&inner.sig, &under)));
                 }
@@ -186,6 +211,7 @@ impl Listing<'_> {
                 }
                 TraitItem::Const(inner) => {
                     let under = format!("{path}::{}", inner.ident);
+                    self.example(&under, &inner.attrs);
                     self.line(&under, format!("pub const {under}: {}", text(&inner.ty)));
                 }
                 _ => {}
@@ -250,10 +276,12 @@ impl Listing<'_> {
                 {
                     let under = format!("{path}::{}", inner.sig.ident);
                     let head = format!("{given}{}", condition(&inner.attrs));
+                    self.example(&under, &inner.attrs);
                     self.line(&under, format!("{head}pub {}{of}", function(&inner.sig, &under)));
                 }
                 ImplItem::Const(inner) if matches!(inner.vis, Visibility::Public(_)) => {
                     let under = format!("{path}::{}", inner.ident);
+                    self.example(&under, &inner.attrs);
                     self.line(&under, format!("{given}pub const {under}: {}{of}", text(&inner.ty)));
                 }
                 _ => {}
@@ -409,6 +437,22 @@ mod tests {
                 "pub mod x::a",
                 "pub use x::Short as x::a::S",
             ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_example_is_named_wherever_it_stands() {
+        let source = "/// ```\n/// run();\n/// ```\npub struct Shown;
+             impl Shown { pub fn bare(&self) {} fn private() {} pub const BARE: u8 = 1; }
+             impl Clone for Shown { fn clone(&self) -> Self { Self } }
+             pub trait Bare { fn inner(&self); #[doc(hidden)] fn hidden(&self); }
+             pub enum E { A } mod inner { pub fn unreachable() {} pub fn reached() {} }
+             pub use inner::reached;";
+        let items = syn::parse_file(source).expect("it is Rust").items;
+        let tree = Tree::of("x", items, Path::new("nowhere")).expect("no file is read");
+        assert_eq!(
+            without_example(&tree),
+            ["x::Bare", "x::Bare::inner", "x::E", "x::Shown::BARE", "x::Shown::bare", "x::reached"]
         );
     }
 

@@ -4,6 +4,7 @@
 //! It is read from the sources, since stable rustdoc has no machine-readable form. What only the
 //! compiler knows is not in it: auto traits, and what a macro makes.
 
+mod example;
 mod listing;
 mod print;
 mod tree;
@@ -50,6 +51,18 @@ pub(crate) fn differences(root: &Path) -> io::Result<Vec<String>> {
     Ok(told)
 }
 
+/// What can be named and shows no example that runs, one line each.
+pub(crate) fn without_example(root: &Path) -> io::Result<Vec<String>> {
+    let mut told = Vec::new();
+    for library in libraries(root)? {
+        let paths = listing::without_example(&tree_of(&library)?);
+        told.extend(
+            paths.into_iter().map(|path| format!("{path}: its documentation has no example that runs")),
+        );
+    }
+    Ok(told)
+}
+
 fn libraries(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root.join("lib"))? {
@@ -62,10 +75,14 @@ fn libraries(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn listing_of(library: &Path) -> io::Result<String> {
+fn tree_of(library: &Path) -> io::Result<Tree> {
     let name = library.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");
-    let tree = Tree::read(&name, &library.join("src/lib.rs"))?;
-    let mut text = format!("# The public surface of {name}: `cargo xtask surface` writes it.\n");
+    Tree::read(&name, &library.join("src/lib.rs"))
+}
+
+fn listing_of(library: &Path) -> io::Result<String> {
+    let tree = tree_of(library)?;
+    let mut text = format!("# The public surface of {}: `cargo xtask surface` writes it.\n", tree.name);
     for line in listing::lines(&tree) {
         text.push_str(&line);
         text.push('\n');
