@@ -216,7 +216,8 @@ impl Rejected {
     ///
     /// ```
     /// use plimsoll::{keyed::Keyed, rate::{Quota, RateLimiter}};
-    /// let tenants = Keyed::builder("tenants-key", |_: &String| RateLimiter::new(Quota::none())).keys_max(10).build()?;
+    /// let tenants = Keyed::builder("tenants-key", |_: &String| RateLimiter::new(Quota::none()))
+    ///     .keys_max(10).build()?;
     /// assert_eq!(tenants.try_acquire("acme").unwrap_err().key(), Some("acme"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -105,7 +105,8 @@ impl Share {
     ///
     /// ```
     /// use plimsoll::budget::Budget;
-    /// let database = Budget::builder("db-borrowed").limit(10).share("reads", 6).share("writes", 4).lending().build()?;
+    /// let database = Budget::builder("db-borrowed")
+    ///     .limit(10).share("reads", 6).share("writes", 4).lending().build()?;
     /// let writes = database.share("writes")?;
     /// let permit = writes.try_acquire_many(7)?;
     /// assert_eq!(writes.borrowed(), 3);

@@ -119,7 +119,8 @@ where
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::{cpu::CpuPool, pool::OnFull};
-    /// let hashes = |on_full| CpuPool::builder("hashes-full", |n: u64| n.wrapping_mul(31)).threads(1).queue(64).on_full(on_full);
+    /// let hashes = |on_full| CpuPool::builder("hashes-full", |n: u64| n.wrapping_mul(31))
+    ///     .threads(1).queue(64).on_full(on_full);
     /// assert!(hashes(OnFull::Reject).build().is_ok());
     /// assert_eq!(hashes(OnFull::RunInCaller).build().unwrap_err().field(), "on_full");
     /// # Ok(()) }
@@ -135,9 +136,8 @@ where
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::cpu::CpuPool;
-    /// let (tenants, lane_depth) = (|job: &(u64, u64)| job.0, 16);
     /// let hashes = CpuPool::builder("hashes-lanes", |(_, n): (u64, u64)| n * 31)
-    ///     .threads(1).queue(64).lanes(tenants).lane_depth(lane_depth).build()?;
+    ///     .threads(1).queue(64).lanes(|job| job.0).build()?;
     /// assert_eq!(hashes.submit((7, 2)).await?.await?, 62); // in the lane of tenant 7
     /// # Ok(()) }
     /// ```
@@ -155,7 +155,8 @@ where
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::cpu::CpuPool;
-    /// let lanes = |depth| CpuPool::builder("hashes-depth", |n: u64| n * 31).threads(1).queue(64).lanes(|n| *n).lane_depth(depth);
+    /// let lanes = |depth| CpuPool::builder("hashes-depth", |n: u64| n * 31)
+    ///     .threads(1).queue(64).lanes(|n| *n).lane_depth(depth);
     /// assert!(lanes(64).build().is_ok());
     /// assert_eq!(lanes(0).build().unwrap_err().field(), "lane_depth");
     /// # Ok(()) }
@@ -264,7 +265,8 @@ where
     /// let tries = AtomicU32::new(0);
     /// let third = move |n: u64| if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err("not yet") } else { Ok(n) };
     /// let policy = Policy::exponential(Duration::from_millis(1)).attempts(3);
-    /// let pool = CpuPool::builder("hashes-retry", third).threads(1).queue(64).retry(policy, |_| Decision::Retry).build()?;
+    /// let pool = CpuPool::builder("hashes-retry", third)
+    ///     .threads(1).queue(64).retry(policy, |_| Decision::Retry).build()?;
     /// assert_eq!(pool.submit(7).await?.await?, Ok(7));
     /// # Ok(()) }
     /// ```

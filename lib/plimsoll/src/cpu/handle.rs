@@ -116,7 +116,8 @@ impl<J: Send + 'static, T: Send + 'static> CpuPool<J, T> {
     /// use plimsoll::cpu::CpuPool;
     /// let total = Arc::new(AtomicU64::new(0));
     /// let sum = Arc::clone(&total);
-    /// let pool = CpuPool::builder("sum", move |n: u64| { sum.fetch_add(n, Ordering::Relaxed); }).threads(1).queue(64).build()?;
+    /// let pool = CpuPool::builder("sum", move |n: u64| { sum.fetch_add(n, Ordering::Relaxed); })
+    ///     .threads(1).queue(64).build()?;
     /// pool.execute(3).await?;
     /// pool.execute(4).await?;
     /// # pool.drain(std::time::Duration::from_secs(1)).await;

@@ -55,8 +55,12 @@ pub trait Judge<T, E>: Send + Sync + 'static {
     ///
     /// ```
     /// use plimsoll::{Outcome, downstream::{EveryError, Judge}};
-    /// let by_status = |result: &Result<u16, ()>| if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure };
-    /// assert_eq!((by_status.outcome(&Ok(503)), EveryError.outcome(&Ok::<_, ()>(503))), (Outcome::Failure, Outcome::Success));
+    /// let by_status = |result: &Result<u16, ()>| match result {
+    ///     Ok(..500) => Outcome::Success,
+    ///     _ => Outcome::Failure,
+    /// };
+    /// assert_eq!(by_status.outcome(&Ok(503)), Outcome::Failure);
+    /// assert_eq!(EveryError.outcome(&Ok::<_, ()>(503)), Outcome::Success); // each `Ok` is one
     /// ```
     fn outcome(&self, result: &Result<T, E>) -> Outcome;
 

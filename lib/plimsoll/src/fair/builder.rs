@@ -115,7 +115,8 @@ where
     ///     queue.try_push("acme", number)?;
     ///     queue.try_push("globex", 10 * number)?;
     /// }
-    /// assert_eq!([queue.try_pop(), queue.try_pop(), queue.try_pop()], [Some(1), Some(2), Some(10)]); // two in a turn
+    /// // Two in a turn.
+    /// assert_eq!([queue.try_pop(), queue.try_pop(), queue.try_pop()], [Some(1), Some(2), Some(10)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub const fn quantum(mut self, cost: u32) -> Self {
@@ -132,7 +133,8 @@ where
     ///
     /// ```
     /// use plimsoll::fair::Fair;
-    /// let queue = Fair::builder("fair-weight").depth(100).weight(|tenant| if *tenant == "gold" { 2 } else { 1 }).build()?;
+    /// let queue = Fair::builder("fair-weight")
+    ///     .depth(100).weight(|tenant| if *tenant == "gold" { 2 } else { 1 }).build()?;
     /// for number in 1..=3 {
     ///     queue.try_push("gold", number)?;
     ///     queue.try_push("plain", 10 * number)?;

@@ -94,7 +94,8 @@ impl Policy {
     /// use plimsoll::hedge::{Hedge, Policy};
     /// let search = Hedge::new(Policy::percentile(0.95).samples_min(16))?;
     /// for _ in 0..64 {
-    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) }).await.unwrap();
+    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) })
+    ///         .await.unwrap();
     /// }
     /// assert!((18..=25).contains(&search.delay().as_millis())); // 10 s at first
     /// # Ok(()) }
@@ -130,7 +131,8 @@ impl Policy {
     /// use plimsoll::hedge::{Hedge, Policy};
     /// let search = Hedge::new(Policy::percentile(0.95).samples_min(16).delay_min(Duration::from_millis(50)))?;
     /// for _ in 0..64 {
-    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) }).await.unwrap();
+    ///     search.call(|| async { Ok::<_, ()>(tokio::time::advance(Duration::from_millis(20)).await) })
+    ///         .await.unwrap();
     /// }
     /// assert_eq!(search.delay(), Duration::from_millis(50)); // not 20
     /// # Ok(()) }

@@ -73,7 +73,8 @@ impl<K, L, S> Builder<K, L, S> {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::{keyed::Keyed, semaphore::Semaphore};
-    /// let tenants = Keyed::builder("keyed-idle", |_: &u64| Semaphore::new(1)).idle_after(Duration::from_secs(60)).build()?;
+    /// let tenants = Keyed::builder("keyed-idle", |_: &u64| Semaphore::new(1))
+    ///     .idle_after(Duration::from_secs(60)).build()?;
     /// drop(tenants.try_acquire(&1)?);
     /// assert_eq!(tenants.sweep(), 0);
     /// tokio::time::advance(Duration::from_secs(120)).await;

@@ -70,9 +70,13 @@ impl<E> Error<E> {
     /// The error of the stage that failed, if one did.
     ///
     /// ```
-    /// use plimsoll::{pipeline::Error, scope::Ended};
-    /// assert_eq!(Error::<&str>::ScopeEnded(Ended::DeadlinePassed).into_failure(), None);
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plimsoll::pipeline::{Error, Pipeline};
+    /// let check = |n: u32| async move { if n < 3 { Ok(n) } else { Err("too many") } };
+    /// let failed = Pipeline::builder("into-failure").items(1..=4).stage("check", 1, check).build()?.run().await;
+    /// assert_eq!(failed.unwrap_err().into_failure(), Some("too many"));
     /// assert_eq!(Error::<&str>::Cancelled.into_failure(), None);
+    /// # Ok(()) }
     /// ```
     #[must_use]
     pub fn into_failure(self) -> Option<E> {

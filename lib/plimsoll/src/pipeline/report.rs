@@ -103,7 +103,8 @@ impl StageReport {
     ///     tokio::time::advance(Duration::from_millis(10)).await;
     ///     Ok::<_, Infallible>(n)
     /// };
-    /// let pipeline = Pipeline::builder("blocked-ratio").queue(1).items(1..=8).stage("fast", 1, fast).stage("slow", 1, slow);
+    /// let pipeline = Pipeline::builder("blocked-ratio")
+    ///     .queue(1).items(1..=8).stage("fast", 1, fast).stage("slow", 1, slow);
     /// let report = pipeline.build()?.run().await?;
     /// assert!(report.stage("fast").unwrap().blocked_ratio() > 0.5); // the next stage is full
     /// # Ok(()) }
@@ -153,7 +154,8 @@ impl Report {
     ///     tokio::time::advance(Duration::from_millis(millis)).await;
     ///     Ok::<_, Infallible>(n)
     /// };
-    /// let pipeline = Pipeline::builder("bottleneck").items(1..=8).stage("parse", 1, stage(1)).stage("store", 1, stage(9));
+    /// let pipeline = Pipeline::builder("bottleneck")
+    ///     .items(1..=8).stage("parse", 1, stage(1)).stage("store", 1, stage(9));
     /// assert_eq!(pipeline.build()?.run().await?.bottleneck().unwrap().name.as_str(), "store");
     /// # Ok(()) }
     /// ```
@@ -172,7 +174,8 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("report-stage").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
+    /// let squares = Pipeline::builder("report-stage")
+    ///     .items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
     /// let report = squares.build()?.run().await?;
     /// assert_eq!(report.stage("square").unwrap().items_in, 8);
     /// assert!(report.stage("cube").is_none());

@@ -85,7 +85,8 @@ impl Pipeline<(), ()> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("pipeline-builder").ordered().items(1..=3_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
+    /// let squares = Pipeline::builder("pipeline-builder")
+    ///     .ordered().items(1..=3_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) });
     /// assert_eq!(squares.build()?.collect().await?, [1, 4, 9]);
     /// # Ok(()) }
     /// ```
@@ -122,7 +123,8 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pipeline::Pipeline;
     /// let parse = |texts: [&'static str; 2]| {
-    ///     Pipeline::builder("pipeline-run").items(texts).stage("parse", 2, |text| async move { text.parse::<u8>() }).build()
+    ///     Pipeline::builder("pipeline-run")
+    ///         .items(texts).stage("parse", 2, |text| async move { text.parse::<u8>() }).build()
     /// };
     /// assert_eq!(parse(["1", "2"])?.run().await?.stage("parse").unwrap().items_out, 2);
     /// assert!(parse(["1", "two"])?.run().await.is_err());
@@ -152,7 +154,8 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pipeline::Pipeline;
-    /// let texts = Pipeline::builder("pipeline-collect").ordered().items(["1", "2"]).stage("parse", 2, |text| async move { text.parse::<u8>() });
+    /// let texts = Pipeline::builder("pipeline-collect")
+    ///     .ordered().items(["1", "2"]).stage("parse", 2, |text| async move { text.parse::<u8>() });
     /// assert_eq!(texts.build()?.collect().await?, [1, 2]);
     /// # Ok(()) }
     /// ```
@@ -209,7 +212,8 @@ impl<T: Send + 'static, E: Send + 'static> Pipeline<T, E> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("pipeline-monitor").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let squares = Pipeline::builder("pipeline-monitor")
+    ///     .items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
     /// let monitor = squares.monitor();
     /// squares.run().await?;
     /// assert_eq!(monitor.report().stage("square").unwrap().items_out, 8);
@@ -273,7 +277,8 @@ impl<T, E: 'static> Running<T, E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pipeline::Pipeline;
-    /// let texts = Pipeline::builder("running-next").ordered().items(["1", "2"]).stage("parse", 1, |text| async move { text.parse::<u8>() });
+    /// let texts = Pipeline::builder("running-next")
+    ///     .ordered().items(["1", "2"]).stage("parse", 1, |text| async move { text.parse::<u8>() });
     /// let mut running = texts.build()?.start();
     /// assert_eq!(running.next().await, Some(Ok(1)));
     /// assert_eq!(running.next().await, Some(Ok(2)));
@@ -289,7 +294,8 @@ impl<T, E: 'static> Running<T, E> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("running-report").items(1..).stage("square", 1, |n: u64| async move { Ok::<_, String>(n * n) });
+    /// let squares = Pipeline::builder("running-report")
+    ///     .items(1..).stage("square", 1, |n: u64| async move { Ok::<_, String>(n * n) });
     /// let mut running = squares.build()?.start();
     /// assert_eq!(running.next().await, Some(Ok(1)));
     /// assert!(running.report().stage("square").unwrap().items_out >= 1); // while it runs
@@ -412,7 +418,8 @@ impl Monitor {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("monitor-report").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let squares = Pipeline::builder("monitor-report")
+    ///     .items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
     /// let monitor = squares.monitor();
     /// assert_eq!(monitor.report().stage("square").unwrap().items_in, 0); // it has not begun
     /// # Ok(()) }
@@ -430,7 +437,8 @@ impl Monitor {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let squares = Pipeline::builder("monitor-snapshot").items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
+    /// let squares = Pipeline::builder("monitor-snapshot")
+    ///     .items(1..=8_u64).stage("square", 2, |n| async move { Ok::<_, Infallible>(n * n) }).build()?;
     /// let monitor = squares.monitor();
     /// squares.run().await?;
     /// assert_eq!((monitor.snapshot().name.as_str(), monitor.snapshot().admitted), ("monitor-snapshot", 8));

@@ -80,7 +80,8 @@ impl Builder {
     /// ```
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let of = |queue| Pipeline::builder("of-queue").queue(queue).items(1..=4).stage("same", 1, |n| async move { Ok::<_, Infallible>(n) }).build();
+    /// let of = |queue| Pipeline::builder("of-queue")
+    ///     .queue(queue).items(1..=4).stage("same", 1, |n| async move { Ok::<_, Infallible>(n) }).build();
     /// assert!(of(64).is_ok());
     /// assert_eq!(of(65_537).unwrap_err().field(), "queue");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -98,7 +99,8 @@ impl Builder {
     /// use futures_util::stream;
     /// use plimsoll::pipeline::Pipeline;
     /// let numbers = stream::iter([1, 2, 3]);
-    /// let twice = Pipeline::builder("of-stream").ordered().source(numbers).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
+    /// let twice = Pipeline::builder("of-stream")
+    ///     .ordered().source(numbers).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
     /// assert_eq!(twice.build()?.collect().await?, [2, 4, 6]);
     /// # Ok(()) }
     /// ```
@@ -137,7 +139,8 @@ impl Builder {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::convert::Infallible;
     /// use plimsoll::pipeline::Pipeline;
-    /// let twice = Pipeline::builder("of-items").ordered().items([1, 2, 3]).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
+    /// let twice = Pipeline::builder("of-items")
+    ///     .ordered().items([1, 2, 3]).stage("twice", 2, |n| async move { Ok::<_, Infallible>(n * 2) });
     /// assert_eq!(twice.build()?.collect().await?, [2, 4, 6]);
     /// # Ok(()) }
     /// ```

@@ -182,7 +182,8 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::{Reason, pool::{OnFull, Pool}};
-    /// let pool = Pool::builder("pool-queue", |_: u32| std::future::pending::<()>()).workers(1).queue(2).on_full(OnFull::Reject).build()?;
+    /// let pool = Pool::builder("pool-queue", |_: u32| std::future::pending::<()>())
+    ///     .workers(1).queue(2).on_full(OnFull::Reject).build()?;
     /// let queued = (pool.submit(1).await?, pool.submit(2).await?); // no worker has begun yet
     /// assert_eq!(pool.submit(3).await.unwrap_err().rejected.reason(), Reason::QueueFull);
     /// # drop(queued);
@@ -220,7 +221,8 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pool::{JobError, OnFull, Pool};
-    /// let pool = Pool::builder("pool-on-full", |n: u32| async move { n }).workers(1).queue(1).on_full(OnFull::DropOldest).build()?;
+    /// let pool = Pool::builder("pool-on-full", |n: u32| async move { n })
+    ///     .workers(1).queue(1).on_full(OnFull::DropOldest).build()?;
     /// let (old, new) = (pool.submit(1).await?, pool.submit(2).await?); // no worker has begun yet
     /// assert!(matches!(old.await, Err(JobError::Dropped)));
     /// assert_eq!(new.await?, 2);
@@ -264,7 +266,8 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pool::Pool;
-    /// let lanes = |depth| Pool::builder("pool-depth", |n: u32| async move { n }).workers(1).queue(64).lanes(|n| n % 2).lane_depth(depth);
+    /// let lanes = |depth| Pool::builder("pool-depth", |n: u32| async move { n })
+    ///     .workers(1).queue(64).lanes(|n| n % 2).lane_depth(depth);
     /// let pool = lanes(1).build()?;
     /// let first = pool.try_submit(1)?; // no worker has begun yet
     /// assert!(pool.try_submit(3).is_err() && pool.try_submit(2).is_ok());
@@ -304,9 +307,13 @@ impl<J: Send + 'static, W: Worker<J>> Builder<J, W> {
     /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
     /// use plimsoll::{pool::Pool, retry::{Decision, Policy}};
     /// let tries = std::sync::Arc::new(AtomicU32::new(0));
-    /// let second = move |n: u32| { let first = tries.fetch_add(1, Ordering::Relaxed) == 0; async move { assert!(!first); Ok::<_, ()>(n) } };
+    /// let second = move |n: u32| {
+    ///     let first = tries.fetch_add(1, Ordering::Relaxed) == 0;
+    ///     async move { assert!(!first); Ok::<_, ()>(n) }
+    /// };
     /// let policy = Policy::exponential(Duration::from_millis(1));
-    /// let pool = Pool::builder("pool-panics", second).workers(1).queue(64).retry(policy, |_| Decision::Retry).panics_max(2).build()?;
+    /// let pool = Pool::builder("pool-panics", second)
+    ///     .workers(1).queue(64).retry(policy, |_| Decision::Retry).panics_max(2).build()?;
     /// assert_eq!(pool.submit(7).await?.await?, Ok(7)); // the first try panicked
     /// # Ok(()) }
     /// ```

@@ -96,7 +96,8 @@ impl Panic {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::pool::{JobError, Pool};
-    /// let pool = Pool::builder("panic-message", |n: u32| async move { assert!(n > 0, "{n} is no size") }).workers(1).queue(64).build()?;
+    /// let pool = Pool::builder("panic-message", |n: u32| async move { assert!(n > 0, "{n} is no size") })
+    ///     .workers(1).queue(64).build()?;
     /// let Err(JobError::Panicked(panic)) = pool.submit(0).await?.await else { unreachable!("it asserts") };
     /// assert_eq!(panic.message(), "0 is no size");
     /// # Ok(()) }
@@ -117,7 +118,8 @@ impl Panic {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::panic::{AssertUnwindSafe, catch_unwind};
     /// use plimsoll::pool::{JobError, Pool};
-    /// let pool = Pool::builder("panic-resume", |n: u32| async move { assert!(n > 0, "{n} is no size") }).workers(1).queue(64).build()?;
+    /// let pool = Pool::builder("panic-resume", |n: u32| async move { assert!(n > 0, "{n} is no size") })
+    ///     .workers(1).queue(64).build()?;
     /// let Err(JobError::Panicked(panic)) = pool.submit(0).await?.await else { unreachable!("it asserts") };
     /// let payload = catch_unwind(AssertUnwindSafe(|| panic.resume())).unwrap_err();
     /// assert_eq!(payload.downcast_ref::<String>().unwrap(), "0 is no size");

@@ -110,7 +110,8 @@ impl Builder {
     ///
     /// ```
     /// use plimsoll::rate::{Leaky, Quota};
-    /// let tried_out = Leaky::builder("partner-tried-out").quota(Quota::per_hour(1)).queue(0).enforced_ratio(0.0).build()?;
+    /// let tried_out = Leaky::builder("partner-tried-out")
+    ///     .quota(Quota::per_hour(1)).queue(0).enforced_ratio(0.0).build()?;
     /// assert!(tried_out.try_acquire().is_ok() && tried_out.try_acquire().is_ok());
     /// assert_eq!(tried_out.snapshot().would_reject, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -218,7 +218,8 @@ impl BudgetBuilder {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::retry::Budget;
-    /// let budget = Budget::builder("retries-window").ratio(0.0).min_per_second(1).window(Duration::from_secs(1)).build()?;
+    /// let budget = Budget::builder("retries-window")
+    ///     .ratio(0.0).min_per_second(1).window(Duration::from_secs(1)).build()?;
     /// budget.try_spend()?;
     /// assert!(budget.try_spend().is_err());
     /// tokio::time::advance(Duration::from_secs(2)).await;

@@ -68,7 +68,8 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
-    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5)))
+    ///     .await;
     /// assert_eq!(report.offered(), 30);
     /// # Ok(()) }
     /// ```
@@ -83,7 +84,8 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
-    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5)))
+    ///     .await;
     /// assert_eq!(report.admitted(), 10);
     /// # Ok(()) }
     /// ```
@@ -98,7 +100,8 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
-    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5)))
+    ///     .await;
     /// assert_eq!(report.rejected(), 20);
     /// # Ok(()) }
     /// ```
@@ -113,7 +116,8 @@ impl Report {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     /// use plimsoll::{Reason, semaphore::Semaphore, testing::{self, Load, Service}};
-    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5))).await;
+    /// let report = testing::run(&Semaphore::new(10)?, &Load::burst(30), Service::constant(Duration::from_millis(5)))
+    ///     .await;
     /// assert_eq!((report.rejected_for(Reason::Full), report.rejected_for(Reason::Shed)), (20, 0));
     /// # Ok(()) }
     /// ```
@@ -214,7 +218,8 @@ impl Report {
     /// use std::time::Duration;
     /// use plimsoll::{semaphore::Semaphore, testing::{self, Load, Service}};
     /// let service = Service::constant(Duration::from_millis(10));
-    /// let report = testing::run_waiting(&Semaphore::new(1)?, &Load::burst(2), service, |permit, how| permit.finish(how)).await;
+    /// let report = testing::run_waiting(&Semaphore::new(1)?, &Load::burst(2), service, |permit, how| permit.finish(how))
+    ///     .await;
     /// let millis = |quantile| report.wait(quantile).map(|wait| wait.as_millis());
     /// assert_eq!((millis(0.5), millis(1.0)), (Some(0), Some(10))); // the second waits for the permit
     /// # Ok(()) }
