@@ -1,5 +1,6 @@
 //! The one binary: composes the systems, owns no logic.
 
+mod bench;
 mod client;
 mod config_command;
 mod demo;
@@ -29,6 +30,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   plimsoll demo                  watch a real server lose nothing to kill -9, in half a minute
+  plimsoll bench hooks           how fast it is on this machine, beside a ceiling
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
   plimsoll config                show every setting, its value, and where that came from
@@ -49,7 +51,9 @@ enum Command {
     Config(config_command::Args),
     /// Watch a real server deliver to real endpoints, some slow, some dead, through a kill -9
     Demo(demo::Args),
-    /// Run the receivers of the demo
+    /// Measure a server of this build on this machine, and what it loses under load: nothing
+    Bench(bench::Args),
+    /// Run the receivers of the demo and the benchmarks
     #[command(hide = true)]
     Receiver(receiver::Args),
 }
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(args),
         Command::Config(args) => config_command::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Receiver(args) => receiver::run(args),
     }
 }

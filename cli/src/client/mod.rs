@@ -6,6 +6,7 @@
 
 mod connection;
 mod exchange;
+pub(crate) mod wire;
 
 pub(crate) use connection::Connection;
 pub(crate) use exchange::Error;

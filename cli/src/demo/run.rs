@@ -3,14 +3,12 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::Args;
 use super::play::play;
 use super::report::Report;
 use super::screen::Screen;
 use super::shape::Shape;
-use crate::stage::Stage;
+use crate::stage::{Stage, interrupted};
 use crate::{failed, misused};
 
 /// What a shell expects of a program that was ended by Ctrl-C.
@@ -83,17 +81,4 @@ async fn play_or_interrupted(shape: &Shape, json: bool) -> End {
         stage.take_down().await;
     }
     end
-}
-
-/// Waits for what asks a command of a terminal to end.
-async fn interrupted() {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    // Where one cannot be listened for, it ends the demo by itself: its children are killed then by
-    // nobody, which is the system's own default.
-    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    std::future::poll_fn(|context| {
-        let any = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-        if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }

@@ -71,11 +71,14 @@ impl Shape {
             let mut bytes = [0; 24];
             random.fill(&mut bytes).map_err(|_| "the system has no randomness".to_owned())?;
             let secret = format!("whsec_{}", STANDARD.encode(bytes));
-            Ok(EndpointPlan { tenant: number % self.tenants, secret, behaviour: *behaviour })
+            let timed = *behaviour == Behaviour::Healthy;
+            let tenant = number % self.tenants;
+            Ok(EndpointPlan { tenant, secret, behaviour: *behaviour, timed, traced: false })
         };
         let endpoints = self.behaviours.iter().enumerate().map(endpoint).collect::<Result<_, String>>()?;
         let slice_micros = SLICE_MICROS_MIN.max(u64::from(self.seconds) * 1_000);
-        Ok(Plan { tenants: self.tenants, events: self.events, endpoints, started_at, slice_micros })
+        let (tenants, events) = (self.tenants, self.events);
+        Ok(Plan { run: 0, tenants, events, endpoints, verify_every: 1, started_at, slice_micros })
     }
 
     /// How many endpoints behave like that.
@@ -90,7 +93,7 @@ impl Shape {
             let side = places.iter().filter(|place| place.closed == closed);
             side.map(|place| place.port + 1).max().unwrap_or(0)
         };
-        Ports { open: most(false).max(1), closed: most(true) }
+        Ports { open: most(false).max(1), closed: most(true), addresses: 1 }
     }
 
     /// The URL of each endpoint. Those of one behaviour share ports with nobody else, because a
@@ -130,7 +133,7 @@ fn kind_of(behaviour: Behaviour) -> usize {
         Behaviour::Healthy => 0,
         Behaviour::Slow { .. } => 1,
         Behaviour::Fails => 2,
-        Behaviour::Hangs => 3,
+        Behaviour::Hangs | Behaviour::DripsBody { .. } | Behaviour::DripsAll | Behaviour::Floods { .. } => 3,
         Behaviour::Refuses => 4,
     }
 }
@@ -161,13 +164,13 @@ mod tests {
         assert_eq!(shape.count(|one| one == Behaviour::Healthy), 32);
         assert_eq!(shape.count(|one| one == Behaviour::Slow { delay_ms: SLOW_MS }), 4);
         assert_eq!(shape.count(|one| !one.is_alive()), 4);
-        assert_eq!(shape.ports(), Ports { open: 39, closed: 1 });
+        assert_eq!(shape.ports(), Ports { open: 39, closed: 1, addresses: 1 });
     }
 
     #[test]
     fn endpoints_of_different_behaviour_never_share_a_port() {
         let shape = shape("--endpoints 1000 --slow-ratio 0.3 --dead-ratio 0.3").unwrap();
-        let Ports { open, closed } = shape.ports();
+        let Ports { open, closed, .. } = shape.ports();
         let address = |port: usize| format!("127.0.0.1:{}", 1_000 + port).parse().unwrap();
         let fleet = Ready {
             control: address(9_999),
@@ -188,7 +191,7 @@ mod tests {
     fn one_endpoint_and_all_dead_are_shapes_too() {
         assert_eq!(
             shape("--endpoints 1 --dead-ratio 0 --slow-ratio 0").unwrap().ports(),
-            Ports { open: 1, closed: 0 }
+            Ports { open: 1, closed: 0, addresses: 1 }
         );
         let dead = shape("--endpoints 3 --dead-ratio 1 --slow-ratio 0 --events 7").unwrap();
         assert_eq!((dead.tenants, dead.events, dead.count(Behaviour::is_alive)), (3, 7, 0));

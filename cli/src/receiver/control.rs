@@ -2,10 +2,13 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `PUT /plan` | 204, once; then deliveries are taken |
+//! | `PUT /plan` | 204; then deliveries are taken, in new books |
 //! | `GET /stats` | [`Stats`](super::Stats) |
 //! | `GET /latency?from=…&to=…` | [`Latency`]: those sent in the window, and the others |
 //! | `GET /arrived?endpoint=n` | the set of events as bytes, see [`Bits`](super::Bits) |
+//! | `GET /trace?endpoint=n` | when each arrived, where that is kept |
+//! | `GET /first` | the first delivery as it came |
+//! | `PUT /accepted?tenant=n` | takes a set of events, answers [`Compared`](super::Compared) |
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::book::Book;
 use super::serve::{Fleet, text};
-use super::{Plan, Summary};
+use super::{Bits, Plan, Summary};
 
 /// The most of a plan that is read: 10,000 endpoints take about 1 MiB.
 const PLAN_BYTES_MAX: usize = 16 * 1_024 * 1_024;
@@ -34,13 +37,14 @@ pub(super) async fn control(fleet: Fleet, request: Request<Incoming>) -> Respons
     if (request.method(), request.uri().path()) == (&Method::PUT, "/plan") {
         return take_plan(&fleet, request.into_body()).await;
     }
-    let Some(book) = fleet.get() else {
+    let Some(book) = fleet.book() else {
         return text(StatusCode::CONFLICT, "no plan yet");
     };
-    let query = request.uri().query().unwrap_or_default();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let number = |name: &str| -> Option<u64> {
         query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1.parse().ok()
     };
+    let index = |name: &str| number(name).and_then(|number| usize::try_from(number).ok());
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/stats") => json(&book.stats()),
         (&Method::GET, "/latency") => {
@@ -48,14 +52,30 @@ pub(super) async fn control(fleet: Fleet, request: Request<Incoming>) -> Respons
             let (inside, outside) = book.latencies().split(from, to);
             json(&Latency { inside, outside })
         }
-        (&Method::GET, "/arrived") => {
-            let endpoint = number("endpoint").and_then(|number| usize::try_from(number).ok());
-            match endpoint.and_then(|endpoint| book.arrived(endpoint)) {
-                Some(bits) => Response::new(Full::new(bits.to_bytes().into())),
-                None => text(StatusCode::NOT_FOUND, "no such endpoint"),
-            }
-        }
+        (&Method::GET, "/arrived") => match index("endpoint").and_then(|endpoint| book.arrived(endpoint)) {
+            Some(bits) => Response::new(Full::new(bits.to_bytes().into())),
+            None => text(StatusCode::NOT_FOUND, "no such endpoint"),
+        },
+        (&Method::GET, "/trace") => match index("endpoint").and_then(|endpoint| book.trace(endpoint)) {
+            Some(trace) => json(&trace),
+            None => text(StatusCode::NOT_FOUND, "no such endpoint, or it is not traced"),
+        },
+        (&Method::GET, "/first") => match book.first() {
+            Some(request) => Response::new(Full::new(Bytes::copy_from_slice(request))),
+            None => text(StatusCode::NOT_FOUND, "nothing came yet"),
+        },
+        (&Method::PUT, "/accepted") => compare(&book, index("tenant"), request.into_body()).await,
         _ => text(StatusCode::NOT_FOUND, "no such control"),
+    }
+}
+
+async fn compare(book: &Book, tenant: Option<usize>, body: Incoming) -> Response<Full<Bytes>> {
+    let Ok(body) = Limited::new(body, PLAN_BYTES_MAX).collect().await else {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, "too large or cut off");
+    };
+    match (tenant, Bits::from_bytes(book.events_of_tenant(), &body.to_bytes())) {
+        (Some(tenant), Some(accepted)) => json(&book.compare(tenant, &accepted)),
+        _ => text(StatusCode::UNPROCESSABLE_ENTITY, "no tenant, or no set of its events"),
     }
 }
 
@@ -68,10 +88,10 @@ async fn take_plan(fleet: &Fleet, body: Incoming) -> Response<Full<Bytes>> {
         .and_then(|plan: Plan| Book::new(&plan));
     match book {
         Err(why) => text(StatusCode::UNPROCESSABLE_ENTITY, &why),
-        Ok(book) => match fleet.set(book) {
-            Ok(()) => text(StatusCode::NO_CONTENT, ""),
-            Err(_) => text(StatusCode::CONFLICT, "there is a plan already"),
-        },
+        Ok(book) => {
+            fleet.open(book);
+            text(StatusCode::NO_CONTENT, "")
+        }
     }
 }
 

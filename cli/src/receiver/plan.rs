@@ -26,12 +26,24 @@ pub(crate) enum Behaviour {
     Hangs,
     /// Is not there: its URL leads to a closed port.
     Refuses,
+    /// Answers with a good head at once, and then with a body at one byte a second.
+    DripsBody {
+        /// How long the body is.
+        bytes: u16,
+    },
+    /// Answers well, head and all, at one byte a second.
+    DripsAll,
+    /// Answers with a good head and a body as fast as it is taken.
+    Floods {
+        /// How long the body is.
+        bytes: u64,
+    },
 }
 
 impl Behaviour {
-    /// Whether deliveries to it succeed in the end.
+    /// Whether deliveries to it succeed in the end: there is a good and complete head in time.
     pub(crate) fn is_alive(self) -> bool {
-        matches!(self, Self::Healthy | Self::Slow { .. })
+        matches!(self, Self::Healthy | Self::Slow { .. } | Self::DripsBody { .. } | Self::Floods { .. })
     }
 }
 
@@ -44,17 +56,25 @@ pub(crate) struct EndpointPlan {
     pub(crate) secret: String,
     /// How it behaves.
     pub(crate) behaviour: Behaviour,
+    /// Whether the latencies are those of this endpoint, among others.
+    pub(crate) timed: bool,
+    /// Whether the time of each arrival is kept.
+    pub(crate) traced: bool,
 }
 
 /// The whole fleet, and the run it is for. Event `n` belongs to tenant `n % tenants`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
+    /// The number that the events of this run carry; without one they are of run 0.
+    pub(crate) run: u32,
     /// How many tenants there are.
     pub(crate) tenants: usize,
     /// How many events may come, of all tenants together.
     pub(crate) events: usize,
     /// The endpoints.
     pub(crate) endpoints: Vec<EndpointPlan>,
+    /// One request in this many has its signature verified; of the others only the id is read.
+    pub(crate) verify_every: u32,
     /// The zero of the latencies, in [`machine_micros`](super::machine_micros).
     pub(crate) started_at: u64,
     /// Latencies are kept in slices of this width by the time of sending, in microseconds.
@@ -98,9 +118,19 @@ mod tests {
 
     #[test]
     fn a_plan_out_of_range_is_refused_by_name() {
-        let endpoint = EndpointPlan { tenant: 0, secret: String::new(), behaviour: Behaviour::Hangs };
-        let good =
-            Plan { tenants: 1, events: 10, endpoints: vec![endpoint], started_at: 0, slice_micros: 250_000 };
+        let secret = String::new();
+        let endpoint =
+            EndpointPlan { tenant: 0, secret, behaviour: Behaviour::Hangs, timed: false, traced: false };
+        let endpoints = vec![endpoint];
+        let good = Plan {
+            run: 0,
+            tenants: 1,
+            events: 10,
+            endpoints,
+            verify_every: 1,
+            started_at: 0,
+            slice_micros: 250_000,
+        };
         assert_eq!(good.check(), Ok(()));
         let bad = Plan { events: 0, ..good.clone() };
         assert_eq!(bad.check(), Err("events 0 is not in 1..=10000000".to_owned()));

@@ -3,14 +3,12 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use plimsoll::group::Group;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::control::control;
-use super::serve::{Fleet, deliver, serve};
+use super::serve::{Fleet, controls, deliveries};
 
 /// Runs a fleet of receivers on the loopback interface.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -18,6 +16,9 @@ pub(crate) struct Args {
     /// How many ports to listen on for deliveries; every endpoint's path is on all of them
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     ports: u16,
+    /// Over how many addresses of the loopback network, 127.0.0.1 and on, the ports are spread
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
+    addresses: u8,
     /// How many ports to keep closed: connections to them are refused
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     closed_ports: u16,
@@ -43,7 +44,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn serve_until_closed(args: Args) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One thread: it does little for a request, and hands nothing over to another for it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // Dropped, and with it every connection, before the runtime.
     let _fleet = runtime.block_on(open(args))?;
     // Whoever started it holds the other end: when that process is gone, however it went, this is
@@ -69,13 +71,11 @@ async fn open(args: Args) -> io::Result<Open> {
 
     let listener = TcpListener::bind(any).await?;
     ready.control = listener.local_addr()?;
-    let controlled = Arc::clone(&fleet);
-    tasks.spawn(serve(listener, move |request| control(Arc::clone(&controlled), request))).await;
-    for _ in 0..args.ports {
-        let listener = TcpListener::bind(any).await?;
+    tasks.spawn(controls(listener, fleet.clone())).await;
+    for port in 0..args.ports {
+        let listener = TcpListener::bind(address_of(port, args.addresses)).await?;
         ready.open.push(listener.local_addr()?);
-        let fleet = Arc::clone(&fleet);
-        tasks.spawn(serve(listener, move |request| deliver(Arc::clone(&fleet), request))).await;
+        tasks.spawn(deliveries(listener, fleet.clone())).await;
     }
     let mut closed = Vec::with_capacity(args.closed_ports.into());
     for _ in 0..args.closed_ports {
@@ -90,6 +90,12 @@ async fn open(args: Args) -> io::Result<Open> {
     writeln!(out)?;
     out.flush()?;
     Ok(Open { _tasks: tasks, _closed: closed })
+}
+
+/// Where a port listens: one after the other takes the next address.
+fn address_of(port: u16, addresses: u8) -> SocketAddr {
+    let last = 1 + port % u16::from(addresses);
+    SocketAddr::from(([127, 0, 0, last as u8], 0))
 }
 
 /// As many descriptors as the system lets this process have; it does with less where it may not.

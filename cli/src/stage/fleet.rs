@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::child::Running;
 use crate::client::Connection;
-use crate::receiver::{Bits, Latency, Plan, Ready, Stats};
+use crate::receiver::{Bits, Compared, Latency, Plan, Ready, Stats};
 
 /// It is on this machine and does next to nothing for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +19,8 @@ pub(crate) struct Ports {
     pub(crate) open: usize,
     /// That refuse connections.
     pub(crate) closed: usize,
+    /// Over how many loopback addresses those that take deliveries are spread.
+    pub(crate) addresses: usize,
 }
 
 /// The running fleet.
@@ -35,8 +37,12 @@ impl Fleet {
     /// # Errors
     /// It does not start.
     pub(crate) async fn start(ports: Ports) -> Result<Self, String> {
-        let (open, closed) = (ports.open.to_string(), ports.closed.to_string());
-        let arguments = ["receiver", "--ports", &open, "--closed-ports", &closed].map(str::to_owned);
+        let mut arguments = vec!["receiver".to_owned()];
+        for (flag, number) in
+            [("--ports", ports.open), ("--closed-ports", ports.closed), ("--addresses", ports.addresses)]
+        {
+            arguments.extend([flag.to_owned(), number.to_string()]);
+        }
         let mut running = Running::start("receiver fleet", &arguments).await?;
         let ready: Ready = running.wait_for(|line| serde_json::from_str(line).ok()).await?;
         let control = Connection::new(ready.control, TIMEOUT);
@@ -79,6 +85,34 @@ impl Fleet {
     pub(crate) async fn arrived(&mut self, endpoint: usize, events: usize) -> Result<Bits, String> {
         let body = self.bytes(&format!("/arrived?endpoint={endpoint}")).await?;
         Bits::from_bytes(events, &body).ok_or_else(|| "the fleet's books are not readable".to_owned())
+    }
+
+    /// When each delivery arrived at an endpoint that is traced.
+    ///
+    /// # Errors
+    /// It has ended, or does not answer.
+    pub(crate) async fn trace(&mut self, endpoint: usize) -> Result<Vec<u64>, String> {
+        self.get(&format!("/trace?endpoint={endpoint}")).await
+    }
+
+    /// The first delivery of this plan as it came, head and body.
+    ///
+    /// # Errors
+    /// It has ended, or nothing came.
+    pub(crate) async fn first(&mut self) -> Result<Bytes, String> {
+        self.bytes("/first").await
+    }
+
+    /// What of these accepted events of a tenant arrived at its endpoints.
+    ///
+    /// # Errors
+    /// It has ended, or does not answer.
+    pub(crate) async fn compare(&mut self, tenant: usize, accepted: &Bits) -> Result<Compared, String> {
+        let path = format!("/accepted?tenant={tenant}");
+        let answer = self.control.put(&path, accepted.to_bytes().into()).await;
+        let answer = answer.map_err(|error| format!("the fleet does not answer {path}: {error}"))?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| format!("the fleet's answer: {}", String::from_utf8_lossy(&answer.body)))
     }
 
     /// Kills it.

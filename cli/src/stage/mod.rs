@@ -7,11 +7,15 @@
 mod admin;
 mod child;
 mod fleet;
+mod interrupt;
 pub(crate) mod number;
 mod scene;
 mod server;
 pub(crate) mod setup;
+mod usage;
 
 pub(crate) use admin::{Admin, BoundView, ServerView};
 pub(crate) use fleet::Ports;
+pub(crate) use interrupt::interrupted;
 pub(crate) use scene::Stage;
+pub(crate) use usage::Usage;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use plimsoll::clock;
 
 use super::child::Running;
+use super::usage::Usage;
 
 /// How long it may drain at the end.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -66,6 +67,11 @@ impl Server {
     /// It has, with its last words.
     pub(crate) async fn check(&mut self) -> Result<(), String> {
         self.running.check().await
+    }
+
+    /// What it has used so far; `None` where the system does not tell, or it has ended.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.running.id()?)
     }
 
     /// Notes how much memory it has had.

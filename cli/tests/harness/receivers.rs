@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::signature::Key;
+use super::signature::{Key, Signed};
 
 /// The secret of every endpoint.
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -126,7 +126,13 @@ async fn take(books: &Mutex<Books>, rule: &Rule, request: Request<Incoming>) -> 
     let body = body.to_bytes();
     let key = Key::from_secret(SECRET).expect("the secret is a constant");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
-    let Ok(id) = key.verify(&head.headers, &body, now) else {
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let signed = Signed {
+        id: text("webhook-id"),
+        timestamp: text("webhook-timestamp"),
+        signatures: text("webhook-signature"),
+    };
+    let Ok(id) = key.verify(signed, &body, now) else {
         locked(books).bad_signatures += 1;
         return answer(401);
     };

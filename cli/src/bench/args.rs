@@ -1,0 +1,57 @@
+//! What can be asked for on the command line.
+
+/// Measures a server of this build on this machine.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(super) system: System,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(super) enum System {
+    /// Webhooks: throughput against a ceiling, latencies, cost, memory
+    Hooks(Hooks),
+}
+
+/// Starts a server, receivers and senders on this machine, and measures how fast messages get from
+/// one to the other, beside what the same senders and receivers do with no server in between.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Hooks {
+    /// How long each pass measures, in seconds, after a while of warming up
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(super) seconds: u32,
+    /// How many rounds of passes there are; the figures are their medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
+    pub(super) rounds: u32,
+    /// Give the server this setting; may be repeated. Without one it has its defaults
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) settings: Vec<String>,
+    /// Print the result as one JSON object on standard output, and the table on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+const EXAMPLES: &str = "\
+What is measured, in rounds, each pass between two passes of the ceiling:
+  ceiling        the senders post signed deliveries, as the server made them, straight to the receiver
+  one endpoint   64 connections post messages to one endpoint, as fast as they are answered: the lower
+                 of messages accepted a second and of messages delivered a second, until all are there
+  fan-out        messages to 100 endpoints, each a destination of its own, as many as keep the server
+                 busy: deliveries a second
+  half load      half of what one endpoint did, by a clock: how long until a message is accepted, and
+                 until it is at the receiver, both from the moment when it was due
+cpu_us_per_delivery is the processor time of the whole server process, user and system, during the
+fan-out passes, and bytes_written_per_delivery what it wrote to the disk in them, by their deliveries.
+
+The receiver counts each event at each endpoint, and verifies one signature in 64. Nothing accepted may
+be missing at the end.
+
+Examples:
+  plimsoll bench hooks
+  plimsoll bench hooks --seconds 20 --json
+  plimsoll bench hooks --set hooks.endpoint_concurrency=64     try a setting
+
+The server, the senders and the receiver share this machine: only ratios, and runs beside each other,
+mean anything. Exit codes: 0 nothing was lost, 1 something was or it failed, 2 it was called wrongly.";
