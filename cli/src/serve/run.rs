@@ -124,6 +124,7 @@ async fn serve(resolved: &Resolved, settings: &Settings, drain: &Drain) -> Resul
     let data = flags::data(resolved)?;
     // First: whoever has the store has the directory.
     let store = Store::open(Options { directory: data.into() }).await.map_err(Fault::failed)?;
+    store.keep_free(resolved.integer("store.disk_free_bytes_min"));
     let served = serve_from(&store, resolved, settings, budget, data.into(), drain).await;
     let closed = tokio::time::timeout(drain.left() + CLOSE, store.close()).await;
     if closed.is_err() {

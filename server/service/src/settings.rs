@@ -10,6 +10,12 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Path,
         "The directory that keeps everything: the store, the signing secret, the admin token.",
     ),
+    setting(
+        "store.disk_free_bytes_min",
+        "268435456",
+        Kind::Integer { min: 0, max: 1 << 44 },
+        "How many bytes stay free on the disk for what was accepted; with less, what is new is answered 503.",
+    ),
     setting("listen", "127.0.0.1:8071", Kind::Address, "Where the API listens; port 0 takes a free one."),
     setting(
         "admin",

@@ -28,6 +28,13 @@ pub enum Error {
         /// How much there may be.
         limit: usize,
     },
+    /// Less is free on the disk than is to stay free: nothing new is taken in.
+    DiskLow {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are to stay free.
+        min: u64,
+    },
     /// The disk is full; nothing of the batch was written.
     DiskFull,
     /// The store is closed.
@@ -44,6 +51,9 @@ impl fmt::Display for Error {
             }
             Self::Rejected(rejected) => rejected.fmt(f),
             Self::TooLarge { what, got, limit } => write!(f, "batch of {got} {what}, at most {limit}"),
+            Self::DiskLow { free, min } => {
+                write!(f, "the disk is nearly full: {free} bytes are free, {min} are to stay free")
+            }
             Self::DiskFull => write!(f, "the disk is full"),
             Self::Closed => write!(f, "the store is closed"),
             Self::Engine(message) => write!(f, "store: {message}"),

@@ -13,6 +13,7 @@
 //! - A fan-out row goes when every endpoint has an attempt or due work of its own. Rows are found
 //!   by presence, never by a cursor over sequence numbers.
 
+mod disk;
 mod error;
 mod id;
 mod queue;

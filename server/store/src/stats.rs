@@ -39,6 +39,10 @@ pub struct Stats {
     pub purged: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Bytes that are free on the file system of the data directory.
+    pub disk_free_bytes: u64,
+    /// Bytes of them that are to stay free.
+    pub disk_free_bytes_min: u64,
 }
 
 /// The counters behind [`Stats`].
@@ -143,6 +147,7 @@ impl Counters {
             log_pages: get(&self.log_pages),
             purged: get(&self.purged),
             reads: get(&self.reads),
+            ..Stats::default()
         }
     }
 }

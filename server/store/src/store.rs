@@ -72,10 +72,28 @@ impl Store {
         Claim { shard: 0, epoch: self.host.epoch }
     }
 
+    /// So many bytes of the data directory's file system are to stay free: with less, no message is
+    /// accepted, until there is an eighth more. It holds from now on; 0, as at first, is no bound.
+    ///
+    /// What is left is for the deliveries of what was accepted, which are recorded all the same.
+    pub fn keep_free(&self, bytes: u64) {
+        self.host.disk.keep_free(bytes);
+    }
+
+    /// Whether something new may be taken in, as [`accept`](Self::accept) asks of itself.
+    ///
+    /// # Errors
+    /// [`Error::DiskLow`].
+    pub fn room(&self) -> Result<(), Error> {
+        self.host.disk.room_for(0)
+    }
+
     /// What was written and how long it took.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.host.counters.stats()
+        self.host.disk.look();
+        let (disk_free_bytes, disk_free_bytes_min) = (self.host.disk.free(), self.host.disk.min());
+        Stats { disk_free_bytes, disk_free_bytes_min, ..self.host.counters.stats() }
     }
 
     /// Finishes what was begun and closes the files.
@@ -89,7 +107,7 @@ impl Store {
     /// Accepts messages: one answer each, in order. At most 1,024 messages and 32 MiB a call.
     ///
     /// # Errors
-    /// With any error nothing of the call was written.
+    /// With any error nothing of the call was written; with [`Error::DiskLow`] for want of room.
     pub async fn accept(&self, claim: Claim, messages: Vec<NewMessage>) -> Result<Vec<Accepted>, Error> {
         let size = messages.weigh();
         at_most("messages", messages.len(), MESSAGES_MAX)?;
@@ -97,6 +115,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
+        self.host.disk.room_for(size.bytes)?;
         self.write(claim, size, |caller| Write::Accept(messages, caller)).await
     }
 

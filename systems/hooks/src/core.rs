@@ -200,6 +200,7 @@ impl Core {
     /// Accepts a message: durable when this returns `Stored`. The commit and the hand-over to the
     /// dispatcher go to their end even when the caller goes away.
     pub(crate) async fn accept(&self, message: NewMessage) -> Result<Accepted, plimsoll_store::Error> {
+        self.store.room()?;
         self.intake.accept(message).await
     }
 

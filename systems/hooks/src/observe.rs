@@ -102,6 +102,8 @@ impl Collector for Numbers {
                 pending.deliveries_max,
             ),
             ("hooks_backlog_tenant_limit", "How many one application may have", self.backlog.max()),
+            ("store_disk_free_bytes", "Bytes free on the disk of the data directory", stats.disk_free_bytes),
+            ("store_disk_free_bytes_min", "Bytes of them that are to stay free", stats.disk_free_bytes_min),
             ("hooks_backlog_tenants", "Applications that have any", pending.applications as u64),
         ] {
             gauge(&mut encoder, name, help, value)?;

@@ -19,6 +19,7 @@ use super::open;
 use super::reader::{self, Lane, Lanes};
 use super::write_back::WriteBack;
 use super::{backlog, idempotency};
+use crate::disk::Disk;
 use crate::queue::{Limits, Queue};
 use crate::stats::Counters;
 use crate::{Error, OpenError};
@@ -31,6 +32,7 @@ pub(crate) struct Host {
     pub(crate) commits: Arc<Queue<Call>>,
     pub(crate) reads: Lanes,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) buckets: idempotency::Published,
     pub(crate) backlog: backlog::Published,
     pub(crate) epoch: u64,
@@ -55,6 +57,8 @@ impl Host {
             let counters = Arc::clone(&counters);
             Queue::new(name, COMMITS, Box::new(move || counters.details()))
         };
+        let name = Name::new("store.disk").map_err(|error| failed(&directory, error.to_string()))?;
+        let disk = Disk::new(name, directory.clone());
         let (opened, opening) = oneshot::channel();
         let (ending, ended) = watch::channel(());
         let thread = {
@@ -73,7 +77,7 @@ impl Host {
             Err(_) => return Err(failed(&directory, "the committer's thread panicked".into())),
         };
         let thread = Mutex::new(Some(thread));
-        Ok(Self { commits, reads, counters, buckets, backlog, epoch, ended, thread })
+        Ok(Self { commits, reads, counters, disk, buckets, backlog, epoch, ended, thread })
     }
 
     /// Lets nobody in any more, finishes what is inside and waits until the files are closed.

@@ -145,6 +145,7 @@ pub(super) async fn create(
 
 /// Makes an application whose uid is free; under the organisation's write lock.
 async fn insert(core: &Core, wanted: AppIn, org: Org, once: Once) -> Result<(AppId, Reply), ApiError> {
+    core.store.room().map_err(store_error)?;
     let now = timestamp::now();
     let app = wanted.into_app(AppId::fresh(), org, now, now);
     let reply = reply(StatusCode::CREATED, &app);

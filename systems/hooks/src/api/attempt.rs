@@ -166,6 +166,7 @@ pub(super) async fn resend(
     // answer is remembered.
     let message = find::message(&core, app.id, &message, true).await?;
     let message = message.payload.map(|_| message.id).ok_or_else(not_found)?;
+    core.store.room().map_err(store_error)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {

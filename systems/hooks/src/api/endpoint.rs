@@ -66,6 +66,7 @@ pub(super) async fn create(
 ) -> Result<Reply, ApiError> {
     let app = find::app(&core, &caller, &app)?;
     let wanted = EndpointIn::read(&body)?;
+    core.store.room().map_err(store_error)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {

@@ -139,6 +139,7 @@ pub(super) async fn create(
     });
     let wanted = EventTypeIn::read(&mut fields);
     fields.finish()?;
+    core.store.room().map_err(store_error)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {

@@ -1,11 +1,16 @@
 //! Answers, and what becomes of the store's errors.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use plimsoll_service::error::{ApiError, Whose};
 use plimsoll_store::Changed;
 use serde::Serialize;
+
+/// When to come back after the disk had no room: somebody must make some.
+const DISK_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// An answer: a status and a body of JSON, or none.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,9 +83,17 @@ pub(super) fn store_error(error: plimsoll_store::Error) -> ApiError {
             "payload_too_large",
             "The request is too large to keep",
         ),
+        Error::DiskLow { free, min } => {
+            let detail = format!(
+                "store.disk_free_bytes_min: {free} bytes are free on the server's disk and {min} are kept for \
+                 what was accepted; nothing new is accepted before there is more"
+            );
+            ApiError::unavailable("storage_low", detail).with_retry_after(DISK_RETRY_AFTER)
+        }
         Error::DiskFull => {
             tracing::error!("the disk is full: nothing can be accepted");
-            ApiError::unavailable("storage_full", "Nothing can be stored now: try again later")
+            let detail = "The server's disk is full: nothing can be stored now, try again later";
+            ApiError::unavailable("storage_full", detail).with_retry_after(DISK_RETRY_AFTER)
         }
         Error::Closed => ApiError::unavailable("draining", "The server is shutting down"),
         Error::Fenced { .. } => {
@@ -125,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_passes_is_503_and_says_when_to_come_back() {
-        for error in [plimsoll_store::Error::DiskFull, plimsoll_store::Error::Closed] {
+        use plimsoll_store::Error;
+        for error in [Error::DiskFull, Error::DiskLow { free: 1, min: 2 }, Error::Closed] {
             let response = store_error(error).into_response();
             assert_eq!(response.status(), 503);
             assert!(response.headers().contains_key("retry-after"));
