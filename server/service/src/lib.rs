@@ -1,5 +1,5 @@
 //! What every Plimsoll system shares: configuration, auth, admission, errors, telemetry,
-//! listening, drain.
+//! reading requests, listening, drain.
 //!
 //! It knows the library and nothing of stores or engines. A system composes its router from
 //! [`auth::require`] and [`admission`], answers with [`error::ApiError`], declares its settings as
@@ -14,6 +14,7 @@ pub mod descriptors;
 pub mod drain;
 pub mod error;
 pub mod listen;
+pub mod request;
 pub mod secret;
 pub mod settings;
 pub mod telemetry;

@@ -190,8 +190,11 @@ pub(super) async fn resend(
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::tests::query;
     use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::from(format!("/x?{text}").parse::<http::Uri>().unwrap())
+    }
 
     #[test]
     fn filters_are_read() {

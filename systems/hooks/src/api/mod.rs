@@ -14,7 +14,6 @@
 mod accept;
 mod app;
 mod attempt;
-mod body;
 mod endpoint;
 mod endpoint_in;
 mod endpoint_out;
@@ -25,16 +24,14 @@ mod message;
 mod message_out;
 mod once;
 mod page;
-mod problems;
-mod query;
 mod reply;
 mod routes;
 mod secret;
 mod shape;
-mod timestamp;
 mod validate;
 
 #[cfg(test)]
 mod tests;
 
+use plimsoll_service::request::{body, problems, query, timestamp};
 pub(crate) use routes::{health, router};

@@ -9,17 +9,13 @@
 use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::request::Parts;
-use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
+pub(super) use plimsoll_service::request::key::reused as key_reused;
+use plimsoll_service::request::key::{self, KEEP_FOR_MS, digest_of};
 use plimsoll_store::{Change, Idempotency, Store, UnixMillis};
-use ring::digest;
 
-use super::problems::Problem;
 use super::reply::{Reply, store_error};
 
-const HEADER: &str = "idempotency-key";
-const KEY_BYTES_MAX: usize = 256;
-const KEEP_FOR_MS: u32 = 12 * 3_600 * 1_000;
 /// What the store remembers at most. An answer beyond it (an event type with large schemas) is not
 /// remembered, and a repeat is an ordinary conflict.
 const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -33,18 +29,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Some(key) = parts.headers.get(HEADER) else { return Ok(Self { digest: None }) };
-        let key = key.as_bytes();
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.iter().all(u8::is_ascii_graphic) {
-            let problem = Problem::value(format!("must have 1 to {KEY_BYTES_MAX} visible characters"));
-            return Err(problem.at(&["header", HEADER]));
-        }
-        let key = key.to_owned();
-        let caller = Caller::from_request_parts(parts, state).await?;
-        let path = parts.uri.path().trim_end_matches('/');
-        // No part can hold a zero, so that two requests do not run into one another.
-        let digest = digest_of(&[caller.org.as_bytes(), b"\0", path.as_bytes(), b"\0", &key]);
-        Ok(Self { digest: Some(digest) })
+        let key::Key { digest } = key::Key::from_request_parts(parts, state).await?;
+        Ok(Self { digest })
     }
 }
 
@@ -95,54 +81,5 @@ impl Once {
             changes.push(Change::Remember { idempotency, at, status, body });
         }
         changes
-    }
-}
-
-/// The key was used for something else.
-pub(super) fn key_reused() -> ApiError {
-    let detail = "The idempotency key was used before with another body";
-    ApiError::new(StatusCode::CONFLICT, "idempotency_key_reused", detail)
-}
-
-fn digest_of(parts: &[&[u8]]) -> [u8; 16] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
-    let mut half = [0; 16];
-    half.copy_from_slice(&context.finish().as_ref()[..16]);
-    half
-}
-
-#[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    async fn key(org: &str, path: &str, key: Option<&[u8]>) -> Result<Option<[u8; 16]>, ApiError> {
-        let mut request = Request::post(path).extension(Caller { org: org.into() });
-        if let Some(key) = key {
-            request = request.header(HEADER, key);
-        }
-        let mut parts = request.body(()).unwrap().into_parts().0;
-        Key::from_request_parts(&mut parts, &()).await.map(|key| key.digest)
-    }
-
-    #[tokio::test]
-    async fn one_key_is_another_for_another_sender_or_path() {
-        let first = key("org_a", "/x", Some(b"k")).await.unwrap();
-        assert_eq!(first, key("org_a", "/x/", Some(b"k")).await.unwrap());
-        assert_ne!(first, key("org_b", "/x", Some(b"k")).await.unwrap());
-        assert_ne!(first, key("org_a", "/y", Some(b"k")).await.unwrap());
-        assert_ne!(first, key("org_a", "/x", Some(b"l")).await.unwrap());
-        assert_eq!(key("org_a", "/x", None).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn keys_are_bounded_and_visible() {
-        let long = [b'k'; KEY_BYTES_MAX + 1];
-        assert!(key("org_a", "/x", Some(&long[1..])).await.is_ok());
-        for bad in [&b""[..], b"a b", b"\xe4", &long] {
-            assert_eq!(key("org_a", "/x", Some(bad)).await.unwrap_err().status(), 422, "{bad:?}");
-        }
     }
 }

@@ -125,8 +125,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::query::tests::query;
     use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::from(format!("/x?{text}").parse::<http::Uri>().unwrap())
+    }
 
     fn listing(text: &str, order: Order) -> Listing<String> {
         let mut problems = Problems::default();

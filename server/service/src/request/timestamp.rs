@@ -2,26 +2,26 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use plimsoll_store::UnixMillis;
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 const LENGTH: usize = "2026-01-02T03:04:05.678Z".len();
 
-/// Now, by the wall clock.
-pub(super) fn now() -> UnixMillis {
+/// Now, by the wall clock, in milliseconds since the Unix epoch.
+#[must_use]
+pub fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis::try_from(elapsed.as_millis()).unwrap_or(UnixMillis::MAX)
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A point in time that is written as text.
+/// A point in time, in milliseconds since the Unix epoch, that is written as text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Timestamp(pub(super) UnixMillis);
+pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// Its text; years before 0 and after 9999 cannot be written and become the epoch.
-    pub(super) fn text(self) -> [u8; LENGTH] {
+    pub fn text(self) -> [u8; LENGTH] {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()
             .filter(|at| (0..=9_999).contains(&at.year()))
@@ -38,13 +38,13 @@ impl Timestamp {
     }
 
     /// Reads RFC 3339. Without an offset it is UTC: some clients leave it out.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339)
             .or_else(|_| {
                 PrimitiveDateTime::parse(&format!("{text}Z"), &Rfc3339).map(PrimitiveDateTime::assume_utc)
             })
             .ok()?;
-        UnixMillis::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+        i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
     }
 }
 

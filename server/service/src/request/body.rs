@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
-use plimsoll_service::error::ApiError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::problems::{Problem, Problems};
 
 /// The bytes of the body, bounded by admission around the router.
-pub(super) struct Body(pub(super) Bytes);
+pub struct Body(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
@@ -35,15 +35,18 @@ fn unread(rejection: &BytesRejection) -> ApiError {
 
 /// A field that may be absent, and may be `null`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Given<T> {
+pub enum Given<T> {
+    /// It is not there.
     Absent,
+    /// It is `null`.
     Null,
+    /// It is there.
     Value(T),
 }
 
 impl<T> Given<T> {
     /// The value; absent and `null` are the same.
-    pub(super) fn value(self) -> Option<T> {
+    pub fn value(self) -> Option<T> {
         match self {
             Self::Absent | Self::Null => None,
             Self::Value(value) => Some(value),
@@ -51,12 +54,12 @@ impl<T> Given<T> {
     }
 
     /// This, or the other where this is absent: for fields with an older name.
-    pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
+    pub fn or(self, other: impl FnOnce() -> Self) -> Self {
         if matches!(self, Self::Absent) { other() } else { self }
     }
 
     /// Changes `slot` to the value, to nothing for `null`, not at all where absent.
-    pub(super) fn patch(self, slot: &mut Option<T>) {
+    pub fn patch(self, slot: &mut Option<T>) {
         match self {
             Self::Absent => {}
             Self::Null => *slot = None,
@@ -66,7 +69,7 @@ impl<T> Given<T> {
 }
 
 /// The fields of an object, and what is wrong with them.
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     values: BTreeMap<String, &'a RawValue>,
     within: Vec<&'static str>,
     problems: Problems,
@@ -74,19 +77,19 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of a body.
-    pub(super) fn of_body(body: &'a [u8]) -> Result<Self, ApiError> {
+    pub fn of_body(body: &'a [u8]) -> Result<Self, ApiError> {
         let values = serde_json::from_slice(body).map_err(|error| not_an_object(&error).at(&["body"]))?;
         Ok(Self { values, within: vec!["body"], problems: Problems::default() })
     }
 
     /// The fields of the object that is `value`, which stands at `within`.
-    pub(super) fn of_value(value: &'a RawValue, within: Vec<&'static str>) -> Result<Self, ApiError> {
+    pub fn of_value(value: &'a RawValue, within: Vec<&'static str>) -> Result<Self, ApiError> {
         let values = serde_json::from_str(value.get()).map_err(|error| not_an_object(&error).at(&within))?;
         Ok(Self { values, within, problems: Problems::default() })
     }
 
     /// The field read by `read`; a problem is noted and the field taken as absent.
-    pub(super) fn field<T>(
+    pub fn field<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&'a RawValue) -> Result<T, Problem>,
@@ -105,7 +108,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field, which must be there.
-    pub(super) fn required<T: Default>(
+    pub fn required<T: Default>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&'a RawValue) -> Result<T, Problem>,
@@ -117,7 +120,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field of a PATCH where `null` means nothing.
-    pub(super) fn not_null<T>(
+    pub fn not_null<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&'a RawValue) -> Result<T, Problem>,
@@ -133,14 +136,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes a problem with a field.
-    pub(super) fn problem(&mut self, name: &'static str, problem: Problem) {
+    pub fn problem(&mut self, name: &'static str, problem: Problem) {
         self.within.push(name);
         self.problems.add(&self.within, problem);
         self.within.pop();
     }
 
     /// 422 where any field had a problem. What was read must not be used before.
-    pub(super) fn finish(self) -> Result<(), ApiError> {
+    pub fn finish(self) -> Result<(), ApiError> {
         self.problems.finish()
     }
 }
@@ -150,37 +153,37 @@ fn not_an_object(error: &serde_json::Error) -> Problem {
 }
 
 /// A string.
-pub(super) fn text(raw: &RawValue) -> Result<String, Problem> {
+pub fn text(raw: &RawValue) -> Result<String, Problem> {
     read(raw, "expected a string")
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(raw: &RawValue) -> Result<bool, Problem> {
+pub fn boolean(raw: &RawValue) -> Result<bool, Problem> {
     read(raw, "expected a boolean")
 }
 
 /// A whole number.
-pub(super) fn integer(raw: &RawValue) -> Result<i64, Problem> {
+pub fn integer(raw: &RawValue) -> Result<i64, Problem> {
     read(raw, "expected an integer")
 }
 
 /// A list of strings.
-pub(super) fn texts(raw: &RawValue) -> Result<Vec<String>, Problem> {
+pub fn texts(raw: &RawValue) -> Result<Vec<String>, Problem> {
     read(raw, "expected a list of strings")
 }
 
 /// An object of strings; in the order of its keys.
-pub(super) fn text_map(raw: &RawValue) -> Result<BTreeMap<String, String>, Problem> {
+pub fn text_map(raw: &RawValue) -> Result<BTreeMap<String, String>, Problem> {
     read(raw, "expected an object of strings")
 }
 
 /// An object of strings and `null`s; in the order of its keys.
-pub(super) fn patch_map(raw: &RawValue) -> Result<BTreeMap<String, Option<String>>, Problem> {
+pub fn patch_map(raw: &RawValue) -> Result<BTreeMap<String, Option<String>>, Problem> {
     read(raw, "expected an object of strings and nulls")
 }
 
 /// An object of objects, as it stands there.
-pub(super) fn object_map(raw: &RawValue) -> Result<String, Problem> {
+pub fn object_map(raw: &RawValue) -> Result<String, Problem> {
     let objects: BTreeMap<String, &RawValue> = read(raw, "expected an object of objects")?;
     if objects.values().all(|value| value.get().starts_with('{')) {
         Ok(raw.get().to_owned())

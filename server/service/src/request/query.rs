@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
+use crate::error::ApiError;
 use axum::extract::FromRequestParts;
 use http::Uri;
 use http::request::Parts;
-use plimsoll_service::error::ApiError;
-use plimsoll_store::UnixMillis;
 
 use super::problems::{Problem, Problems};
 use super::timestamp::Timestamp;
@@ -17,7 +16,7 @@ const ITEMS_MAX: usize = 100;
 
 /// The query, read parameter by parameter. Unknown parameters are passed over, and an empty value
 /// is as good as none: several clients write one for "not set".
-pub(super) struct Query {
+pub struct Query {
     uri: Uri,
 }
 
@@ -26,6 +25,12 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self { uri: parts.uri.clone() })
+    }
+}
+
+impl From<Uri> for Query {
+    fn from(uri: Uri) -> Self {
+        Self { uri }
     }
 }
 
@@ -38,12 +43,12 @@ impl Query {
     }
 
     /// The parameter; the last one where it is there more than once.
-    pub(super) fn get<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
+    pub fn get<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
         self.all(name).last()
     }
 
     /// The parameter read by `read`.
-    pub(super) fn read<T>(
+    pub fn read<T>(
         &self,
         problems: &mut Problems,
         name: &str,
@@ -59,7 +64,7 @@ impl Query {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, problems: &mut Problems, name: &str, default: bool) -> bool {
+    pub fn flag(&self, problems: &mut Problems, name: &str, default: bool) -> bool {
         self.read(problems, name, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -69,14 +74,14 @@ impl Query {
     }
 
     /// The only parameter of a request, `true` or `false`.
-    pub(super) fn only_flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
+    pub fn only_flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
         let mut problems = Problems::default();
         let flag = self.flag(&mut problems, name, default);
         problems.finish().map(|()| flag)
     }
 
     /// A point in time.
-    pub(super) fn time(&self, problems: &mut Problems, name: &str) -> Option<UnixMillis> {
+    pub fn time(&self, problems: &mut Problems, name: &str) -> Option<i64> {
         self.read(problems, name, |text| {
             let at = Timestamp::parse(text);
             at.map(|at| at.0).ok_or(Problem::type_is_not("expected a time in the form of RFC 3339"))
@@ -84,7 +89,7 @@ impl Query {
     }
 
     /// A list: items with commas between, the parameter repeated, or both; each item read by `read`.
-    pub(super) fn list(
+    pub fn list(
         &self,
         problems: &mut Problems,
         name: &str,
@@ -112,17 +117,21 @@ impl Query {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::validate;
+mod tests {
+
     use super::*;
 
-    pub(crate) fn query(text: &str) -> Query {
-        Query { uri: format!("/x?{text}").parse().unwrap() }
+    fn query(text: &str) -> Query {
+        Query::from(format!("/x?{text}").parse::<Uri>().unwrap())
+    }
+
+    fn word(text: String) -> Result<String, Problem> {
+        if text.contains(' ') { Err(Problem::value("must be one word")) } else { Ok(text) }
     }
 
     fn list(text: &str) -> Result<Vec<String>, ApiError> {
         let mut problems = Problems::default();
-        let list = query(text).list(&mut problems, "event_types", validate::uid);
+        let list = query(text).list(&mut problems, "event_types", word);
         problems.finish().map(|()| list)
     }
 

@@ -2,41 +2,41 @@
 
 use std::borrow::Cow;
 
-use plimsoll_service::error::{ApiError, FieldError};
+use crate::error::{ApiError, FieldError};
 
 /// More than this are not told: nobody reads them, and each costs memory.
 const PROBLEMS_MAX: usize = 16;
 
 /// What is wrong with one value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     kind: &'static str,
     message: Cow<'static, str>,
 }
 
 impl Problem {
     /// The value is of the right type and not allowed.
-    pub(super) fn value(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn value(message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: "value_error", message: message.into() }
     }
 
     /// The value is of another type.
-    pub(super) const fn type_is_not(expected: &'static str) -> Self {
+    pub const fn type_is_not(expected: &'static str) -> Self {
         Self { kind: "type_error", message: Cow::Borrowed(expected) }
     }
 
     /// There is no value.
-    pub(super) const fn missing() -> Self {
+    pub const fn missing() -> Self {
         Self { kind: "value_error.missing", message: Cow::Borrowed("field required") }
     }
 
     /// The text is not JSON.
-    pub(super) fn not_json(error: &serde_json::Error) -> Self {
+    pub fn not_json(error: &serde_json::Error) -> Self {
         Self { kind: "value_error.jsondecode", message: error.to_string().into() }
     }
 
     /// As the whole answer to a request.
-    pub(super) fn at(self, loc: &[&str]) -> ApiError {
+    pub fn at(self, loc: &[&str]) -> ApiError {
         ApiError::unprocessable(vec![self.field(loc)])
     }
 
@@ -47,20 +47,20 @@ impl Problem {
 
 /// The problems of a request.
 #[derive(Default, Debug)]
-pub(super) struct Problems {
+pub struct Problems {
     fields: Vec<FieldError>,
 }
 
 impl Problems {
     /// Notes a problem with the value at `loc`.
-    pub(super) fn add(&mut self, loc: &[&str], problem: Problem) {
+    pub fn add(&mut self, loc: &[&str], problem: Problem) {
         if self.fields.len() < PROBLEMS_MAX {
             self.fields.push(problem.field(loc));
         }
     }
 
     /// The value, or its default with the problem noted: [`finish`](Self::finish) tells before it is used.
-    pub(super) fn note<T: Default>(&mut self, loc: &[&str], value: Result<T, Problem>) -> T {
+    pub fn note<T: Default>(&mut self, loc: &[&str], value: Result<T, Problem>) -> T {
         value.unwrap_or_else(|problem| {
             self.add(loc, problem);
             T::default()
@@ -68,7 +68,7 @@ impl Problems {
     }
 
     /// 422 where there was any.
-    pub(super) fn finish(self) -> Result<(), ApiError> {
+    pub fn finish(self) -> Result<(), ApiError> {
         if self.fields.is_empty() { Ok(()) } else { Err(ApiError::unprocessable(self.fields)) }
     }
 }
