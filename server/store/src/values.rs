@@ -21,6 +21,8 @@ pub struct App {
     pub name: String,
     /// Messages a second to all of its endpoints together.
     pub throttle_rate: Option<u32>,
+    /// Since when nothing is delivered to its endpoints; what is accepted waits.
+    pub paused_at: Option<UnixMillis>,
     /// The caller's own keys and values, as JSON object text.
     pub metadata: String,
     /// When it was made.
@@ -53,6 +55,8 @@ pub struct Endpoint {
     pub channels: Option<Vec<String>>,
     /// Messages a second.
     pub throttle_rate: Option<u32>,
+    /// Since when nothing is delivered to it; what is to be sent to it waits.
+    pub paused_at: Option<UnixMillis>,
     /// The signing secret in force, decoded.
     pub secret: Secret,
     /// Secrets that were rotated out and still sign until they expire, newest first.
@@ -129,6 +133,34 @@ pub struct Message {
     pub accepted_at: UnixMillis,
 }
 
+/// Which of an application's deliveries go first. Its number is what stands in [`DueWork::priority`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
+#[repr(u8)]
+pub enum Priority {
+    /// Before the others.
+    High = 0,
+    /// Where nothing else is said.
+    #[default]
+    Normal = 1,
+    /// After the others.
+    Low = 2,
+}
+
+impl Priority {
+    /// All of them, the first to go first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// From its number; what is later than all of them is the last.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::High,
+            1 => Self::Normal,
+            _ => Self::Low,
+        }
+    }
+}
+
 /// What is still to be fanned out of one message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fanout {
@@ -141,6 +173,8 @@ pub struct Fanout {
     /// Endpoints up to this sequence are settled: each has an attempt or due work, or was not to
     /// be sent to.
     pub frontier: u64,
+    /// Which go first.
+    pub priority: Priority,
 }
 
 /// How an attempt ended.

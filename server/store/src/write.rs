@@ -2,7 +2,7 @@
 
 use crate::{
     App, AppId, AttemptId, AttemptState, DueWork, Endpoint, EndpointId, EventType, Message, MessageId, Org,
-    Trigger, UnixMillis, WorkId,
+    Priority, Trigger, UnixMillis, WorkId,
 };
 
 /// The right to write to one shard: what every commit carries.
@@ -44,6 +44,8 @@ pub struct NewMessage {
     /// How many deliveries of the application may be pending with it; a message alone is never too
     /// much.
     pub backlog_max: u64,
+    /// Which of the application's deliveries go first.
+    pub priority: Priority,
     /// The request's idempotency key.
     pub idempotency: Option<Idempotency>,
     /// Days to keep the payload.
@@ -106,6 +108,8 @@ pub struct NewAttempt {
     pub url: std::sync::Arc<str>,
     /// Why it was made: with the message and endpoint, the due work that it settles.
     pub trigger: Trigger,
+    /// The number of the priority of what follows.
+    pub priority: u8,
     /// What follows.
     pub next: Next,
 }

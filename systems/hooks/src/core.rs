@@ -15,6 +15,7 @@ use crate::deliver::{self, AddressPolicy, Client, TlsError};
 use crate::dispatch::{Attempter, Dispatch, Limits};
 use crate::intake::Intake;
 use crate::observe::{self, Numbers, ScheduleBound};
+use crate::policy::{Override, Policies, Policy, PolicyError, Table, Totals, Who};
 use crate::routing::Routing;
 use crate::settings::Settings;
 
@@ -46,6 +47,8 @@ pub enum StartError {
     Invalid(plimsoll::Invalid),
     /// The extra certificate authorities cannot be used.
     Tls(TlsError),
+    /// The settings make no policy that holds for all.
+    Policy(PolicyError),
     /// The store failed.
     Store(plimsoll_store::Error),
 }
@@ -55,6 +58,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Invalid(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::Policy(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -74,6 +78,12 @@ impl From<TlsError> for StartError {
     }
 }
 
+impl From<PolicyError> for StartError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
+}
+
 impl From<plimsoll_store::Error> for StartError {
     fn from(error: plimsoll_store::Error) -> Self {
         Self::Store(error)
@@ -86,6 +96,7 @@ pub(crate) struct Core {
     pub(crate) routing: Arc<Routing>,
     pub(crate) dispatch: Dispatch,
     pub(crate) backlog: Arc<BacklogBound>,
+    pub(crate) policies: Arc<Policies>,
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
@@ -124,6 +135,16 @@ impl Hooks {
         let cut = self.core.dispatch.drain(deadline).await;
         self.core.stop();
         cut
+    }
+
+    /// Says who differs from the settings, instead of whoever did before. Takes effect at once.
+    ///
+    /// # Errors
+    /// When an entry is out of its range or does not fit with the others: then nothing is changed.
+    pub fn set_overrides(&self, entries: Vec<(Who, Override)>) -> Result<(), PolicyError> {
+        let policies = &self.core.policies;
+        policies.replace(policies.table().with(entries)?);
+        Ok(())
     }
 
     /// Waits until another process has taken over what this one delivers: nothing can be recorded
@@ -171,8 +192,16 @@ impl Core {
         retries.check()?;
         let attempter =
             Attempter { client, retries, svix_headers: settings.svix_headers, metrics: Arc::default() };
-        let dispatch =
-            Dispatch::new(limits(settings, &host), store.clone(), claim, Arc::clone(&routing), attempter)?;
+        let limits = limits(settings, &host);
+        let policies = Policies::new(policies(settings, limits.concurrency)?);
+        let dispatch = Dispatch::new(
+            limits,
+            store.clone(),
+            claim,
+            Arc::clone(&routing),
+            Arc::clone(&policies),
+            attempter,
+        )?;
         let mut background = Group::builder("hooks.background").limit(BACKGROUND).collect_all().build()?;
         dispatch.start(&mut background).await;
         dispatch.resume().await?;
@@ -183,6 +212,7 @@ impl Core {
         Ok(Arc::new(Self {
             _bounds: bounds,
             backlog: BacklogBound::new(settings.tenant_backlog_max, store.clone())?,
+            policies,
             store,
             routing,
             dispatch,
@@ -228,12 +258,7 @@ fn limits(settings: &Settings, host: &Host) -> Limits {
     Limits {
         // A delivery that waited for a socket would fail by its deadline, through no fault of its endpoint.
         concurrency: size(settings.concurrency.min(host.sockets_max)),
-        tenant_concurrency: size(settings.tenant_concurrency),
-        endpoint_concurrency: size(settings.endpoint_concurrency),
-        window_messages: settings.window_messages,
-        window_bytes: size(settings.window_bytes),
         window_bytes_total: size(settings.window_bytes_total),
-        lane_first_tries: size(settings.endpoint_concurrency).max(16),
         tenant_first_tries: 8_192,
         unrecorded: UNRECORDED,
         breaker: breaker::Policy::ratio(settings.breaker.failure_ratio)
@@ -243,6 +268,27 @@ fn limits(settings: &Settings, host: &Host) -> Limits {
             .open_for_max(settings.breaker.open_max)
             .probes_max(small(settings.breaker.probes)),
     }
+}
+
+/// What holds for every application that nothing else is said of.
+fn policies(settings: &Settings, concurrency: usize) -> Result<Table, PolicyError> {
+    // A machine with few sockets lowers what is set.
+    let tenant = size(settings.tenant_concurrency).min(concurrency);
+    let defaults = Policy {
+        concurrency: tenant,
+        endpoint_concurrency: size(settings.endpoint_concurrency).min(tenant),
+        weight: 1,
+        window_messages: settings.window_messages,
+        window_bytes: size(settings.window_bytes),
+        backlog_max: settings.tenant_backlog_max,
+        retry_share_ratio: settings.retry_share_ratio,
+    };
+    let totals = Totals {
+        concurrency,
+        window_bytes: size(settings.window_bytes_total),
+        payload_bytes_max: size(settings.payload_bytes_max),
+    };
+    Table::new(defaults, totals, [])
 }
 
 fn size(setting: u64) -> usize {

@@ -16,6 +16,7 @@ mod deliver;
 mod dispatch;
 mod intake;
 mod observe;
+pub mod policy;
 mod routing;
 pub mod settings;
 mod sign;

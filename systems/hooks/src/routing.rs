@@ -27,6 +27,8 @@ pub(crate) struct AppRoute {
     pub(crate) uid: Option<String>,
     /// Messages a second to all of its endpoints together.
     pub(crate) throttle_rate: Option<u32>,
+    /// Nothing is delivered to its endpoints for now.
+    pub(crate) paused: bool,
     targets: Arc<Targets>,
 }
 
@@ -57,6 +59,11 @@ impl Target {
     /// Whether anything can be sent to it at all.
     pub(crate) fn is_open(&self) -> bool {
         !self.endpoint.disabled && self.prepared.is_some()
+    }
+
+    /// Whether nothing is sent to it for now, and what is for it waits.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.endpoint.paused_at.is_some()
     }
 
     /// Whether a message of this type with these channels goes to it, apart from its being enabled.
@@ -187,6 +194,7 @@ impl Routing {
             org: Arc::clone(&app.org),
             uid: app.uid.clone(),
             throttle_rate: app.throttle_rate,
+            paused: app.paused_at.is_some(),
             targets,
         });
         if let Some(uid) = app.uid.clone() {
@@ -236,6 +244,22 @@ impl Routing {
     }
 }
 
+/// An application as a test needs one.
+#[cfg(test)]
+pub(crate) fn test_app() -> App {
+    App {
+        id: AppId::fresh(),
+        org: "org_test".into(),
+        uid: None,
+        name: "test".to_owned(),
+        throttle_rate: None,
+        paused_at: None,
+        metadata: "{}".to_owned(),
+        created_at: 0,
+        updated_at: 0,
+    }
+}
+
 /// An endpoint as a test needs one.
 #[cfg(test)]
 pub(crate) fn test_endpoint(url: &str) -> Endpoint {
@@ -250,6 +274,7 @@ pub(crate) fn test_endpoint(url: &str) -> Endpoint {
         event_types: None,
         channels: None,
         throttle_rate: None,
+        paused_at: None,
         secret: plimsoll_store::Secret(vec![1; 24]),
         old_secrets: Vec::new(),
         headers: Vec::new(),

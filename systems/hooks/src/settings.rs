@@ -57,6 +57,12 @@ pub const SETTINGS: &[Setting] = &[
         "How many deliveries to one endpoint run at once.",
     ),
     setting(
+        "hooks.retry_share_ratio",
+        "0.5",
+        Kind::Number { min: 0.01, max: 1.0 },
+        "Which share of the deliveries at once, of each application and in all, may be retries.",
+    ),
+    setting(
         "hooks.tenant_backlog_max",
         "10000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
@@ -170,6 +176,8 @@ pub struct Settings {
     pub tenant_concurrency: u64,
     /// Deliveries at once to one endpoint.
     pub endpoint_concurrency: u64,
+    /// Which share of the deliveries at once may be retries.
+    pub retry_share_ratio: f64,
     /// Deliveries of one application that are pending.
     pub tenant_backlog_max: u64,
     /// Messages of one application in memory.
@@ -245,6 +253,7 @@ impl Settings {
             concurrency: resolved.integer("hooks.concurrency"),
             tenant_concurrency: resolved.integer("hooks.tenant_concurrency"),
             endpoint_concurrency: resolved.integer("hooks.endpoint_concurrency"),
+            retry_share_ratio: resolved.number("hooks.retry_share_ratio"),
             tenant_backlog_max: resolved.integer("hooks.tenant_backlog_max"),
             window_messages: resolved.count("hooks.window_messages"),
             window_bytes: resolved.integer("hooks.window_bytes"),

@@ -15,7 +15,7 @@ use plimsoll::group::Group;
 use plimsoll_service::config::{Inputs, Resolved};
 use plimsoll_store::{
     App, AppId, AttemptFilter, AttemptState, Change, Changed, Endpoint, EndpointId, Message, MessageId,
-    NewMessage, Options, Order, Page, ResendRequest, Store,
+    NewMessage, Options, Order, Page, Priority, ResendRequest, Store,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -142,6 +142,7 @@ async fn app(core: &Core) -> AppId {
         uid: None,
         name: "test".into(),
         throttle_rate: None,
+        paused_at: None,
         metadata: "{}".into(),
         created_at: unix_millis(),
         updated_at: unix_millis(),
@@ -187,8 +188,18 @@ async fn send(core: &Core, app: AppId, payload: &str) -> MessageId {
     let (org, ceiling) = (Arc::clone(&route.org), route.ceiling());
     let deliveries = route.deliveries(&message.event_type, None);
     let backlog_max = u64::MAX;
-    let new =
-        NewMessage { message, org, ceiling, deliveries, backlog_max, idempotency: None, retention_days: 90 };
+    let priority = Priority::Normal;
+    let idempotency = None;
+    let new = NewMessage {
+        message,
+        org,
+        ceiling,
+        deliveries,
+        backlog_max,
+        priority,
+        idempotency,
+        retention_days: 90,
+    };
     assert_eq!(core.accept(new).await.unwrap(), plimsoll_store::Accepted::Stored);
     id
 }

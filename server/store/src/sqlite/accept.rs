@@ -47,7 +47,8 @@ impl Group<'_> {
                 message.app.as_bytes(),
                 message.id.as_bytes(),
                 encode::stored(new.ceiling),
-                encode::stored(new.deliveries)
+                encode::stored(new.deliveries),
+                new.priority as u8,
             ])?;
             self.backlog.accepted(message.app, new.deliveries);
         }

@@ -7,8 +7,8 @@ use super::group::Group;
 use super::idempotency::Held;
 use super::record::{Due, Put};
 use crate::{
-    App, AppId, Change, Changed, Endpoint, EndpointId, EventType, Idempotency, ResendRequest, Trigger,
-    UnixMillis, WorkId,
+    App, AppId, Change, Changed, Endpoint, EndpointId, EventType, Idempotency, Priority, ResendRequest,
+    Trigger, UnixMillis, WorkId,
 };
 
 impl Group<'_> {
@@ -53,11 +53,12 @@ impl Group<'_> {
             }
         }
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO apps (id, org, uid, name, throttle_rate, metadata, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+            "INSERT INTO apps (id, org, uid, name, throttle_rate, metadata, created_at, updated_at, paused_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
              ON CONFLICT (id) DO UPDATE SET uid = excluded.uid, name = excluded.name, \
              throttle_rate = excluded.throttle_rate, metadata = excluded.metadata, \
-             created_at = excluded.created_at, updated_at = excluded.updated_at",
+             created_at = excluded.created_at, updated_at = excluded.updated_at, \
+             paused_at = excluded.paused_at",
         )?;
         statement.execute(params![
             app.id.as_bytes(),
@@ -68,6 +69,7 @@ impl Group<'_> {
             app.metadata,
             app.created_at,
             app.updated_at,
+            app.paused_at,
         ])?;
         Ok(Changed::Done)
     }
@@ -113,15 +115,15 @@ impl Group<'_> {
     fn write_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO endpoints (id, app, sequence, uid, url, description, disabled, event_types, \
-             channels, throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+             channels, throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, paused_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
              ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, uid = excluded.uid, \
              url = excluded.url, description = excluded.description, disabled = excluded.disabled, \
              event_types = excluded.event_types, channels = excluded.channels, \
              throttle_rate = excluded.throttle_rate, secret = excluded.secret, \
              old_secrets = excluded.old_secrets, headers = excluded.headers, \
              metadata = excluded.metadata, created_at = excluded.created_at, \
-             updated_at = excluded.updated_at",
+             updated_at = excluded.updated_at, paused_at = excluded.paused_at",
         )?;
         statement.execute(params![
             endpoint.id.as_bytes(),
@@ -140,6 +142,7 @@ impl Group<'_> {
             endpoint.metadata,
             endpoint.created_at,
             endpoint.updated_at,
+            endpoint.paused_at,
         ])?;
         Ok(())
     }
@@ -189,7 +192,8 @@ impl Group<'_> {
         let tries = statement.query_row([message.as_bytes(), endpoint.as_bytes()], |row| row.get(0))?;
         let work = WorkId::delivery(*message, *endpoint, Trigger::Manual);
         // Asked for twice before it was begun, it is done once.
-        self.put_due(&Due { work, tenant: *app, due_at: *at, tries }, Put::Keep)?;
+        let priority = Priority::High as u8;
+        self.put_due(&Due { work, tenant: *app, due_at: *at, priority, tries }, Put::Keep)?;
         Ok(Changed::Done)
     }
 

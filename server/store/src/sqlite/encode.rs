@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// The columns that [`app`] reads.
-pub(super) const APP: &str = "id, org, uid, name, throttle_rate, metadata, created_at, updated_at";
+pub(super) const APP: &str = "id, org, uid, name, throttle_rate, metadata, created_at, updated_at, paused_at";
 /// The columns that [`endpoint`] reads.
 pub(super) const ENDPOINT: &str = "id, app, sequence, uid, url, description, disabled, event_types, channels, \
-     throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at";
+     throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, paused_at";
 /// The columns that [`event_type`] reads.
 pub(super) const EVENT_TYPE: &str =
     "org, name, description, archived, deprecated, feature_flag, schemas, created_at, updated_at";
@@ -85,6 +85,7 @@ pub(super) fn app(row: &Row<'_>) -> Result<App> {
         metadata: row.get(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
+        paused_at: row.get(8)?,
     })
 }
 
@@ -106,6 +107,7 @@ pub(super) fn endpoint(row: &Row<'_>) -> Result<Endpoint> {
         metadata: row.get(13)?,
         created_at: row.get(14)?,
         updated_at: row.get(15)?,
+        paused_at: row.get(16)?,
     })
 }
 

@@ -42,6 +42,7 @@ fn app() -> App {
         uid: None,
         name: String::new(),
         throttle_rate: None,
+        paused_at: None,
         metadata: "{}".into(),
         created_at: NOW,
         updated_at: NOW,
@@ -60,6 +61,7 @@ fn endpoint(app: AppId) -> Endpoint {
         event_types: None,
         channels: None,
         throttle_rate: None,
+        paused_at: None,
         secret: Secret(vec![1; 24]),
         old_secrets: vec![],
         headers: vec![],
@@ -87,6 +89,7 @@ fn message(app: AppId, event_type: &str) -> NewMessage {
         ceiling: 1,
         deliveries: 1,
         backlog_max: u64::MAX,
+        priority: Priority::Normal,
         idempotency: Some(idempotency),
         retention_days: u16::MAX,
     }
@@ -106,6 +109,7 @@ fn attempt(app: AppId, message: MessageId, endpoint: EndpointId, next: Next) -> 
         response: vec![],
         url: "https://example.com".into(),
         trigger: Trigger::Scheduled,
+        priority: 1,
         next,
     }))
 }

@@ -50,7 +50,8 @@ impl Statements<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
             ),
             insert_fanout: Prepared::new(
-                "INSERT INTO fanout (app, message, ceiling, frontier, deliveries) VALUES (?1, ?2, ?3, 0, ?4)",
+                "INSERT INTO fanout (app, message, ceiling, frontier, deliveries, priority) \
+                 VALUES (?1, ?2, ?3, 0, ?4, ?5)",
             ),
             insert_attempt: Prepared::new(
                 "INSERT INTO attempts (message, endpoint, number, id, at, duration_ms, status_code, state, \

@@ -12,7 +12,7 @@ pub(crate) fn all_apps(connection: &Connection, page: Page<AppId>) -> Result<Vec
          ORDER BY id {order} LIMIT ?2"
     );
     let from = start(page.after.map(|app| app.0), page.order);
-    rows(connection, &sql, params![from, page.limit], |row| Ok((encode::app(row)?, encode::count(row, 8)?)))
+    rows(connection, &sql, params![from, page.limit], |row| Ok((encode::app(row)?, encode::count(row, 9)?)))
 }
 
 pub(crate) fn all_endpoints(connection: &Connection, page: Page<EndpointId>) -> Result<Vec<Endpoint>> {

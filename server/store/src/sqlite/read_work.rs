@@ -7,7 +7,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, para
 use super::encode::{self, Direction, MESSAGE, start};
 use super::read_config::{app_lives, endpoint_lives};
 use crate::{
-    AppId, DueKey, DueWork, EndpointId, Fanout, FanoutWork, Id, MessageId, Page, UnixMillis, WorkId, WorkKind,
+    AppId, DueKey, DueWork, EndpointId, Fanout, FanoutWork, Id, MessageId, Page, Priority, UnixMillis,
+    WorkId, WorkKind,
 };
 
 /// Skips from application to application: as many seeks as applications, whatever their rows.
@@ -38,8 +39,9 @@ pub(crate) fn fanouts(
         return Ok(Vec::new());
     }
     let except: HashSet<_> = except.iter().collect();
-    let mut statement = connection
-        .prepare_cached("SELECT message, ceiling, frontier FROM fanout WHERE app = ?1 ORDER BY message")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT message, ceiling, frontier, priority FROM fanout WHERE app = ?1 ORDER BY message",
+    )?;
     let sql = format!("SELECT {MESSAGE}, payload FROM messages WHERE app = ?1 AND id = ?2");
     let mut content = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([app.as_bytes()])?;
@@ -50,8 +52,9 @@ pub(crate) fn fanouts(
         if except.contains(&id) {
             continue;
         }
-        let fanout =
-            Fanout { app, message: id, ceiling: encode::count(row, 1)?, frontier: encode::count(row, 2)? };
+        let (ceiling, frontier) = (encode::count(row, 1)?, encode::count(row, 2)?);
+        let priority = Priority::from_number(row.get(3)?);
+        let fanout = Fanout { app, message: id, ceiling, frontier, priority };
         let read = |row: &Row<'_>| encode::message(row, Some(6));
         let message = content.query_row([app.as_bytes(), id.as_bytes()], read)?;
         taken += message.payload.as_ref().map_or(0, Vec::len);

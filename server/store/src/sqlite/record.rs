@@ -10,9 +10,6 @@ use crate::{
     WorkKind,
 };
 
-/// The priority of what was tried before or is resent.
-const PRIORITY: u8 = 0;
-
 impl Group<'_> {
     pub(super) fn record(&mut self, progress: &[Progress]) -> Result<()> {
         for step in progress {
@@ -47,7 +44,8 @@ impl Group<'_> {
         match due_at {
             None => self.settle(attempt.app, work),
             Some(due_at) => {
-                self.put_due(&Due { work, tenant: attempt.app, due_at, tries: attempt.number }, Put::Move)
+                let NewAttempt { app: tenant, priority, number: tries, .. } = *attempt;
+                self.put_due(&Due { work, tenant, due_at, priority, tries }, Put::Move)
             }
         }
     }
@@ -157,7 +155,7 @@ impl Group<'_> {
             trigger as u8,
             due.tenant.as_bytes(),
             due.due_at,
-            PRIORITY,
+            due.priority,
             due.tries,
         ])?;
         self.backlog.put_off(due.tenant, inserted);
@@ -222,6 +220,7 @@ pub(super) struct Due {
     pub(super) work: WorkId,
     pub(super) tenant: AppId,
     pub(super) due_at: UnixMillis,
+    pub(super) priority: u8,
     pub(super) tries: u32,
 }
 

@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x506C_696D;
 
 /// The steps, oldest first; the version of a file is how many of them it has seen. A step that was
 /// released is never changed: what must change is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG];
+pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE];
 
 /// Why the tables are as they are:
 /// - Identifiers are their 20 bytes; they sort by time, so tables clustered by them grow at one end.
@@ -151,6 +151,14 @@ INSERT INTO backlog (app, deliveries)
             AS pending
         FROM apps WHERE deleted_at IS NULL
     ) WHERE pending > 0;
+";
+
+/// Since when nothing is delivered to an application or an endpoint, and which messages go first: of
+/// those that are there already, none.
+const PAUSE: &str = "
+ALTER TABLE apps ADD COLUMN paused_at INTEGER;
+ALTER TABLE endpoints ADD COLUMN paused_at INTEGER;
+ALTER TABLE fanout ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
 ";
 
 /// The newest version this program knows.

@@ -16,7 +16,7 @@ async fn what_was_accepted_is_to_be_fanned_out_with_its_payload() {
     let made = made.reopened().await;
     assert_eq!(made.store.fanout_apps(0, page()).await.unwrap(), [app]);
     let work = made.store.fanouts(app, vec![], 10, 1 << 20).await.unwrap();
-    let fanout = Fanout { app, message: new.message.id, ceiling: 3, frontier: 0 };
+    let fanout = Fanout { app, message: new.message.id, ceiling: 3, frontier: 0, priority: Priority::Normal };
     assert_eq!(work, [FanoutWork { fanout, message: new.message.clone() }]);
     let read = made.store.message(app, MessageRef::Id(new.message.id), true).await.unwrap();
     assert_eq!(read, Some(new.message));

@@ -27,6 +27,7 @@ fn full_endpoint(app: AppId) -> Endpoint {
             OldSecret { secret: Secret(vec![]), expires_at: -1 },
         ],
         headers: vec![("X-B".into(), "2".into()), ("X-A".into(), "\n\"\\".into())],
+        paused_at: Some(NOW + 1),
         metadata: "{\"a\":\"b\"}".into(),
         updated_at: NOW + 5,
         ..endpoint(app, SEQUENCE)
@@ -39,6 +40,7 @@ async fn everything_about_them_is_kept() {
     let app = App {
         uid: Some("acme".into()),
         throttle_rate: Some(5),
+        paused_at: Some(NOW),
         metadata: "{\"k\":\"v\"}".into(),
         updated_at: NOW + 1,
         ..app()

@@ -147,6 +147,7 @@ pub(crate) fn app() -> App {
         uid: None,
         name: "Tests".into(),
         throttle_rate: None,
+        paused_at: None,
         metadata: "{}".into(),
         created_at: NOW,
         updated_at: NOW,
@@ -165,6 +166,7 @@ pub(crate) fn endpoint(app: AppId, sequence: u64) -> Endpoint {
         event_types: None,
         channels: None,
         throttle_rate: None,
+        paused_at: None,
         secret: Secret(vec![7; 24]),
         old_secrets: vec![],
         headers: vec![],
@@ -189,6 +191,7 @@ pub(crate) fn message(app: AppId) -> NewMessage {
         ceiling: 1,
         deliveries: 1,
         backlog_max: u64::MAX,
+        priority: Priority::Normal,
         idempotency: None,
         // The purge goes by the clock on the wall.
         retention_days: u16::MAX,
@@ -219,6 +222,7 @@ pub(crate) fn attempt(
         response: b"no".to_vec(),
         url: Arc::from("https://example.com/hook"),
         trigger: Trigger::Scheduled,
+        priority: 0,
         next,
     }
 }

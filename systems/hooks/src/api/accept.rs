@@ -129,6 +129,7 @@ pub(super) async fn create(
     let new = NewMessage {
         deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
         backlog_max: core.backlog.max(),
+        priority: plimsoll_store::Priority::Normal,
         message,
         org: caller.org,
         ceiling: app.ceiling(),

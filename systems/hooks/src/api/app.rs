@@ -53,6 +53,7 @@ impl AppIn {
             uid: self.uid,
             name: self.name,
             throttle_rate: self.throttle_rate,
+            paused_at: None,
             metadata: self.metadata.unwrap_or_else(|| "{}".to_owned()),
             created_at,
             updated_at: now,
@@ -204,7 +205,8 @@ pub(super) async fn put(
             return insert(&core, wanted, caller.org, Once::without_key()).await.map(|(_, reply)| reply);
         };
         let before = stored(&core, &caller.org, route.id).await?;
-        replace(&core, wanted.into_app(before.id, before.org, before.created_at, timestamp::now())).await
+        let wanted = wanted.into_app(before.id, before.org, before.created_at, timestamp::now());
+        replace(&core, App { paused_at: before.paused_at, ..wanted }).await
     })
     .await
 }

@@ -63,6 +63,7 @@ impl EndpointIn {
             event_types: self.event_types,
             channels: self.channels,
             throttle_rate: self.throttle_rate,
+            paused_at: None,
             secret,
             old_secrets: Vec::new(),
             headers: self.headers.unwrap_or_default(),

@@ -13,6 +13,7 @@ use super::job::{Job, Limits, Now};
 use super::metrics::Metrics;
 use super::schedule::{Census, Schedule};
 use super::{loader, recorder};
+use crate::policy::Policies;
 use crate::routing::{AppRoute, Routing};
 
 /// Readers of what waits on disk.
@@ -33,6 +34,7 @@ pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) claim: Claim,
     pub(super) routing: Arc<Routing>,
+    policies: Arc<Policies>,
     attempter: Attempter,
     /// Behind a lock of its own, which is never held together with the schedule's.
     slots: Mutex<Group<()>>,
@@ -54,16 +56,18 @@ impl Dispatch {
         store: Store,
         claim: Claim,
         routing: Arc<Routing>,
+        policies: Arc<Policies>,
         attempter: Attempter,
     ) -> Result<Self, plimsoll::Invalid> {
         // Twice: a task that has ended its last delivery leaves a little after its place is free.
         let tasks = limits.concurrency * 2;
         plimsoll::breaker::Breaker::new(limits.breaker)?;
         let engine = Engine {
-            schedule: Mutex::new(Schedule::new(limits)),
+            schedule: Mutex::new(Schedule::new(limits, &policies)),
             store,
             claim,
             routing,
+            policies,
             attempter,
             slots: Mutex::new(Group::builder("hooks.deliveries").limit(tasks).collect_all().build()?),
             record: Notify::new(),
@@ -201,6 +205,7 @@ impl Engine {
     fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Job>) {
         let now = Now::read();
         let mut schedule = self.lock();
+        schedule.follow(&self.policies, now);
         let result = change(&mut schedule, now);
         let mut jobs = Vec::new();
         while jobs.len() < STARTS_AT_ONCE
@@ -260,6 +265,7 @@ impl Engine {
             let wait = next.map(|at| at - plimsoll::clock::now());
             tokio::select! {
                 () = self.timer.notified() => {}
+                () = self.policies.changed() => self.act(|_, _| ()),
                 () = sleep_or_never(wait) => self.act(Schedule::tick),
                 _ = sweep.tick() => {
                     self.attempter.client.sweep();

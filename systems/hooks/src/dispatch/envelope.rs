@@ -1,7 +1,7 @@
 //! A message as it waits in memory.
 
 use bytes::Bytes;
-use plimsoll_store::{AppId, Message, MessageId, UnixMillis};
+use plimsoll_store::{AppId, Message, MessageId, Priority, UnixMillis};
 
 /// What is kept around a payload, roughly.
 const AROUND: usize = 512;
@@ -15,9 +15,15 @@ pub(crate) struct Envelope {
     pub(crate) channels: Option<Vec<String>>,
     pub(crate) payload: Bytes,
     pub(crate) accepted_at: UnixMillis,
+    /// Of its first tries; what is due has its own.
+    pub(crate) priority: Priority,
 }
 
 impl Envelope {
+    pub(crate) fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
     /// What it counts for against the bounds in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.payload.len() + AROUND
@@ -33,6 +39,7 @@ impl From<Message> for Envelope {
             channels: message.channels,
             payload: message.payload.unwrap_or_default().into(),
             accepted_at: message.accepted_at,
+            priority: Priority::Normal,
         }
     }
 }

@@ -44,18 +44,8 @@ pub(crate) fn unix_millis() -> UnixMillis {
 pub(crate) struct Limits {
     /// Deliveries at once, in all.
     pub(crate) concurrency: usize,
-    /// Deliveries at once for one tenant.
-    pub(crate) tenant_concurrency: usize,
-    /// Deliveries at once to one endpoint.
-    pub(crate) endpoint_concurrency: usize,
-    /// Messages of one tenant that wait in memory.
-    pub(crate) window_messages: usize,
-    /// Their payload bytes.
-    pub(crate) window_bytes: usize,
     /// Payload bytes in memory, in all.
     pub(crate) window_bytes_total: usize,
-    /// First tries that wait for one endpoint.
-    pub(crate) lane_first_tries: usize,
     /// First tries that wait for one tenant's endpoints together, while any of them can be served.
     pub(crate) tenant_first_tries: usize,
     /// Steps that may wait for their commit before deliveries wait for it.
@@ -83,6 +73,14 @@ impl Job {
         match &self.work {
             Work::First { .. } => Trigger::Scheduled,
             Work::Due(work) => work.id.trigger,
+        }
+    }
+
+    /// The number of its priority.
+    pub(crate) fn priority(&self) -> u8 {
+        match &self.work {
+            Work::First { .. } => self.message.priority as u8,
+            Work::Due(work) => work.priority,
         }
     }
 

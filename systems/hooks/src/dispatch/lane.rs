@@ -12,7 +12,7 @@ use plimsoll_store::{DueWork, Trigger, UnixMillis, WorkId};
 use rustc_hash::FxHashSet;
 
 use super::envelope::Envelope;
-use super::job::{Limits, Now, Work};
+use super::job::{Now, Work};
 use crate::routing::Target;
 
 /// How long a lane whose limiter cannot say when to come back is left alone.
@@ -111,13 +111,18 @@ impl Lane {
 
     /// Whether a delivery could be started now, as far as the lane knows.
     pub(crate) fn can_start(&self, limit: usize) -> bool {
-        self.has_work() && self.parked.is_none() && self.in_flight < limit
+        self.has_work() && !self.target.is_paused() && self.parked.is_none() && self.in_flight < limit
     }
 
     /// Whether its due work should be read from disk now.
     pub(crate) fn wants_load(&self, now: Now, limit: usize) -> bool {
         let is_due = self.on_disk.is_some_and(|due_at| due_at <= now.unix);
-        is_due && !self.loading && self.due.is_empty() && self.parked.is_none() && self.in_flight < limit
+        is_due
+            && !self.target.is_paused()
+            && !self.loading
+            && self.due.is_empty()
+            && self.parked.is_none()
+            && self.in_flight < limit
     }
 
     /// When to look at it again, if nothing else happens.
@@ -148,18 +153,21 @@ impl Lane {
         self.parked.is_some()
     }
 
-    /// Where one more first try goes. `limit` is how many deliveries it may have under way now;
+    /// Where one more first try goes, where `first_tries` may wait. `limit` is how many deliveries it may have under way now;
     /// `alone` says that the tenant has no other endpoint, so that nobody is held up by waiting for
     /// this one; `others_wait` that the tenant's queues are full and some lane can be served first.
     pub(crate) fn place(
         &self,
         now: Now,
-        limits: &Limits,
+        first_tries: usize,
         limit: usize,
         alone: bool,
         others_wait: bool,
     ) -> Place {
-        let full = self.first.len() >= limits.lane_first_tries;
+        if self.target.is_paused() {
+            return Place::Defer(now.unix);
+        }
+        let full = self.first.len() >= first_tries;
         let saturated = self.in_flight >= limit;
         let long = match self.parked {
             Some(Parked::Until(until)) => (until - now.at > PARK_LONG).then_some(until),

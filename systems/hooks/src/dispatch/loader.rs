@@ -69,7 +69,8 @@ async fn read_fanouts(
     for FanoutWork { fanout, message } in found {
         let from_before = message.id <= engine.started;
         let skip = if from_before { settled(engine, message.id).await? } else { FxHashSet::default() };
-        works.push((fanout, Envelope::from(message), skip));
+        let message = Envelope::from(message).with_priority(fanout.priority);
+        works.push((fanout, message, skip));
     }
     engine.act(|schedule, now| schedule.loaded_fanouts(app, works, complete, now));
     Ok(())

@@ -45,7 +45,7 @@ impl Schedule {
             let (app, endpoint) = self.due_loads.pop_front()?;
             let Some(tenant) = self.tenants.get(&app) else { continue };
             let Some(lane) = tenant.lanes.get(&endpoint) else { continue };
-            if tenant.bytes() >= self.limits.window_bytes {
+            if tenant.bytes() >= tenant.policy.window_bytes {
                 self.due_loads.push_back((app, endpoint));
                 continue;
             }
@@ -59,13 +59,13 @@ impl Schedule {
         while let Some(app) = self.refills.pop_front() {
             let Some(tenant) = self.tenants.get_mut(&app) else { continue };
             tenant.refill_queued = false;
-            if tenant.disk != Disk::More || !tenant.has_room(&self.limits) {
+            if tenant.disk != Disk::More || !tenant.has_room() {
                 continue;
             }
             tenant.disk = Disk::Loading { more: false };
             let except = tenant.window.ids().chain(tenant.arriving.iter().copied()).collect();
-            let limit = self.limits.window_messages - tenant.window.len();
-            let bytes = self.limits.window_bytes - tenant.bytes();
+            let limit = tenant.policy.window_messages - tenant.window.len();
+            let bytes = tenant.policy.window_bytes - tenant.bytes();
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             return Some(Load::Fanouts { app, except, limit, bytes });
         }

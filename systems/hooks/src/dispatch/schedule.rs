@@ -24,6 +24,7 @@ use super::envelope::Envelope;
 use super::job::{Job, Limits, Now, Report, Then, Work};
 use super::outbox::{Outbox, Release};
 use super::tenant::{Disk, Picked, Tenant, earliest};
+use crate::policy::{Policies, Table};
 use crate::routing::{AppRoute, Target};
 
 /// Responses and URLs in one commit: a quarter of what the store takes.
@@ -50,6 +51,7 @@ struct OrgRing {
 
 pub(crate) struct Schedule {
     pub(super) limits: Limits,
+    policies: (u64, Arc<Table>),
     pub(super) tenants: FxHashMap<AppId, Tenant>,
     orgs: FxHashMap<Org, OrgRing>,
     ring: VecDeque<Org>,
@@ -64,9 +66,10 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, policies: &Policies) -> Self {
         Self {
             limits,
+            policies: (policies.version(), policies.table()),
             tenants: FxHashMap::default(),
             orgs: FxHashMap::default(),
             ring: VecDeque::new(),
@@ -128,11 +131,45 @@ impl Schedule {
     }
 
     fn tenant(&mut self, route: &Arc<AppRoute>) -> &mut Tenant {
-        let tenant = self.tenants.entry(route.id).or_insert_with(|| Tenant::new(Arc::clone(route)));
+        let policies = &self.policies.1;
+        let new = || Tenant::new(Arc::clone(route), policies.of(route));
+        let tenant = self.tenants.entry(route.id).or_insert_with(new);
         if !Arc::ptr_eq(&tenant.route, route) {
-            tenant.reroute(Arc::clone(route));
+            tenant.reroute(Arc::clone(route), policies.of(route));
         }
         tenant
+    }
+
+    /// Follows the policies, if they were replaced.
+    pub(crate) fn follow(&mut self, policies: &Policies, now: Now) {
+        let version = policies.version();
+        if version == self.policies.0 {
+            return;
+        }
+        self.policies = (version, policies.table());
+        let changed: Vec<AppId> = self
+            .tenants
+            .values_mut()
+            .filter_map(|tenant| {
+                let policy = self.policies.1.of(&tenant.route);
+                let changed = policy != tenant.policy;
+                tenant.policy = policy;
+                changed.then_some(tenant.route.id)
+            })
+            .collect();
+        for app in changed {
+            self.refresh_all(app, now);
+        }
+    }
+
+    /// Looks at the tenant and all of its lanes again.
+    fn refresh_all(&mut self, app: AppId, now: Now) {
+        let lanes: Option<Vec<_>> =
+            self.tenants.get(&app).map(|tenant| tenant.lanes.keys().copied().collect());
+        for endpoint in lanes.unwrap_or_default() {
+            self.refresh(app, endpoint, now);
+        }
+        self.settle(app, now);
     }
 
     /// Messages of the application are about to be committed.
@@ -146,7 +183,11 @@ impl Schedule {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         tenant.arriving.remove(&id);
         match tenant.disk {
-            Disk::Empty if tenant.has_room(&self.limits) && self.bytes < self.limits.window_bytes_total => {
+            Disk::Empty
+                if !tenant.route.paused
+                    && tenant.has_room()
+                    && self.bytes < self.limits.window_bytes_total =>
+            {
                 if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
                     self.bytes += bytes;
                 }
@@ -220,7 +261,11 @@ impl Schedule {
     pub(crate) fn app_changed(&mut self, app: AppId, route: Option<&Arc<AppRoute>>, now: Now) {
         match route {
             Some(route) if self.tenants.contains_key(&app) => {
+                let was_paused = self.tenants.get(&app).is_some_and(|tenant| tenant.route.paused);
                 self.tenant(route);
+                if was_paused && !route.paused {
+                    self.refresh_all(app, now);
+                }
             }
             Some(_) => {}
             None => {
@@ -301,6 +346,7 @@ impl Schedule {
             response: report.response,
             url: job.target.prepared.as_ref().map_or_else(|| "".into(), |prepared| Arc::clone(&prepared.url)),
             trigger: job.trigger(),
+            priority: job.priority(),
             next: match report.then {
                 Then::End(state) => Next::End(state),
                 Then::RetryIn(_) => Next::Retry { due_at: retry_at.unwrap_or(now.unix) },
@@ -423,7 +469,7 @@ impl Schedule {
     /// Looks at a lane again after something about it changed.
     pub(super) fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        if tenant.refresh(endpoint, now, &self.limits) {
+        if tenant.refresh(endpoint, now) {
             self.due_loads.push_back((app, endpoint));
             self.signals.load = true;
         }
@@ -435,10 +481,10 @@ impl Schedule {
     /// those to be read for if it has room.
     pub(super) fn settle(&mut self, app: AppId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        if tenant.is_stuck(&self.limits) {
-            tenant.squeeze(now, &self.limits, &mut self.outbox);
+        if tenant.is_stuck() {
+            tenant.squeeze(now, &mut self.outbox);
         }
-        if !tenant.in_ring && tenant.is_servable(&self.limits) {
+        if !tenant.in_ring && tenant.is_servable() {
             tenant.in_ring = true;
             let org = &tenant.route.org;
             if !self.orgs.contains_key(org) {
@@ -458,7 +504,7 @@ impl Schedule {
     /// Puts the tenant into the queue of those to be read for, if it has room.
     fn refill(&mut self, app: AppId, starving: bool) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        if !tenant.refill_queued && tenant.wants_refill(&self.limits, starving) {
+        if !tenant.refill_queued && tenant.wants_refill(starving) {
             tenant.refill_queued = true;
             self.refills.push_back(app);
             self.signals.load = true;

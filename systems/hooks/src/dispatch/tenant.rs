@@ -14,6 +14,7 @@ use super::job::{Job, Limits, Now, Work};
 use super::lane::{Due, First, Lane, Place, is_manual, per_second};
 use super::outbox::{Outbox, Release};
 use super::window::{Settled, Window};
+use crate::policy::Policy;
 use crate::routing::{AppRoute, Target};
 
 /// How many endpoints are looked at while a message is handed out, before somebody else's turn.
@@ -40,6 +41,7 @@ pub(crate) enum Picked {
 
 pub(crate) struct Tenant {
     pub(crate) route: Arc<AppRoute>,
+    pub(crate) policy: Policy,
     pub(crate) window: Window,
     pub(crate) lanes: FxHashMap<EndpointId, Lane>,
     ready: VecDeque<EndpointId>,
@@ -66,10 +68,11 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    pub(crate) fn new(route: Arc<AppRoute>) -> Self {
+    pub(crate) fn new(route: Arc<AppRoute>, policy: Policy) -> Self {
         let rate = route.throttle_rate.and_then(per_second);
         Self {
             route,
+            policy,
             window: Window::default(),
             lanes: FxHashMap::default(),
             ready: VecDeque::new(),
@@ -91,7 +94,8 @@ impl Tenant {
     }
 
     /// Takes over a changed application.
-    pub(crate) fn reroute(&mut self, route: Arc<AppRoute>) {
+    pub(crate) fn reroute(&mut self, route: Arc<AppRoute>, policy: Policy) {
+        self.policy = policy;
         if route.throttle_rate != self.route.throttle_rate {
             self.rate = route.throttle_rate.and_then(per_second);
             self.parked_until = None;
@@ -110,36 +114,37 @@ impl Tenant {
     }
 
     /// Whether one more message may wait in memory.
-    pub(crate) fn has_room(&self, limits: &Limits) -> bool {
-        self.window.len() < limits.window_messages && self.bytes() < limits.window_bytes
+    pub(crate) fn has_room(&self) -> bool {
+        self.window.len() < self.policy.window_messages && self.bytes() < self.policy.window_bytes
     }
 
     /// Whether it is worth reading more messages from disk: half of the window at once, or whatever
     /// there is room for when nothing that is here can be served.
-    pub(crate) fn wants_refill(&self, limits: &Limits, starving: bool) -> bool {
-        let half_empty = self.window.len() <= limits.window_messages / 2
-            && self.bytes() <= limits.window_bytes / 2
+    pub(crate) fn wants_refill(&self, starving: bool) -> bool {
+        let half_empty = self.window.len() <= self.policy.window_messages / 2
+            && self.bytes() <= self.policy.window_bytes / 2
             && !self.stalled;
         let starving = starving || (self.ready.is_empty() && !self.window.is_expanding());
-        self.disk == Disk::More && (half_empty || (starving && self.has_room(limits)))
+        !self.route.paused && self.disk == Disk::More && (half_empty || (starving && self.has_room()))
     }
 
     /// Whether a pick can come to something.
-    pub(crate) fn is_servable(&self, limits: &Limits) -> bool {
-        self.parked_until.is_none()
-            && self.in_flight < limits.tenant_concurrency
+    pub(crate) fn is_servable(&self) -> bool {
+        !self.route.paused
+            && self.parked_until.is_none()
+            && self.in_flight < self.policy.concurrency
             && (!self.ready.is_empty() || (self.window.is_expanding() && !self.stalled))
     }
 
     /// How many deliveries one endpoint may have under way: all it is allowed while half of the
     /// tenant's places are free, an equal share from then on. An endpoint that hangs can so take
     /// half of them, never the last, and a tenant with one endpoint loses nothing.
-    fn lane_limit(&self, limits: &Limits) -> usize {
-        if self.in_flight * 2 < limits.tenant_concurrency {
-            return limits.endpoint_concurrency;
+    fn lane_limit(&self) -> usize {
+        if self.in_flight * 2 < self.policy.concurrency {
+            return self.policy.endpoint_concurrency;
         }
-        let share = limits.tenant_concurrency / self.lanes.len().max(1);
-        limits.endpoint_concurrency.min(share).max(1)
+        let share = self.policy.concurrency / self.lanes.len().max(1);
+        self.policy.endpoint_concurrency.min(share).max(1)
     }
 
     pub(crate) fn lane(&mut self, target: &Arc<Target>, limits: &Limits) -> &mut Lane {
@@ -148,16 +153,16 @@ impl Tenant {
 
     /// Looks at a lane again after something about it changed: into the ring of those that can
     /// be served, if so. Returns whether its due work should be read from disk.
-    pub(crate) fn refresh(&mut self, endpoint: EndpointId, now: Now, limits: &Limits) -> bool {
+    pub(crate) fn refresh(&mut self, endpoint: EndpointId, now: Now) -> bool {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return false };
         lane.unpark(now);
-        if lane.can_start(limits.endpoint_concurrency) && !lane.in_ready {
+        if lane.can_start(self.policy.endpoint_concurrency) && !lane.in_ready {
             lane.in_ready = true;
             self.ready.push_back(endpoint);
         }
         self.held_back = false;
         self.stalled = false;
-        let wants = lane.wants_load(now, limits.endpoint_concurrency);
+        let wants = !self.route.paused && lane.wants_load(now, self.policy.endpoint_concurrency);
         lane.loading |= wants;
         wants
     }
@@ -174,13 +179,13 @@ impl Tenant {
 
     /// The next delivery of this tenant.
     pub(crate) fn pick(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) -> Picked {
-        if self.in_flight >= limits.tenant_concurrency || self.parked_until.is_some() {
+        if self.route.paused || self.in_flight >= self.policy.concurrency || self.parked_until.is_some() {
             return Picked::Nothing;
         }
-        if self.window.is_expanding() && (self.held_back || self.ready.len() < limits.tenant_concurrency) {
+        if self.window.is_expanding() && (self.held_back || self.ready.len() < self.policy.concurrency) {
             self.expand(now, limits, outbox);
         }
-        let limit = self.lane_limit(limits);
+        let limit = self.lane_limit();
         for _ in 0..self.ready.len() {
             let Some(endpoint) = self.ready.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
@@ -192,7 +197,7 @@ impl Tenant {
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             if !lane.can_start(limit) {
                 // Over its share for now, not over its own limit: it stays in the ring.
-                if lane.can_start(limits.endpoint_concurrency) {
+                if lane.can_start(self.policy.endpoint_concurrency) {
                     lane.in_ready = true;
                     self.ready.push_back(endpoint);
                 }
@@ -218,7 +223,7 @@ impl Tenant {
             self.in_flight += 1;
             self.first_tries -= usize::from(matches!(work, Work::First { .. }));
             let target = Arc::clone(&lane.target);
-            if lane.can_start(limits.endpoint_concurrency) {
+            if lane.can_start(self.policy.endpoint_concurrency) {
                 lane.in_ready = true;
                 self.ready.push_back(endpoint);
             }
@@ -230,7 +235,7 @@ impl Tenant {
             self.held_back = true;
             self.stalled = false;
         }
-        self.squeeze(now, limits, outbox);
+        self.squeeze(now, outbox);
         if self.window.is_expanding() && !self.stalled { Picked::Again } else { Picked::Nothing }
     }
 
@@ -240,8 +245,8 @@ impl Tenant {
     }
 
     /// Whether nothing can be served while messages wait on disk for room in the window.
-    pub(crate) fn is_stuck(&self, limits: &Limits) -> bool {
-        self.disk == Disk::More && self.ready.is_empty() && !self.has_room(limits)
+    pub(crate) fn is_stuck(&self) -> bool {
+        !self.route.paused && self.disk == Disk::More && self.ready.is_empty() && !self.has_room()
     }
 
     /// Hands messages out to the lanes of the endpoints that want them.
@@ -250,7 +255,7 @@ impl Tenant {
         let alone = targets.len() == 1;
         let mut budget = EXPAND_BUDGET;
         let app = self.id();
-        let limit = self.lane_limit(limits);
+        let limit = self.lane_limit();
         self.stalled = false;
         while let Some(active) = self.window.expanding() {
             let from = targets.partition_point(|target| target.endpoint.sequence <= active.cursor);
@@ -280,14 +285,14 @@ impl Tenant {
                 let others_wait = self.first_tries >= limits.tenant_first_tries
                     && !self.ready.is_empty()
                     && !self.held_back;
-                match lane.place(now, limits, limit, alone, others_wait) {
+                match lane.place(now, self.policy.lane_first_tries(), limit, alone, others_wait) {
                     Place::Stall => {
                         self.stalled = true;
                         return;
                     }
                     Place::Defer(due_at) => {
                         active.cursor = sequence;
-                        let work = deferred(&self.route, active.message.id, endpoint, due_at);
+                        let work = deferred(&self.route, &active.message, endpoint, due_at);
                         let due_at = Some(due_at);
                         outbox.push(
                             Progress::Deferred(work),
@@ -299,7 +304,7 @@ impl Tenant {
                         let message = Arc::clone(&active.message);
                         lane.first.push_back(First { message, sequence });
                         self.first_tries += 1;
-                        if lane.can_start(limits.endpoint_concurrency) && !lane.in_ready {
+                        if lane.can_start(self.policy.endpoint_concurrency) && !lane.in_ready {
                             lane.in_ready = true;
                             self.ready.push_back(endpoint);
                         }
@@ -314,8 +319,8 @@ impl Tenant {
 
     /// Where the window is full of messages that wait for endpoints which cannot take them, what
     /// waits goes to disk, so that the others are served.
-    pub(crate) fn squeeze(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
-        if self.first_tries == 0 || self.has_room(limits) || self.route.targets().len() <= 1 {
+    pub(crate) fn squeeze(&mut self, now: Now, outbox: &mut Outbox) {
+        if self.first_tries == 0 || self.has_room() || self.route.targets().len() <= 1 {
             return;
         }
         let app = self.id();
@@ -323,7 +328,7 @@ impl Tenant {
             let due_at = lane.due_when_spilled(now);
             for first in lane.first.drain(..) {
                 self.first_tries -= 1;
-                let work = deferred(&self.route, first.message.id, endpoint, due_at);
+                let work = deferred(&self.route, &first.message, endpoint, due_at);
                 let release = Release::Due { app, endpoint, work: None, due_at: Some(due_at) };
                 outbox.push(Progress::Deferred(work), release);
                 let settled = self.window.settle(first.message.id, first.sequence);
@@ -411,13 +416,13 @@ const fn dropped(app: AppId, endpoint: EndpointId, work: WorkId) -> Release {
     Release::Due { app, endpoint, work: Some(work), due_at: None }
 }
 
-fn deferred(route: &AppRoute, message: MessageId, endpoint: EndpointId, due_at: UnixMillis) -> DueWork {
+fn deferred(route: &AppRoute, message: &Envelope, endpoint: EndpointId, due_at: UnixMillis) -> DueWork {
     DueWork {
-        id: WorkId::delivery(message, endpoint, Trigger::Scheduled),
+        id: WorkId::delivery(message.id, endpoint, Trigger::Scheduled),
         org: Arc::clone(&route.org),
         tenant: route.id,
         due_at,
-        priority: 0,
+        priority: message.priority as u8,
         tries: 0,
     }
 }

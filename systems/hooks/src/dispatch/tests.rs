@@ -7,7 +7,8 @@ use std::time::Duration;
 use plimsoll::clock::Instant;
 use plimsoll::{Outcome, breaker};
 use plimsoll_store::{
-    App, AppId, AttemptState, DueWork, Endpoint, EndpointId, Fanout, Id, MessageId, Next, Progress, WorkId,
+    App, AppId, AttemptState, DueWork, Endpoint, EndpointId, Fanout, Id, MessageId, Next, Priority, Progress,
+    WorkId,
 };
 use proptest::prelude::*;
 use rustc_hash::FxHashSet;
@@ -17,20 +18,28 @@ use super::job::{Job, Limits, Now, Report, Then, Work};
 use super::loads::{Load, LoadedDue};
 use super::outbox::Release;
 use super::schedule::Schedule;
-use crate::routing::{Routing, test_endpoint};
+use crate::policy::{Policies, Policy, Table, Totals};
+use crate::routing::{Routing, test_app, test_endpoint};
 
 fn limits() -> Limits {
     Limits {
         concurrency: 7,
-        tenant_concurrency: 4,
-        endpoint_concurrency: 2,
-        window_messages: 4,
-        window_bytes: 1 << 20,
         window_bytes_total: 1 << 20,
-        lane_first_tries: 2,
         tenant_first_tries: 6,
         unrecorded: 64,
         breaker: breaker::Policy::ratio(0.5).calls_min(4).open_for(Duration::from_secs(5)),
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        concurrency: 4,
+        endpoint_concurrency: 2,
+        weight: 1,
+        window_messages: 4,
+        window_bytes: 1 << 20,
+        backlog_max: u64::MAX,
+        retry_share_ratio: 0.5,
     }
 }
 
@@ -44,6 +53,8 @@ struct Disk {
 
 struct World {
     schedule: Schedule,
+    policies: Arc<Policies>,
+    policy: Policy,
     routing: Routing,
     disk: Disk,
     now: Now,
@@ -59,10 +70,12 @@ struct World {
 
 impl World {
     fn new(endpoints: &[usize]) -> Self {
-        Self::within(limits(), endpoints)
+        Self::within(limits(), policy(), endpoints)
     }
 
-    fn within(limits: Limits, endpoints: &[usize]) -> Self {
+    fn within(limits: Limits, policy: Policy, endpoints: &[usize]) -> Self {
+        let totals = Totals { concurrency: 64, window_bytes: 1 << 20, payload_bytes_max: 0 };
+        let policies = Policies::new(Table::new(policy, totals, []).unwrap());
         let routing = Routing::empty();
         let mut apps = Vec::new();
         for (number, count) in endpoints.iter().enumerate() {
@@ -72,6 +85,7 @@ impl World {
                 uid: None,
                 name: String::new(),
                 throttle_rate: None,
+                paused_at: None,
                 metadata: String::new(),
                 created_at: 0,
                 updated_at: 0,
@@ -93,7 +107,9 @@ impl World {
             apps.push(app.id);
         }
         Self {
-            schedule: Schedule::new(limits),
+            schedule: Schedule::new(limits, &policies),
+            policies,
+            policy,
             routing,
             disk: Disk::default(),
             now: Now { at: plimsoll::clock::now(), unix: 1_000_000 },
@@ -115,7 +131,8 @@ impl World {
         id[..8].copy_from_slice(&self.sent.to_be_bytes());
         let id = MessageId(Id::from_bytes(id));
         self.schedule.expect(&route, id);
-        let fanout = Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0 };
+        let fanout =
+            Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0, priority: Priority::Normal };
         self.disk.fanouts.insert((app, id), fanout);
         for target in route.targets().iter() {
             self.wanted.insert((id, target.endpoint.id));
@@ -123,7 +140,37 @@ impl World {
         self.schedule.offer(envelope(app, id), route.ceiling(), self.now);
     }
 
+    /// One round of everything that runs beside the deliveries, which all succeed.
+    fn turn(&mut self) {
+        self.begin_load();
+        self.end_load(0);
+        self.start();
+        self.finish(0, true);
+        self.take_commit(1_000);
+        self.commit();
+    }
+
+    fn pause_endpoint(&mut self, app: usize, sequence: u64, paused: bool) {
+        let app = self.apps[app];
+        let route = self.routing.app(app).unwrap();
+        let target =
+            route.targets().iter().find(|target| target.endpoint.sequence == sequence).cloned().unwrap();
+        let id = target.endpoint.id;
+        self.routing.put_endpoint(Endpoint { paused_at: paused.then_some(1), ..target.endpoint.clone() });
+        self.schedule.endpoint_changed(app, id, route.target(id), self.now);
+    }
+
+    fn pause_app(&mut self, app: usize, paused: bool) {
+        let app = self.apps[app];
+        let route = self.routing.app(app).unwrap();
+        let changed =
+            App { id: app, org: Arc::clone(&route.org), paused_at: paused.then_some(1), ..test_app() };
+        let route = self.routing.put_app(&changed);
+        self.schedule.app_changed(app, Some(&route), self.now);
+    }
+
     fn start(&mut self) {
+        self.schedule.follow(&self.policies, self.now);
         while let Some(job) = self.schedule.pick(self.now) {
             self.running.push(job);
         }
@@ -131,9 +178,9 @@ impl World {
         assert!(self.running.len() <= limits.concurrency);
         for job in &self.running {
             let same_app = self.running.iter().filter(|other| other.app == job.app).count();
-            assert!(same_app <= limits.tenant_concurrency);
+            assert!(same_app <= self.policy.concurrency);
             let same = |other: &&Job| other.endpoint() == job.endpoint();
-            assert!(self.running.iter().filter(same).count() <= limits.endpoint_concurrency);
+            assert!(self.running.iter().filter(same).count() <= self.policy.endpoint_concurrency);
             let twice =
                 |other: &&Job| other.endpoint() == job.endpoint() && other.message.id == job.message.id;
             assert_eq!(self.running.iter().filter(twice).count(), 1, "one delivery is under way twice");
@@ -190,7 +237,8 @@ impl World {
                     Next::End(_) => drop(self.disk.due.remove(&id)),
                     Next::Retry { due_at } => {
                         let (org, tenant) = (attempt.org, attempt.app);
-                        let work = DueWork { id, org, tenant, due_at, priority: 0, tries: attempt.number };
+                        let (priority, tries) = (attempt.priority, attempt.number);
+                        let work = DueWork { id, org, tenant, due_at, priority, tries };
                         self.disk.due.insert(id, work);
                     }
                 }
@@ -293,12 +341,7 @@ impl World {
             if idle && self.schedule.unrecorded() == 0 {
                 return;
             }
-            self.begin_load();
-            self.end_load(0);
-            self.start();
-            self.finish(0, true);
-            self.take_commit(1_000);
-            self.commit();
+            self.turn();
             if self.running.is_empty() && self.loads.is_empty() && self.commits.is_empty() {
                 let wait =
                     self.schedule.next_timer().map_or(Duration::from_secs(1), |at: Instant| at - self.now.at);
@@ -331,6 +374,7 @@ fn envelope(app: AppId, id: MessageId) -> Envelope {
         channels: None,
         payload: bytes::Bytes::from_static(b"{}"),
         accepted_at: 0,
+        priority: Priority::Normal,
     }
 }
 
@@ -443,8 +487,9 @@ fn a_first_try_and_due_work_are_told_apart_by_their_number() {
 
 #[test]
 fn endpoints_that_hang_at_their_share_do_not_stop_the_fan_out_to_the_others() {
-    let limits = Limits { concurrency: 16, tenant_concurrency: 16, endpoint_concurrency: 10, ..limits() };
-    let mut world = World::within(Limits { window_messages: 64, ..limits }, &[8]);
+    let limits = Limits { concurrency: 16, ..limits() };
+    let policy = Policy { concurrency: 16, endpoint_concurrency: 10, window_messages: 64, ..policy() };
+    let mut world = World::within(limits, policy, &[8]);
     let hangs = |job: &Job| job.target.endpoint.sequence > 4;
     for _ in 0..40 {
         world.send(0);
@@ -471,4 +516,56 @@ fn nothing_starts_in_a_drain() {
     world.send(0);
     world.start();
     assert!(world.running.is_empty() && world.schedule.is_drained());
+}
+
+#[test]
+fn a_paused_endpoint_is_sent_nothing_and_all_that_waited_when_it_is_resumed() {
+    let mut world = World::new(&[2]);
+    world.pause_endpoint(0, 1, true);
+    for _ in 0..10 {
+        world.send(0);
+    }
+    for _ in 0..50 {
+        world.turn();
+    }
+    assert!(world.running.is_empty() && world.delivered.len() == 10, "the other one has its ten");
+    assert_eq!((world.disk.due.len(), world.disk.fanouts.len()), (10, 0), "what waits is on disk");
+    assert_eq!(world.schedule.bytes(), 0, "and not in memory");
+    world.pause_endpoint(0, 1, false);
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn a_paused_application_is_sent_nothing_and_all_that_waited_when_it_is_resumed() {
+    let mut world = World::new(&[2, 1]);
+    world.send(0);
+    world.turn();
+    world.pause_app(0, true);
+    for _ in 0..10 {
+        world.send(0);
+        world.send(1);
+    }
+    for _ in 0..50 {
+        world.turn();
+    }
+    assert_eq!(world.delivered.len(), 2 + 10, "what was under way, and the other application's");
+    world.pause_app(0, false);
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn a_replaced_policy_is_followed_at_once() {
+    let mut world = World::new(&[1]);
+    for _ in 0..4 {
+        world.send(0);
+    }
+    world.start();
+    assert_eq!(world.running.len(), 2, "at its limit");
+    world.policy = Policy { endpoint_concurrency: 3, ..policy() };
+    let totals = Totals { concurrency: 64, window_bytes: 1 << 20, payload_bytes_max: 0 };
+    world.policies.replace(Table::new(world.policy, totals, []).unwrap());
+    world.start();
+    assert_eq!(world.running.len(), 3);
 }
