@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
+use crate::waiters::on_drop;
 use crate::{Reason, registry};
 
 struct Count(AtomicUsize);
@@ -394,6 +395,29 @@ proptest! {
         let left = all(&queue);
         prop_assert!(queue.keys() == 0 && queue.waiting() == 0 && left.len() <= depth);
     }
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let queue = queue(1, 1);
+    for is_full in [false, true] {
+        if is_full {
+            queue.try_push(0, 7).unwrap();
+        }
+        for is_replaced in [true, false] {
+            let mut waits: BoxFuture<'_, ()> =
+                if is_full { queue.push(0, 8).map(drop).boxed() } else { queue.pop().map(drop).boxed() };
+            let again = queue.clone();
+            let waker = on_drop(move || assert!(again.len() <= 1));
+            assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            if is_replaced {
+                assert!(waits.as_mut().now_or_never().is_none());
+            }
+            drop(waits);
+        }
+    }
+    assert_eq!((all(&queue), queue.snapshot().waiting), (vec![7], 0));
 }
 
 #[test]

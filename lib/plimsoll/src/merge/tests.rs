@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::waiters::on_drop;
 use crate::{Reason, registry};
 
 type Boxed = Pin<Box<dyn Stream<Item = u32> + Send>>;
@@ -385,4 +386,22 @@ proptest! {
             prop_assert_eq!(items, (0..given).collect::<Vec<_>>());
         }
     }
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let mut merge = merge::<stream::Pending<u32>>(1);
+    merge.add(stream::pending()).unwrap();
+    let handle = merge.handle();
+    for is_replaced in [true, false] {
+        let again = handle.clone();
+        let waker = on_drop(move || assert!(again.len() <= 1));
+        assert!(pin!(merge.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        if is_replaced {
+            assert!(merge.next().now_or_never().is_none());
+        }
+    }
+    drop(merge);
+    assert_eq!(handle.len(), 0);
 }

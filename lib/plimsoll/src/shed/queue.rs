@@ -13,7 +13,7 @@ use super::delay::{Delay, Left, Times};
 use super::priority::{LEVELS, Priority};
 use crate::Reason;
 use crate::clock::{self, Instant};
-use crate::waiters::{Ticket, Waiters, Wakes};
+use crate::waiters::{Ticket, Waiters, Wakes, taken};
 
 /// How much a new sample counts in the smoothed time that a place is held.
 const SMOOTHING: f64 = 1.0 / 16.0;
@@ -48,7 +48,7 @@ struct Class {
     delay: Delay,
 }
 
-struct Waiter {
+pub(super) struct Waiter {
     entered: Instant,
     deadline: Option<Instant>,
     turn: Turn,
@@ -65,15 +65,6 @@ pub(super) enum Enrolled {
     Admitted,
     Queued { ticket: Ticket, until: Instant },
     Refused(Reason),
-}
-
-/// What a look at one's place in the line says.
-pub(super) enum Look {
-    /// The waker that it had before, to be dropped after the lock.
-    Waits {
-        stale: Option<Waker>,
-    },
-    Answered(Result<Waited, Reason>),
 }
 
 impl Queue {
@@ -159,13 +150,14 @@ impl Queue {
         self.note_use();
     }
 
-    /// Begins, or goes to the end of its line; whoever has to make room for it is in `wakes`.
+    /// Begins, or goes to the end of its line, with the waker then; whoever has to make room for it is
+    /// in `wakes`.
     pub(super) fn enrol(
         &mut self,
         now: Instant,
         priority: Priority,
         deadline: Option<Instant>,
-        waker: Waker,
+        waker: &mut Waker,
         wakes: &mut Wakes,
     ) -> Enrolled {
         match self.try_begin(now, priority, deadline) {
@@ -183,58 +175,65 @@ impl Queue {
         let Class { line, delay } = &mut self.classes[priority.index()];
         let patience = now + delay.patience(now, times);
         let until = deadline.map_or(patience, |deadline| patience.min(deadline));
-        let ticket = line.push(Waiter { entered: now, deadline, turn: Turn::Waiting(waker) });
+        let ticket = line.push(Waiter { entered: now, deadline, turn: Turn::Waiting(taken(waker)) });
         self.waiting += 1;
         Enrolled::Queued { ticket, until }
     }
 
-    /// Looks whether it is the ticket's turn; the ticket is used up when there is an answer.
-    pub(super) fn look(&mut self, priority: Priority, ticket: &mut Option<Ticket>, waker: &Waker) -> Look {
+    /// Looks whether it is the ticket's turn; the ticket is used up when there is an answer, and the
+    /// waker exchanged for the one that was known when there is none.
+    pub(super) fn look(
+        &mut self,
+        priority: Priority,
+        ticket: &mut Option<Ticket>,
+        waker: &mut Waker,
+    ) -> Option<Result<Waited, Reason>> {
         let line = &mut self.classes[priority.index()].line;
         let Some(place) = ticket.take() else { unreachable!("a waiter was polled after it was answered") };
         let waiter = line.get_mut(&place);
         if let Turn::Waiting(known) = &mut waiter.turn {
-            let stale =
-                if known.will_wake(waker) { None } else { Some(std::mem::replace(known, waker.clone())) };
+            std::mem::swap(known, waker);
             *ticket = Some(place);
-            return Look::Waits { stale };
+            return None;
         }
         let (waiter, _) = line.remove(place);
-        Look::Answered(self.claim(clock::now(), &waiter))
+        Some(self.claim(clock::now(), &waiter))
     }
 
-    /// Its patience, or its deadline, is over: it leaves, unless it was answered in this moment.
+    /// Its patience, or its deadline, is over: it leaves, unless it was answered in this moment. The
+    /// second value is to be dropped unlocked.
     pub(super) fn expire(
         &mut self,
         now: Instant,
         priority: Priority,
         ticket: Ticket,
-    ) -> Result<Waited, Reason> {
+    ) -> (Result<Waited, Reason>, Waiter) {
         let times = self.times(now);
         let Class { line, delay } = &mut self.classes[priority.index()];
         let (waiter, queued) = line.remove(ticket);
         if !queued {
-            return self.claim(now, &waiter);
+            return (self.claim(now, &waiter), waiter);
         }
         self.waiting -= 1;
         if waiter.is_past_deadline(now) {
             delay.leaves(now, Left::After(now - waiter.entered), times);
-            return Err(Reason::DeadlineTooNear);
+            return (Err(Reason::DeadlineTooNear), waiter);
         }
         delay.leaves(now, Left::InVain, times);
-        Err(Reason::Shed)
+        (Err(Reason::Shed), waiter)
     }
 
-    /// Leaves the line; true when it gave a place back, so that the lines are to be served.
-    pub(super) fn leave(&mut self, priority: Priority, ticket: Ticket) -> bool {
+    /// Leaves the line; true when it gave a place back, so that the lines are to be served. The second
+    /// value is to be dropped unlocked.
+    pub(super) fn leave(&mut self, priority: Priority, ticket: Ticket) -> (bool, Waiter) {
         let (waiter, queued) = self.classes[priority.index()].line.remove(ticket);
         if queued {
             self.waiting -= 1;
-            return false;
+            return (false, waiter);
         }
         let granted = matches!(waiter.turn, Turn::Granted);
         self.in_use -= u64::from(granted);
-        granted
+        (granted, waiter)
     }
 
     /// A place that was taken at `began` is given back.

@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::priority::{LEVELS, Priority};
-use super::queue::{Enrolled, Look, Queue, Settings, Waited};
+use super::queue::{Enrolled, Queue, Settings, Waited};
 use crate::clock::{self, Instant};
 use crate::counters::Counters;
 use crate::observe::Enforcement;
@@ -103,8 +103,8 @@ impl State {
             self.counters.would_reject();
             return Enrolled::Admitted;
         }
-        let (waker, mut wakes) = (waker.clone(), Wakes::new());
-        let enrolled = self.queue().enrol(now, priority, deadline, waker, &mut wakes);
+        let (mut waker, mut wakes) = (waker.clone(), Wakes::new());
+        let enrolled = self.queue().enrol(now, priority, deadline, &mut waker, &mut wakes);
         wakes.wake_all();
         enrolled
     }
@@ -115,32 +115,31 @@ impl State {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Option<Result<Waited, Reason>> {
+        // Before the lock, and so dropped after it.
+        let mut waker = waker.clone();
         let mut queue = self.queue();
-        match queue.look(priority, ticket, waker) {
-            Look::Waits { stale } => {
-                drop(queue);
-                drop(stale);
-                None
-            }
-            Look::Answered(answer) => {
-                self.after_claim(queue, answer);
-                Some(answer)
-            }
-        }
+        let answer = queue.look(priority, ticket, &mut waker)?;
+        self.after_claim(queue, answer);
+        Some(answer)
     }
 
     pub(super) fn expire(&self, priority: Priority, ticket: Ticket) -> Result<Waited, Reason> {
         let mut queue = self.queue();
-        let answer = queue.expire(clock::now(), priority, ticket);
+        let (answer, gone) = queue.expire(clock::now(), priority, ticket);
         self.after_claim(queue, answer);
+        drop(gone);
         answer
     }
 
     pub(super) fn leave(&self, priority: Priority, ticket: Ticket) {
         let mut queue = self.queue();
-        if queue.leave(priority, ticket) {
+        let (gave_back, gone) = queue.leave(priority, ticket);
+        if gave_back {
             self.serve(queue, clock::now());
+        } else {
+            drop(queue);
         }
+        drop(gone);
     }
 
     pub(super) fn end(&self, began: Instant) {

@@ -1,6 +1,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::limiter::{Limiter, Observable};
 use crate::scope::Scope;
+use crate::waiters::on_drop;
 use crate::{Invalid, Reason, clock, registry};
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -183,6 +184,25 @@ async fn dropping_a_waiter_before_or_after_it_was_granted_passes_its_place_on() 
         drop(next.await.unwrap());
         assert_eq!((shed.in_use(), shed.waiting()), (0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let shed = shed();
+    let held = shed.acquire(Priority::CRITICAL).await.unwrap();
+    for is_replaced in [true, false] {
+        let mut waits = Box::pin(shed.acquire(Priority::CRITICAL));
+        let again = shed.clone();
+        let waker = on_drop(move || assert!(again.waiting() <= 1));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        if is_replaced {
+            assert!(waits.as_mut().now_or_never().is_none());
+        }
+        drop(waits);
+    }
+    drop(held);
+    assert_eq!((shed.in_use(), shed.waiting()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,14 +128,13 @@ impl Line {
 
     /// Leaves `waker` in the line; the one that it replaces is to be dropped once the locks are
     /// released.
-    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) -> Option<Waker> {
+    fn wait(&mut self, place: &mut Option<Place>, waker: Waker) -> Option<Waker> {
         match place {
             Some(place) if place.round == self.round => {
-                let known = self.waiting.get_mut(&place.ticket);
-                (!known.will_wake(waker)).then(|| mem::replace(known, waker.clone()))
+                Some(mem::replace(self.waiting.get_mut(&place.ticket), waker))
             }
             _ => {
-                let ticket = self.waiting.push(waker.clone());
+                let ticket = self.waiting.push(waker);
                 *place = Some(Place { round: self.round, ticket });
                 None
             }
@@ -236,10 +235,12 @@ impl<K: Hash + Eq, T, E> Follower<K, T, E> {
 
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn<K, T, E>> {
         let flight = Arc::clone(&self.flight);
+        // Before the lock, since to clone it is the caller's code.
+        let own_waker = cx.waker().clone();
         let mut line = self.flight.line();
         let ended = flight.has_landed();
         if !ended && line.led {
-            let stale = line.wait(&mut self.place, cx.waker());
+            let stale = line.wait(&mut self.place, own_waker);
             drop(line);
             drop(stale);
             return Poll::Pending;
