@@ -234,8 +234,10 @@ impl State {
         }
     }
 
-    fn after_change<'a>(&'a self, desk: MutexGuard<'a, Desk>) {
-        self.answer(desk, |desk, wakes| desk.refuse_too_large(wakes) || desk.grant(wakes));
+    fn after_change<'a>(&'a self, mut desk: MutexGuard<'a, Desk>) {
+        let refused = desk.refuse_too_large();
+        self.serve(desk);
+        refused.into_iter().for_each(Waker::wake);
     }
 
     /// Does `step` until it says that it did not stop for want of room; unlocks and wakes after each.
@@ -442,25 +444,25 @@ impl Desk {
         self.note_use(share);
     }
 
-    /// Answers those that a change has made impossible; true when there was no room for more wakers.
-    fn refuse_too_large(&mut self, wakes: &mut Wakes) -> bool {
-        let mut stopped = false;
+    /// Answers those that a change has made impossible; returns their wakers, to be woken unlocked.
+    fn refuse_too_large(&mut self) -> Vec<Waker> {
+        // All in one go: whoever stays would be looked at again for each few that are woken.
+        let mut wakers = Vec::new();
         for share in 0..self.lines.len() {
             let most = self.ledger.most(share);
             let waiters = &mut self.lines[share].waiters;
             let before = waiters.queued();
             waiters.call_unless(|waiter| {
-                if waiter.claim.permits <= most || wakes.is_full() {
-                    stopped |= waiter.claim.permits > most;
+                if waiter.claim.permits <= most {
                     return true;
                 }
                 if let Turn::Waiting(waker) = std::mem::replace(&mut waiter.turn, Turn::TooLarge) {
-                    wakes.push(waker);
+                    wakers.push(waker);
                 }
                 false
             });
             self.waiting -= before - waiters.queued();
         }
-        stopped
+        wakers
     }
 }

@@ -1,5 +1,7 @@
 use std::future::poll_fn;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -7,6 +9,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::limiter::{Limiter, Observable};
+use crate::waiters::on_drop;
 use crate::{Invalid, Reason, clock, registry};
 
 fn budget() -> Builder {
@@ -150,6 +153,53 @@ fn a_waiter_that_a_change_made_impossible_is_refused_at_once() {
     }
     drop(held);
     assert!(light.now_or_never().is_some());
+}
+
+/// Counts how often it is woken when nobody is in the line.
+struct LineIsGone(Share, AtomicUsize);
+
+impl Wake for LineIsGone {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(usize::from(self.0.waiting() == 0), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_change_goes_through_a_long_line_once_and_then_wakes() {
+    let built = budget().build().unwrap();
+    let (_, writes, _) = shares(&built);
+    let held = writes.try_acquire_many(3).unwrap();
+    let woken = Arc::new(LineIsGone(writes.clone(), AtomicUsize::new(0)));
+    let waker = Waker::from(woken.clone());
+    let mut heavy: Vec<_> = (0..100_000).map(|_| Box::pin(writes.acquire_many(3))).collect();
+    for waiter in &mut heavy {
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    built.set_shares(&[("writes", 2), ("reads", 6)]).unwrap();
+    assert_eq!(woken.1.load(Ordering::Relaxed), 100_000);
+    assert!(heavy.into_iter().all(|waiter| waiter.now_or_never().unwrap().is_err()));
+    drop(held);
+    assert_eq!((built.in_use(), writes.waiting()), (0, 0));
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let built = budget().build().unwrap();
+    let (_, writes, _) = shares(&built);
+    let held = writes.try_acquire_many(3).unwrap();
+    for is_replaced in [true, false] {
+        let mut waits = Box::pin(writes.acquire());
+        let again = writes.clone();
+        let waker = on_drop(move || assert!(again.waiting() <= 1));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        if is_replaced {
+            assert!(waits.as_mut().now_or_never().is_none());
+        }
+        drop(waits);
+    }
+    drop(held);
+    assert_eq!((built.in_use(), writes.waiting()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -214,6 +214,7 @@ impl State {
 
     pub(super) fn resize(&self, limit: u64) -> Result<(), Invalid> {
         Self::check(self.name, limit)?;
+        let mut refused = Vec::new();
         let mut queue = lock(&self.queue);
         let before = self.limit();
         if limit >= before {
@@ -222,15 +223,10 @@ impl State {
         } else {
             self.limit.store(limit, Ordering::Relaxed);
             self.word.fetch_sub(Word::permits(before - limit), Ordering::Release);
-            let mut wakes = Wakes::new();
-            while self.refuse_too_large(&mut queue, &mut wakes) {
-                self.answer(queue, &mut wakes);
-                queue = lock(&self.queue);
-            }
-            self.answer(queue, &mut wakes);
-            queue = lock(&self.queue);
+            refused = Self::refuse_too_large(&mut queue, limit);
         }
         self.pass_on(queue);
+        refused.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
@@ -278,22 +274,20 @@ impl State {
         false
     }
 
-    /// Answers those that a shrink has made impossible; true when it stopped because there was no
-    /// room for more wakers.
-    fn refuse_too_large(&self, queue: &mut Waiters<Waiter>, wakes: &mut Wakes) -> bool {
-        let limit = self.limit();
-        let mut stopped = false;
+    /// Answers those that a shrink has made impossible; returns their wakers, to be woken unlocked.
+    fn refuse_too_large(queue: &mut Waiters<Waiter>, limit: u64) -> Vec<Waker> {
+        // All in one go: whoever stays would be looked at again for each few that are woken.
+        let mut wakers = Vec::new();
         queue.call_unless(|waiter| {
-            if waiter.permits <= limit || wakes.is_full() {
-                stopped |= waiter.permits > limit;
+            if waiter.permits <= limit {
                 return true;
             }
             if let Turn::Waiting(waker) = std::mem::replace(&mut waiter.turn, Turn::TooLarge) {
-                wakes.push(waker);
+                wakers.push(waker);
             }
             false
         });
-        stopped
+        wakers
     }
 }
 

@@ -1,4 +1,7 @@
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -6,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::limiter::Limiter;
+use crate::waiters::on_drop;
 use crate::{Reason, clock, registry};
 
 fn semaphore(limit: u64) -> Semaphore {
@@ -109,6 +113,51 @@ fn a_waiter_that_a_shrink_made_impossible_is_refused_at_once() {
     }
     drop(held);
     assert!(light.now_or_never().is_some());
+}
+
+/// Counts how often it is woken when nobody is in the line.
+struct LineIsGone(Semaphore, AtomicUsize);
+
+impl Wake for LineIsGone {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(usize::from(self.0.waiting() == 0), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_shrink_goes_through_a_long_line_once_and_then_wakes() {
+    let shrinks = semaphore(2);
+    let held = shrinks.try_acquire().unwrap();
+    let woken = Arc::new(LineIsGone(shrinks.clone(), AtomicUsize::new(0)));
+    let waker = Waker::from(woken.clone());
+    let mut heavy: Vec<_> = (0..100_000).map(|_| Box::pin(shrinks.acquire_many(2))).collect();
+    for waiter in &mut heavy {
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    shrinks.resize(1).unwrap();
+    assert_eq!(woken.1.load(Ordering::Relaxed), 100_000);
+    assert!(heavy.into_iter().all(|waiter| waiter.now_or_never().unwrap().is_err()));
+    drop(held);
+    assert_eq!((shrinks.available(), shrinks.waiting()), (1, 0));
+}
+
+#[test]
+fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+    let semaphore = semaphore(1);
+    let held = semaphore.try_acquire().unwrap();
+    for is_replaced in [true, false] {
+        let mut waits = Box::pin(semaphore.acquire());
+        let again = semaphore.clone();
+        let waker = on_drop(move || again.resize(1).unwrap());
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        if is_replaced {
+            assert!(waits.as_mut().now_or_never().is_none());
+        }
+        drop(waits);
+    }
+    drop(held);
+    assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
 }
 
 #[test]
