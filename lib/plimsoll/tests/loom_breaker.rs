@@ -6,6 +6,9 @@
 //! day long, so that nothing turns, and whoever comes late says when.
 #![cfg(plimsoll_loom)]
 
+#[expect(dead_code, reason = "nobody waits for a breaker")]
+mod interleaved;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +19,9 @@ use plimsoll::breaker::{Breaker, OwnedPermit, Policy, State};
 use plimsoll::clock::{self, Instant};
 use plimsoll::limiter::Limiter;
 
-const DAY: Duration = Duration::from_secs(86_400);
+use self::interleaved::model;
 
-fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(body);
-}
+const DAY: Duration = Duration::from_secs(86_400);
 
 fn breaker(failures: u32, probes: u32) -> Breaker {
     Breaker::new(Policy::consecutive(failures).window(DAY).open_for(DAY).probes_max(probes)).unwrap()

@@ -4,47 +4,19 @@
 //! `RUSTFLAGS="--cfg plimsoll_loom" cargo test -p plimsoll --release --test loom_flow`
 #![cfg(plimsoll_loom)]
 
-use std::pin::{Pin, pin};
+mod interleaved;
+
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use loom::sync::{Mutex, Notify};
+use loom::sync::Mutex;
 use loom::thread;
 use plimsoll::fair::Fair;
 use plimsoll::merge::{Event, Merge};
 
-/// Wakes a thread that loom schedules.
-struct Unpark(Notify);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let unpark = Arc::new(Unpark(Notify::new()));
-    let waker = Waker::from(unpark.clone());
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => unpark.0.wait(),
-        }
-    }
-}
-
-/// Polls once with a waker that wakes nobody.
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn model(body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(body);
-}
+use self::interleaved::{block_on, model, polled_and_dropped};
 
 fn queue(depth: usize) -> Fair<u8, u8> {
     Fair::builder("loom-fair").depth(depth).depth_per_key(depth).build().unwrap()
@@ -52,7 +24,7 @@ fn queue(depth: usize) -> Fair<u8, u8> {
 
 #[test]
 fn every_item_pushed_is_popped_by_somebody_who_waits() {
-    model(|| {
+    model(2, || {
         let queue = queue(1);
         let pushers: Vec<_> = (0..2)
             .map(|key| {
@@ -72,7 +44,7 @@ fn every_item_pushed_is_popped_by_somebody_who_waits() {
 
 #[test]
 fn an_item_is_not_lost_with_a_pop_that_was_dropped() {
-    model(|| {
+    model(2, || {
         let queue = queue(2);
         let other = {
             let queue = queue.clone();
@@ -82,10 +54,7 @@ fn an_item_is_not_lost_with_a_pop_that_was_dropped() {
             let queue = queue.clone();
             thread::spawn(move || queue.try_push(1, 7).unwrap())
         };
-        let taken = {
-            let mut pop = pin!(queue.pop());
-            poll_once(pop.as_mut())
-        };
+        let taken = polled_and_dropped(queue.pop());
         pusher.join().unwrap();
         // If this thread did not take it, the other does: it must have been told. Else it is closed.
         if taken == Poll::Ready(Some(7)) {
@@ -140,7 +109,7 @@ impl Stream for Given {
 
 #[test]
 fn no_wake_of_an_input_is_lost_and_one_added_from_elsewhere_is_seen() {
-    model(|| {
+    model(2, || {
         let mut merge = Merge::builder("loom-merge").inputs_max(2).build().unwrap();
         let (first, second) = (Given::new(), Given::new());
         merge.add(first.clone()).unwrap();
@@ -166,7 +135,7 @@ fn no_wake_of_an_input_is_lost_and_one_added_from_elsewhere_is_seen() {
 
 #[test]
 fn an_input_removed_from_elsewhere_ends_once() {
-    model(|| {
+    model(2, || {
         let mut merge = Merge::builder("loom-merge-remove").inputs_max(1).build().unwrap();
         let input = Given::new();
         let id = merge.add(input.clone()).unwrap();

@@ -5,14 +5,15 @@
 //! The clock stands still: what loom replays must be the same every time.
 #![cfg(plimsoll_loom)]
 
-use std::pin::pin;
-use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, Wake, Waker};
+mod interleaved;
 
-use loom::sync::Notify;
+use std::sync::LazyLock;
+
 use loom::thread;
 use plimsoll::clock::Instant;
 use plimsoll::rate::{Quota, RateLimiter};
+
+use self::interleaved::{block_on, polled_and_dropped};
 
 const NOW: Instant = Instant::from_nanos(1_000_000_000);
 
@@ -23,33 +24,10 @@ static TIMERS: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     builder.enable_time().start_paused(true).build().unwrap()
 });
 
-/// Wakes a thread that loom schedules.
-struct Unpark(Notify);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let unpark = Arc::new(Unpark(Notify::new()));
-    let waker = Waker::from(unpark.clone());
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => unpark.0.wait(),
-        }
-    }
-}
-
 fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     // Loom's threads are coroutines of this one.
     let _timers = TIMERS.enter();
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(body);
+    interleaved::model(preemptions, body);
 }
 
 fn takes(limiter: &RateLimiter, times: usize) -> thread::JoinHandle<usize> {
@@ -109,10 +87,7 @@ fn a_waiter_that_leaves_beside_a_change_of_share_leaves_no_line() {
         limiter.try_acquire().unwrap();
         let leaves = {
             let limiter = limiter.clone();
-            thread::spawn(move || {
-                let mut waiting = Box::pin(limiter.acquire_many(2));
-                let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            })
+            thread::spawn(move || drop(polled_and_dropped(limiter.acquire_many(2))))
         };
         limiter.observe();
         limiter.set_enforced_ratio(1.0).unwrap();

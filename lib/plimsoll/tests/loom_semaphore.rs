@@ -3,47 +3,16 @@
 //! `RUSTFLAGS="--cfg plimsoll_loom" cargo test -p plimsoll --release --test loom_semaphore`
 #![cfg(plimsoll_loom)]
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+mod interleaved;
 
-use loom::sync::Notify;
+use std::sync::Arc;
+
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use plimsoll::Reason;
 use plimsoll::semaphore::Semaphore;
 
-/// Wakes a thread that loom schedules.
-struct Unpark(Notify);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let unpark = Arc::new(Unpark(Notify::new()));
-    let waker = Waker::from(unpark.clone());
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => unpark.0.wait(),
-        }
-    }
-}
-
-/// Polls once with a waker that wakes nobody.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(body);
-}
+use self::interleaved::{block_on, model, polled_and_dropped};
 
 fn whole(semaphore: &Semaphore, limit: u64) {
     assert_eq!((semaphore.available(), semaphore.in_use(), semaphore.waiting()), (limit, 0, 0));
@@ -136,10 +105,7 @@ fn a_waiter_that_is_dropped_while_it_is_granted_loses_no_permit() {
         let held = semaphore.try_acquire_owned().unwrap();
         let leaves = {
             let semaphore = semaphore.clone();
-            thread::spawn(move || {
-                let mut waiting = Box::pin(semaphore.acquire());
-                let _ = poll_once(&mut waiting);
-            })
+            thread::spawn(move || drop(polled_and_dropped(semaphore.acquire())))
         };
         let waits = {
             let semaphore = semaphore.clone();
@@ -245,10 +211,7 @@ fn a_waiter_that_is_dropped_while_it_is_let_through_loses_no_permit() {
         let held = semaphore.try_acquire_owned().unwrap();
         let leaves = {
             let semaphore = semaphore.clone();
-            thread::spawn(move || {
-                let mut waiting = Box::pin(semaphore.acquire());
-                let _ = poll_once(&mut waiting);
-            })
+            thread::spawn(move || drop(polled_and_dropped(semaphore.acquire())))
         };
         semaphore.observe();
         leaves.join().unwrap();

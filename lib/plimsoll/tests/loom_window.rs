@@ -5,6 +5,13 @@
 //! The window is private to the crate: its source is built into this test, with two buckets.
 #![cfg(plimsoll_loom)]
 
+#[expect(dead_code, reason = "nobody waits for a window")]
+mod interleaved;
+#[path = "../src/sync.rs"]
+mod sync;
+#[path = "../src/window.rs"]
+mod window;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +19,10 @@ use loom::thread;
 use plimsoll::clock;
 use plimsoll::clock::Instant;
 
-#[path = "../src/sync.rs"]
-mod sync;
-#[path = "../src/window.rs"]
-mod window;
-
-use window::Window;
+use self::interleaved::model;
+use self::window::Window;
 
 const TICK: u64 = 100;
-
-fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(body);
-}
 
 fn tick(number: u64) -> Instant {
     Instant::from_nanos(number * TICK)
