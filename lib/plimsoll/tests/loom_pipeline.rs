@@ -8,6 +8,8 @@
 #![expect(dead_code, reason = "the files have more than the models use")]
 
 mod interleaved;
+#[path = "../src/pipeline/line.rs"]
+mod line;
 #[path = "../src/pipeline/link.rs"]
 mod link;
 #[path = "../src/sync.rs"]

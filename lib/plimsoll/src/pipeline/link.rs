@@ -14,7 +14,7 @@
 //!   yet.
 //!
 //! # Lock order
-//! One lock; no item is dropped and no waker called under it.
+//! One lock; no item is dropped under it, and no waker cloned, called or dropped.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -22,9 +22,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use super::line::{Putters, Takers};
 use super::meter::Meter;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::waiters::{Ticket, Waiters};
+use crate::waiters::Ticket;
 
 pub(super) struct Link<T> {
     capacity: usize,
@@ -37,10 +38,9 @@ struct State<T> {
     head: u64,
     taken: u64,
     producers: usize,
-    /// Who waits for room, sorted: by the number of their item, or in the order in which they came.
-    putters: VecDeque<(u64, Waker)>,
-    arrivals: u64,
-    takers: Waiters<Taker>,
+    /// By the number of their item, or in the order in which they came.
+    putters: Putters,
+    takers: Takers,
     outlet: Outlet<T>,
 }
 
@@ -59,9 +59,6 @@ enum Slot<T> {
     Hole,
     Full(T),
 }
-
-/// The waker of one that waits for an item; `None` when it was called.
-type Taker = Option<Waker>;
 
 /// Where an item is put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,9 +83,8 @@ impl<T> Link<T> {
             head: 0,
             taken: 0,
             producers,
-            putters: VecDeque::new(),
-            arrivals: 0,
-            takers: Waiters::new(),
+            putters: Putters::new(),
+            takers: Takers::new(),
             outlet: Outlet::Taken,
         };
         Self { capacity, order, state: Mutex::new(state) }
@@ -118,15 +114,23 @@ impl<T> Link<T> {
     }
 
     pub(super) fn poll_take(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Option<(u64, T)>> {
-        let mut state = lock(&self.state);
-        let item = state.pop();
-        if item.is_none() && state.producers > 0 {
-            let stale = state.wait_for_item(ticket, cx.waker());
+        let mut own_waker = None;
+        let (mut state, item) = loop {
+            let mut state = lock(&self.state);
+            let item = state.pop();
+            if item.is_some() || state.producers == 0 {
+                break (state, item);
+            }
+            if let Some(own_waker) = own_waker.take() {
+                let stale = state.takers.wait(ticket, own_waker);
+                drop(state);
+                drop(stale);
+                return Poll::Pending;
+            }
             drop(state);
-            drop(stale);
-            return Poll::Pending;
-        }
-        let stale = ticket.take().map(|ticket| state.takers.remove(ticket));
+            own_waker = Some(cx.waker().clone());
+        };
+        let stale = ticket.take().map(|ticket| state.takers.leave(ticket));
         let putter = self.putter_due(&mut state);
         // Of several items that came to the front at once, only for the first was a taker called.
         let taker = if self.order == Order::ByNumber { state.taker_due() } else { None };
@@ -138,44 +142,47 @@ impl<T> Link<T> {
 
     fn leave(&self, ticket: Ticket) {
         let mut state = lock(&self.state);
-        let (left, _) = state.takers.remove(ticket);
-        let taker = if left.is_none() { state.taker_due() } else { None };
+        let waker = state.takers.leave(ticket);
+        let other = if waker.is_none() { state.taker_due() } else { None };
         drop(state);
-        wake([taker, None]);
+        drop(waker);
+        wake([other, None]);
     }
 
     /// Waits for room for the item of this number, whose place is then the caller's for as long as
-    /// the lock is.
+    /// the lock is; the waker that was left in the line is to be dropped after the lock.
     fn poll_room(
         &self,
         number: u64,
         waiting: &mut Option<u64>,
         cx: &Context<'_>,
-    ) -> Poll<MutexGuard<'_, State<T>>> {
-        let mut state = lock(&self.state);
-        if self.has_room(&state, number) {
-            if let Some(key) = waiting.take() {
-                state.remove_putter(key);
+    ) -> Poll<(MutexGuard<'_, State<T>>, Option<Waker>)> {
+        let mut own_waker = None;
+        loop {
+            let mut state = lock(&self.state);
+            if self.has_room(&state, number) {
+                let stale = waiting.take().and_then(|key| state.putters.leave(key));
+                return Poll::Ready((state, stale));
             }
-            return Poll::Ready(state);
+            if let Some(own_waker) = own_waker.take() {
+                let key = waiting.unwrap_or_else(|| match self.order {
+                    Order::ByNumber => number,
+                    Order::AsTheyCome => state.putters.arrive(),
+                });
+                *waiting = Some(key);
+                let stale = state.putters.wait(key, own_waker);
+                drop(state);
+                drop(stale);
+                return Poll::Pending;
+            }
+            drop(state);
+            own_waker = Some(cx.waker().clone());
         }
-        let key = waiting.unwrap_or_else(|| match self.order {
-            Order::ByNumber => number,
-            Order::AsTheyCome => {
-                state.arrivals += 1;
-                state.arrivals
-            }
-        });
-        *waiting = Some(key);
-        let stale = state.add_putter(key, cx.waker());
-        drop(state);
-        drop(stale);
-        Poll::Pending
     }
 
     /// Puts when there is room; says whether there is room for the next.
     fn poll_put(&self, put: &mut Wanted<T>, cx: &Context<'_>) -> Poll<bool> {
-        let Poll::Ready(mut state) = self.poll_room(put.number, &mut put.waiting, cx) else {
+        let Poll::Ready((mut state, stale)) = self.poll_room(put.number, &mut put.waiting, cx) else {
             return Poll::Pending;
         };
         let mut item = put.item.take();
@@ -188,6 +195,7 @@ impl<T> Link<T> {
         let putter = self.putter_due(&mut state);
         let has_room = self.has_room(&state, put.number + 1);
         drop(state);
+        drop(stale);
         wake([taker, putter]);
         drop(discarded);
         Poll::Ready(has_room)
@@ -195,7 +203,7 @@ impl<T> Link<T> {
 
     fn give_up(&self, key: u64) {
         let mut state = lock(&self.state);
-        let waker = state.remove_putter(key);
+        let waker = state.putters.leave(key);
         let other = if waker.is_none() { self.putter_due(&mut state) } else { None };
         drop(state);
         drop(waker);
@@ -211,8 +219,8 @@ impl<T> Link<T> {
 
     /// The putter to call, if there is room for it.
     fn putter_due(&self, state: &mut State<T>) -> Option<Waker> {
-        let first = state.putters.front()?.0;
-        if self.has_room(state, first) { state.putters.pop_front().map(|(_, waker)| waker) } else { None }
+        let first = state.putters.first()?;
+        if self.has_room(state, first) { state.putters.call_first() } else { None }
     }
 }
 
@@ -275,49 +283,7 @@ impl<T> State<T> {
 
     /// The taker to call for the first item.
     fn taker_due(&mut self) -> Option<Waker> {
-        if !self.is_ready() {
-            return None;
-        }
-        let taker = self.takers.first_mut()?;
-        let waker = taker.take();
-        self.takers.call_first();
-        waker
-    }
-
-    /// Puts a taker in the line, or leaves it there; returns a waker to be dropped unlocked.
-    fn wait_for_item(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        if let Some(known) = ticket {
-            if let Some(old) = self.takers.get_mut(known) {
-                return (!old.will_wake(waker)).then(|| std::mem::replace(old, waker.clone()));
-            }
-            // It was called in vain.
-            if let Some(called) = ticket.take() {
-                self.takers.remove(called);
-            }
-        }
-        *ticket = Some(self.takers.push(Some(waker.clone())));
-        None
-    }
-
-    /// Puts a putter in its place in the line, or leaves it there; returns a waker to be dropped
-    /// unlocked.
-    fn add_putter(&mut self, key: u64, waker: &Waker) -> Option<Waker> {
-        let at = self.putters.partition_point(|(other, _)| *other < key);
-        match self.putters.get_mut(at) {
-            Some((other, old)) if *other == key => {
-                (!old.will_wake(waker)).then(|| std::mem::replace(old, waker.clone()))
-            }
-            _ => {
-                self.putters.insert(at, (key, waker.clone()));
-                None
-            }
-        }
-    }
-
-    fn remove_putter(&mut self, key: u64) -> Option<Waker> {
-        let at = self.putters.partition_point(|(other, _)| *other < key);
-        let is_there = self.putters.get(at).is_some_and(|(other, _)| *other == key);
-        if is_there { self.putters.remove(at).map(|(_, waker)| waker) } else { None }
+        if self.is_ready() { self.takers.call_first() } else { None }
     }
 }
 
@@ -359,13 +325,7 @@ impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.link.state);
         state.producers -= 1;
-        let mut takers = Vec::new();
-        if state.producers == 0 {
-            state.takers.call_unless(|taker| {
-                takers.extend(taker.take());
-                false
-            });
-        }
+        let takers = if state.producers == 0 { state.takers.call_all() } else { Vec::new() };
         drop(state);
         takers.into_iter().for_each(Waker::wake);
     }
@@ -435,6 +395,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::waiters::on_drop;
 
     fn drain(link: &Link<u64>) -> Vec<u64> {
         std::iter::from_fn(|| link.take().now_or_never().flatten().map(|(_, item)| item)).collect()
@@ -449,7 +410,7 @@ mod tests {
         assert_eq!(done, [true, true, false, false, false]);
         assert_eq!(link.take().now_or_never(), Some(Some((0, 0))));
         drop(puts.remove(2));
-        assert_eq!(lock(&link.state).putters.len(), 1, "the one that was called passed it on");
+        assert_eq!(lock(&link.state).putters.first(), Some(3), "the one that was called passed it on");
         assert!(puts.iter_mut().skip(2).any(|put| put.now_or_never().is_some()));
         drop(puts);
         assert_eq!(drain(&link).len(), 2);
@@ -466,7 +427,7 @@ mod tests {
         assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
         assert!(producer.put(0, Some(7)).now_or_never().is_some());
         drop(first);
-        assert_eq!(lock(&link.state).takers.queued(), 0, "the second was not called");
+        assert_eq!(lock(&link.state).takers.len(), 0, "the second was not called");
         assert_eq!(second.now_or_never(), Some(Some((0, 7))));
     }
 
@@ -493,12 +454,49 @@ mod tests {
         }
         // Polled again, it is still there only once.
         assert!((&mut puts[1]).now_or_never().is_none());
-        let line = || lock(&link.state).putters.iter().map(|(number, _)| *number).collect::<Vec<_>>();
-        assert_eq!(line(), [1, 2, 3, 4]);
+        let first = || lock(&link.state).putters.first();
+        assert_eq!(first(), Some(1));
         drop(puts.remove(2));
-        assert_eq!(line(), [1, 2, 4]);
         assert!(producer.put(0, None).now_or_never().is_some());
-        assert_eq!(line(), [2, 4], "the first was called");
+        assert_eq!(first(), Some(2), "the first was called");
+        assert!((&mut puts[1]).now_or_never().is_some());
+        assert_eq!(drain(&link), [1]);
+        assert_eq!(first(), Some(4), "the second was called, and the third has left");
+    }
+
+    #[test]
+    fn a_waker_that_comes_back_as_it_is_dropped_finds_no_lock() {
+        let link = Arc::new(Link::new(1, Order::AsTheyCome, 1));
+        let producer = Producer::new(Arc::clone(&link));
+        for is_full in [false, true] {
+            if is_full {
+                assert!(producer.put(0, Some(7)).now_or_never().is_some());
+            }
+            for is_replaced in [true, false] {
+                let mut waits: BoxFuture<'_, ()> = if is_full {
+                    producer.put(0, Some(8)).map(drop).boxed()
+                } else {
+                    link.take().map(drop).boxed()
+                };
+                let again = Arc::clone(&link);
+                let waker = on_drop(move || assert!(again.queued() <= 1));
+                assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                drop(waker);
+                if is_replaced {
+                    assert!(waits.as_mut().now_or_never().is_none());
+                }
+                drop(waits);
+            }
+        }
+        // Room that is there after all, for one that was not called.
+        let again = Arc::clone(&link);
+        let waker = on_drop(move || assert!(again.queued() <= 1));
+        let mut waits = producer.put(0, Some(8));
+        assert!(Pin::new(&mut waits).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        lock(&link.state).ring.clear();
+        assert!((&mut waits).now_or_never().is_some());
+        assert_eq!(drain(&link), [8]);
     }
 
     #[test]
@@ -548,7 +546,7 @@ mod tests {
                     drop(puts.swap_remove(which));
                 }
                 prop_assert!(lock(&link.state).ring.len() <= capacity);
-                prop_assert_eq!(lock(&link.state).takers.queued(), 1);
+                prop_assert_eq!(lock(&link.state).takers.len(), 1);
             }
             while !puts.is_empty() {
                 let before = puts.len();
@@ -606,7 +604,7 @@ mod tests {
             let expected = (0..kept.len() as u64).filter(|number| kept[*number as usize]);
             prop_assert_eq!(out, (0u64..).zip(expected).collect::<Vec<_>>());
             let state = lock(&link.state);
-            prop_assert!(state.ring.is_empty() && state.putters.is_empty());
+            prop_assert!(state.ring.is_empty() && state.putters.first().is_none());
         }
     }
 }

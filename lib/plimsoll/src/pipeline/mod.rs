@@ -61,6 +61,7 @@
 #[cfg(feature = "cpu")]
 mod compute;
 mod error;
+mod line;
 mod link;
 mod meter;
 mod report;
