@@ -198,9 +198,16 @@ impl Shared {
         is_there
     }
 
-    /// Nothing is admitted any more: the merge is gone.
+    /// The merge is gone, and every input with it: nothing is admitted any more.
     pub(super) fn close(&self) {
-        lock(&self.state).is_closed = true;
+        let mut state = lock(&self.state);
+        state.is_closed = true;
+        state.live = 0;
+        state.slots = Vec::new();
+        state.ready = VecDeque::new();
+        let waker = state.waker.take();
+        drop(state);
+        drop(waker);
     }
 
     pub(super) fn live(&self) -> usize {

@@ -277,10 +277,11 @@ fn a_merge_that_is_dropped_drops_what_it_was_given_and_takes_no_more() {
     let mut merge: Merge<Boxed> = merge(4);
     let handle = merge.handle();
     merge.add(input(&alive)).unwrap();
-    handle.add(input(&alive)).unwrap();
+    let added = handle.add(input(&alive)).unwrap();
     assert_eq!(Arc::strong_count(&alive), 3);
     drop(merge);
     assert_eq!(Arc::strong_count(&alive), 1);
+    assert!(handle.is_empty() && !handle.remove(added));
     let refused = handle.add(input(&alive)).unwrap_err();
     assert_eq!(refused.rejected.reason(), Reason::Draining);
 }
