@@ -1,5 +1,8 @@
 //! What every limiter can do, for code that is written over any of them.
 
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
 use crate::{Invalid, Rejected, clock};
 
 /// A bound that admits or refuses: a semaphore, a rate, a breaker, or one of your own.
@@ -302,4 +305,12 @@ impl<L: Limiter> IntoLimiter for Result<L, Invalid> {
     fn into_limiter(self) -> Result<L, Invalid> {
         self
     }
+}
+
+/// Whether no other handle of this state exists; what those that are gone did is seen by whoever asked.
+pub(crate) fn is_only_handle<T>(state: &Arc<T>) -> bool {
+    let is_only = Arc::strong_count(state) == 1;
+    // Whoever held the others released them.
+    fence(Ordering::Acquire);
+    is_only
 }

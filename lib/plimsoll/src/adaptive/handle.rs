@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -10,7 +9,7 @@ use super::knee::Knee;
 use super::permit::{OwnedPermit, Permit};
 use super::state::State;
 use crate::clock::{self, Instant};
-use crate::limiter::{Limiter, Observable, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting, is_only_handle};
 use crate::registry::{Bound, Snapshot};
 use crate::semaphore::Semaphore;
 use crate::{Invalid, Name, Rejected};
@@ -335,12 +334,7 @@ impl Limiter for Adaptive {
     }
 
     fn is_forgettable(&self, now: Instant) -> bool {
-        if Arc::strong_count(&self.0) != 1 {
-            return false;
-        }
-        // Whoever held the other handles released them: see what they did before.
-        fence(Ordering::Acquire);
-        self.0.is_as_built(now)
+        is_only_handle(&self.0) && self.0.is_as_built(now)
     }
 }
 

@@ -12,7 +12,6 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::fence;
 
 use super::permit::Admission;
 use super::policy::Totals;
@@ -20,7 +19,7 @@ use super::state::{Decision, Gate, Machine, Probe, Word};
 use super::{Builder, Error, OwnedPermit, Permit, Policy, State, Transition};
 use crate::clock::{self, Instant};
 use crate::counters::Counters;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, is_only_handle};
 use crate::registry::{self, Kind, Registration, Snapshot};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::window::Window;
@@ -298,10 +297,9 @@ impl Limiter for Breaker {
     }
 
     fn is_forgettable(&self, now: Instant) -> bool {
-        if Arc::strong_count(&self.0) != 1 {
+        if !is_only_handle(&self.0) {
             return false;
         }
-        fence(Ordering::Acquire);
         let fresh = lock(&self.0.machine).is_fresh();
         fresh && self.0.run.load(Ordering::Relaxed) == 0 && self.0.window.sum(now) == [0; 3]
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -10,7 +9,7 @@ use tokio::task::coop::consume_budget;
 use super::permit::Permit;
 use super::state::State;
 use super::wait::Wait;
-use crate::limiter::{Limiter, Observable, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting, is_only_handle};
 use crate::registry::Snapshot;
 use crate::waiters::up_to;
 use crate::{Invalid, Name, Reason, Rejected, clock};
@@ -311,12 +310,7 @@ impl Limiter for Share {
     }
 
     fn is_forgettable(&self, _now: clock::Instant) -> bool {
-        if Arc::strong_count(&self.state) != 1 {
-            return false;
-        }
-        // Whoever held the other handles released them: see what they did before.
-        fence(Ordering::Acquire);
-        self.state.is_as_built()
+        is_only_handle(&self.state) && self.state.is_as_built()
     }
 }
 

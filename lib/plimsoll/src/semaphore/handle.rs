@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -11,7 +10,7 @@ use super::builder::Builder;
 use super::permit::{OwnedPermit, Permit};
 use super::state::State;
 use super::wait::Wait;
-use crate::limiter::{Limiter, Observable, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting, is_only_handle};
 use crate::registry::{Bound, Snapshot};
 use crate::waiters::up_to;
 use crate::{Invalid, Name, Reason, Rejected, clock};
@@ -522,12 +521,7 @@ impl Limiter for Semaphore {
     }
 
     fn is_forgettable(&self, _now: clock::Instant) -> bool {
-        if Arc::strong_count(&self.0) != 1 {
-            return false;
-        }
-        // Whoever held the other handles released them: see what they did before.
-        fence(Ordering::Acquire);
-        self.0.is_as_built()
+        is_only_handle(&self.0) && self.0.is_as_built()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 use tokio::task::coop::consume_budget;
 
@@ -12,7 +11,7 @@ use super::priority::Priority;
 use super::queue::Queue;
 use super::state::State;
 use super::wait::admitted;
-use crate::limiter::{Limiter, Observable, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting, is_only_handle};
 use crate::registry::{Bound, Snapshot};
 use crate::{Invalid, Name, Rejected, clock, scope};
 
@@ -253,12 +252,7 @@ impl Limiter for Shed {
     }
 
     fn is_forgettable(&self, now: clock::Instant) -> bool {
-        if Arc::strong_count(&self.0) != 1 {
-            return false;
-        }
-        // Whoever held the other handles released them: see what they did before.
-        fence(Ordering::Acquire);
-        self.0.is_as_built(now)
+        is_only_handle(&self.0) && self.0.is_as_built(now)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -11,7 +10,7 @@ use super::builder::Builder;
 use super::line::{Short, State};
 use super::window::{Exactness, Window};
 use crate::clock::{self, Instant};
-use crate::limiter::{Limiter, Observable, Waiting};
+use crate::limiter::{Limiter, Observable, Waiting, is_only_handle};
 use crate::rate::quota::Quota;
 use crate::rate::wait::{Failed, wait};
 use crate::registry::{Bound, Snapshot};
@@ -361,12 +360,7 @@ impl Limiter for Sliding {
     }
 
     fn is_forgettable(&self, now: Instant) -> bool {
-        if Arc::strong_count(&self.0) != 1 {
-            return false;
-        }
-        // Whoever held the other handles released them: see what they did before.
-        fence(Ordering::Acquire);
-        self.0.is_as_built(now)
+        is_only_handle(&self.0) && self.0.is_as_built(now)
     }
 }
 
