@@ -62,7 +62,7 @@ fn the_limit_in_force_is_the_last_that_was_found_whoever_found_it() {
 
 #[test]
 fn who_waits_while_the_limit_falls_and_rises_is_served() {
-    model(3, || {
+    model(2, || {
         let (adaptive, at) = stepping([1.0, 2.0, 3.0]);
         let [first, second, third] = [(); 3].map(|()| adaptive.try_acquire_owned().unwrap());
         let waits = {
