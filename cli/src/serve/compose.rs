@@ -72,11 +72,8 @@ pub(super) fn api(
     let rate = resolved
         .optional_integer("tenant.requests_per_second")
         .map(|rate| Quota::per_second(rate).burst(resolved.integer("tenant.burst")));
-    let tenants = Tenants::new(TenantLimits {
-        requests: resolved.integer("tenant.requests"),
-        rate,
-        tenants_max: resolved.count("tenant.tenants_max"),
-    })?;
+    let limits = TenantLimits { requests: resolved.integer("tenant.requests"), rate };
+    let tenants = Tenants::new(limits, resolved.count("tenant.tenants_max"))?;
     let layers = ServiceBuilder::new()
         .layer(admission.layer())
         .layer(auth::require(keys))

@@ -2,19 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::FromRequestParts;
-use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request};
 use ring::hmac;
-use tower::{Layer, Service};
 
-use crate::answer::Answer;
 use crate::error::ApiError;
+use crate::gate::{Gate, GateLayer};
 use crate::secret::{Secret, SecretError};
 use crate::token::{self, Claims, Refusal};
 
@@ -169,52 +166,17 @@ impl std::error::Error for InvalidOrg {}
 
 /// The layer that lets only requests with a valid token through, with their [`Caller`].
 #[must_use]
-pub const fn require(keys: Keys) -> RequireLayer {
-    RequireLayer { keys }
+pub const fn require(keys: Keys) -> GateLayer<Keys> {
+    GateLayer(keys)
 }
 
-/// See [`require`].
-#[derive(Clone)]
-pub struct RequireLayer {
-    keys: Keys,
-}
+impl Gate for Keys {
+    type Held = ();
 
-impl<S> Layer<S> for RequireLayer {
-    type Service = Require<S>;
-
-    fn layer(&self, inner: S) -> Require<S> {
-        Require { keys: self.keys.clone(), inner }
-    }
-}
-
-/// See [`require`].
-#[derive(Clone)]
-pub struct Require<S> {
-    keys: Keys,
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for Require<S>
-where
-    S: Service<Request<B>>,
-    S::Response: IntoResponse,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Answer<S::Future, ()>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.keys.caller(request.headers()) {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                Answer::inner(self.inner.call(request), ())
-            }
-            Err(error) => Answer::refused(error),
-        }
+    fn pass<B>(&self, request: &mut Request<B>) -> Result<(), ApiError> {
+        let caller = self.caller(request.headers())?;
+        request.extensions_mut().insert(caller);
+        Ok(())
     }
 }
 

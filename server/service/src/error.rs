@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use plimsoll::{Reason, Rejected};
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// When to come back where the limiter does not know: the unit of the header is a second.
 const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
@@ -16,7 +18,10 @@ const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
 /// A request that was answered with an error.
 ///
 /// Its body is `{"code": "...", "detail": "..."}`, or for [`unprocessable`](Self::unprocessable)
-/// `{"detail": [{"loc": [...], "msg": "...", "type": "..."}]}`.
+/// `{"detail": [{"loc": [...], "msg": "...", "type": "..."}]}`. Where it was a bound that did not
+/// admit, or it is known when to come back, the body says so beside them:
+/// `{"code": "...", "detail": "...", "bound": {"name": "tenant.requests", "limit": 256, "inUse": 256,
+/// "waiting": 0}, "retryAfterMs": 1000, "until": "2026-01-31T12:00:01Z"}`.
 ///
 /// ```
 /// use plimsoll_service::error::ApiError;
@@ -30,6 +35,43 @@ pub struct ApiError {
     code: &'static str,
     detail: Detail,
     retry_after: Option<Duration>,
+    // Boxed: an answer that is an error is as small as one that is not.
+    bound: Option<Box<InTheWay>>,
+}
+
+/// The bound that did not admit, for programs: which, how much it allows, how much of it is in use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InTheWay {
+    name: Cow<'static, str>,
+    limit: Option<u64>,
+    in_use: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<u64>,
+}
+
+impl InTheWay {
+    /// A bound of which only the name is known.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), limit: None, in_use: None, waiting: None }
+    }
+
+    /// What it allows, and how much of that is in use.
+    #[must_use]
+    pub const fn with_use(mut self, limit: u64, in_use: u64) -> Self {
+        (self.limit, self.in_use) = (Some(limit), Some(in_use));
+        self
+    }
+}
+
+impl From<&Rejected> for InTheWay {
+    fn from(rejected: &Rejected) -> Self {
+        let bound = Self::new(rejected.limiter().as_str());
+        if rejected.limit() == 0 {
+            return bound;
+        }
+        Self { waiting: Some(rejected.waiting()), ..bound.with_use(rejected.limit(), rejected.in_use()) }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,14 +111,14 @@ pub enum Whose {
 impl ApiError {
     /// Any status, with a stable code for programs and a detail for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: Detail::Text(detail.into()), retry_after: None }
+        Self { status, code, detail: Detail::Text(detail.into()), retry_after: None, bound: None }
     }
 
     /// 422: these fields of the request are not what they must be.
     #[must_use]
     pub fn unprocessable(fields: Vec<FieldError>) -> Self {
         let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, "validation");
-        Self { status, code, detail: Detail::Fields(fields), retry_after: None }
+        Self { status, code, detail: Detail::Fields(fields), retry_after: None, bound: None }
     }
 
     /// 400: the request cannot be understood.
@@ -111,8 +153,8 @@ impl ApiError {
 
     /// Not admitted by a limiter: 429 for the caller's own limit, 503 for ours, with `Retry-After`.
     ///
-    /// The caller is told in numbers what stood in the way of its own limit; of ours only that it
-    /// was in the way, since that may be about other callers.
+    /// The body names the bound, its limit and its use. Of ours it does not say for whom it was in
+    /// the way: that may be about other callers.
     #[must_use]
     pub fn rejected(rejected: &Rejected, whose: Whose) -> Self {
         let retry_after = rejected.retry_after().unwrap_or(RETRY_AFTER_UNKNOWN);
@@ -131,7 +173,14 @@ impl ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
             }
         };
-        error.with_retry_after(retry_after)
+        error.with_retry_after(retry_after).with_bound(rejected.into())
+    }
+
+    /// Names the bound that did not admit.
+    #[must_use]
+    pub fn with_bound(mut self, bound: InTheWay) -> Self {
+        self.bound = Some(Box::new(bound));
+        self
     }
 
     /// Says when it is worth another try: whole seconds, rounded up, at least one.
@@ -157,21 +206,48 @@ impl ApiError {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it never does")]
     pub fn to_json(&self) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Plain<'a> {
-            code: &'static str,
-            detail: &'a str,
-        }
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            detail: &'a [FieldError],
-        }
-        let body = match &self.detail {
-            Detail::Text(detail) => serde_json::to_vec(&Plain { code: self.code, detail }),
-            Detail::Fields(detail) => serde_json::to_vec(&Fields { detail }),
+        let detail = match &self.detail {
+            Detail::Fields(detail) => Told::Fields { detail },
+            Detail::Text(detail) => Told::Plain(Plain {
+                code: self.code,
+                detail,
+                bound: self.bound.as_deref(),
+                retry_after_ms: self
+                    .retry_after
+                    .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+                until: self.retry_after.and_then(|after| until(SystemTime::now(), after)),
+            }),
         };
-        body.expect("strings and lists of strings are always JSON")
+        serde_json::to_vec(&detail).expect("strings, numbers and lists of them are always JSON")
     }
+}
+
+/// The body.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'a> {
+    Fields { detail: &'a [FieldError] },
+    Plain(Plain<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plain<'a> {
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<&'a InTheWay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+/// That much after `now`, as RFC 3339 in milliseconds; `None` where that is no date.
+fn until(now: SystemTime, after: Duration) -> Option<String> {
+    let at = OffsetDateTime::from(now).checked_add(after.try_into().ok()?)?;
+    let at = at.replace_nanosecond(at.nanosecond() / 1_000_000 * 1_000_000).ok()?;
+    at.format(&Rfc3339).ok()
 }
 
 impl fmt::Display for ApiError {
@@ -255,10 +331,32 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_names_the_bound_its_limit_its_use_and_until_when() {
+        let name = Name::new("error-test").unwrap();
+        let rejected = Rejected::new(name, Reason::Full).with_use(16, 15, 3);
+        for whose in [Whose::Caller, Whose::Ours] {
+            let told = body(&ApiError::rejected(&rejected, whose));
+            let bound = json!({"name": "error-test", "limit": 16, "inUse": 15, "waiting": 3});
+            assert_eq!((&told["bound"], &told["retryAfterMs"]), (&bound, &1_000.into()));
+            assert!(told["until"].as_str().unwrap().ends_with('Z'));
+        }
+        let told = body(&ApiError::unavailable("full", "x").with_bound(InTheWay::new("disk")));
+        assert_eq!(told["bound"], json!({"name": "disk", "limit": null, "inUse": null}));
+    }
+
+    #[test]
+    fn until_is_a_date_of_the_interface_or_left_out() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+        assert_eq!(until(now, Duration::from_secs(1)).unwrap(), "1970-01-01T00:00:02.5Z");
+        assert_eq!(until(now, Duration::MAX), None);
+    }
+
+    #[test]
     fn our_limits_do_not_tell_of_other_callers() {
         let rejected = Rejected::new(Name::UNNAMED, Reason::Full).with_key("somebody".into());
-        let ours = ApiError::rejected(&rejected, Whose::Ours).to_string();
-        assert!(!ours.contains("somebody"), "{ours}");
+        let ours = ApiError::rejected(&rejected, Whose::Ours);
+        assert!(!ours.to_string().contains("somebody"), "{ours}");
+        assert!(!String::from_utf8(ours.to_json()).unwrap().contains("somebody"));
     }
 
     #[test]

@@ -7,12 +7,12 @@
 
 pub mod admin;
 pub mod admission;
-mod answer;
 pub mod auth;
 pub mod config;
 pub mod descriptors;
 pub mod drain;
 pub mod error;
+pub mod gate;
 pub mod listen;
 pub mod request;
 pub mod secret;

@@ -1,122 +1,129 @@
 //! What an operator can set of the server itself.
 
-use crate::config::{Kind, Setting};
+use crate::config::{Kind, Setting, Tier};
 
 /// The table of the server's settings: where it is, whom it admits, how it drains.
 pub const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "data",
         "./plimsoll-data",
         Kind::Path,
         "The directory that keeps everything: the store, the signing secret, the admin token.",
     ),
-    setting(
+    Setting::new(
         "store.disk_free_bytes_min",
         "268435456",
         Kind::Integer { min: 0, max: 1 << 44 },
         "How many bytes stay free on the disk for what was accepted; with less, what is new is answered 503.",
     ),
-    setting("listen", "127.0.0.1:8071", Kind::Address, "Where the API listens; port 0 takes a free one."),
-    setting(
+    Setting::new(
+        "listen",
+        "127.0.0.1:8071",
+        Kind::Address,
+        "Where the API listens; port 0 takes a free one.",
+    ),
+    Setting::new(
         "admin",
         "127.0.0.1:8072",
         Kind::Address,
         "Where /metrics, /health, /ready and /debug listen; port 0 takes a free one.",
     ),
-    optional_secret(
+    Setting::optional(
         "admin_token",
         Kind::Text,
         "The bearer token of /debug; when absent one is made in the file admin.token of the data directory.",
-    ),
-    optional(
+    )
+    .secret(),
+    Setting::optional(
         "allow_private",
         Kind::NetworkList { items_max: 64 },
         "Private networks that may be delivered to, such as 10.0.0.0/8; others are refused.",
     ),
-    setting(
+    Setting::new(
         "log",
         "info",
         Kind::Text,
         "What is logged: error, warn, info, debug or trace, or by module: info,plimsoll_hooks=debug.",
     ),
-    setting(
+    Setting::new(
         "drain_seconds",
         "25",
         Kind::Seconds { min: 0, max: 3_600 },
         "How long what runs may go on after SIGTERM; what is left then stays in the store.",
     ),
-    setting(
+    Setting::new(
         "http.connections",
         "4096",
         Kind::Integer { min: 1, max: 1 << 20 },
         "How many connections the API holds at once; less where the system allows fewer descriptors.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "http.head_timeout_ms",
         "30000",
         Kind::Milliseconds { min: 100, max: 600_000 },
         "How long a connection may take to send the whole head of its next request, idling included.",
     ),
-    setting(
+    Setting::new(
         "http.head_bytes_max",
         "32768",
         Kind::Integer { min: 8_192, max: 1 << 20 },
         "How large the head of a request may be.",
     ),
-    setting(
+    Setting::new(
         "admission.requests",
         "1024",
         Kind::Integer { min: 1, max: 1 << 20 },
         "How many requests run at once in all; one more is answered 503.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission)
+    .at_runtime(),
+    Setting::new(
         "admission.bytes",
         "134217728",
         Kind::Integer { min: 1 << 20, max: 64 << 30 },
         "How many bytes of request bodies are in memory at once; more is answered 503.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission)
+    .at_runtime(),
+    Setting::new(
         "admission.body_timeout_ms",
         "30000",
         Kind::Milliseconds { min: 100, max: 600_000 },
         "How long the body of a request may take to arrive; longer is answered 408.",
-    ),
-    setting(
+    )
+    .at_runtime(),
+    Setting::new(
         "tenant.requests",
         "256",
         Kind::Integer { min: 1, max: 1 << 20 },
         "How many requests of one organisation run at once; one more is answered 429.",
-    ),
-    optional(
+    )
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::optional(
         "tenant.requests_per_second",
         Kind::Integer { min: 1, max: 1_000_000 },
         "How many requests a second one organisation may make; more is answered 429.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::new(
         "tenant.burst",
         "100",
         Kind::Integer { min: 1, max: 1_000_000 },
         "How many requests an organisation may make at once before its rate is felt.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::new(
         "tenant.tenants_max",
         "100000",
         Kind::Integer { min: 1, max: 10_000_000 },
         "How many organisations are kept track of at once.",
-    ),
+    )
+    .of(Tier::Tenant),
 ];
-
-const fn setting(key: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { key, default: Some(default), kind, help, secret: false }
-}
-
-const fn optional(key: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { key, default: None, kind, help, secret: false }
-}
-
-const fn optional_secret(key: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { key, default: None, kind, help, secret: true }
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,146 +4,150 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use plimsoll_service::config::{ConfigError, Kind, Resolved, Setting};
+use plimsoll_service::config::{ConfigError, Kind, Resolved, Setting, Tier};
 
 /// The table of hooks' settings; `allow_private` is the host's, since other systems heed it too.
 pub const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "hooks.retry_schedule_seconds",
         "5,300,1800,7200,18000,36000,36000",
         Kind::SecondsList { min: 0, max: 30 * DAY, items_max: 32 },
         "How long after each failed attempt the next one is made; after the last the delivery is dead.",
     ),
-    setting(
+    Setting::new(
         "hooks.retry_jitter_ratio",
         "0.2",
         Kind::Number { min: 0.0, max: 1.0 },
         "How far a retry may move from its place in the schedule, either way, as a share of the delay.",
     ),
-    setting(
+    Setting::new(
         "hooks.attempt_timeout_ms",
         "15000",
         Kind::Milliseconds { min: 100, max: 120_000 },
         "How long an attempt may take, from connecting to the last byte of the response.",
     ),
-    setting(
+    Setting::new(
         "hooks.connect_timeout_ms",
         "5000",
         Kind::Milliseconds { min: 50, max: 60_000 },
         "How long connecting may take, TLS included; part of the attempt's time.",
     ),
-    setting(
+    Setting::new(
         "hooks.response_bytes_max",
         "16384",
         Kind::Integer { min: 0, max: 1 << 20 },
         "How many bytes of a response are read and kept.",
     ),
-    setting(
+    Setting::new(
         "hooks.concurrency",
         "4096",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries run at once in all.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "hooks.tenant_concurrency",
         "64",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries of one application run at once.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "hooks.endpoint_concurrency",
         "10",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries to one endpoint run at once.",
-    ),
-    setting(
+    )
+    .of(Tier::Endpoint),
+    Setting::new(
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
         "Which share of the deliveries at once, of each application and in all, may be retries.",
     ),
-    setting(
+    Setting::new(
         "hooks.tenant_backlog_max",
         "10000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
         "How many deliveries of one application may be pending; a message beyond that is answered 429.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "hooks.window_messages",
         "256",
         Kind::Integer { min: 1, max: 65_536 },
         "How many messages of one application wait in memory; the rest waits on disk.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "hooks.window_bytes",
         "8388608",
         Kind::Integer { min: 64 << 10, max: 1 << 30 },
         "How many bytes of messages of one application wait in memory.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "hooks.window_bytes_total",
         "134217728",
         Kind::Integer { min: 1 << 20, max: 64 << 30 },
         "How many bytes of messages of all applications wait in memory.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "hooks.breaker_failure_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
         "The share of failed attempts to an endpoint at which its breaker opens.",
-    ),
-    setting(
+    )
+    .of(Tier::Endpoint),
+    Setting::new(
         "hooks.breaker_calls_min",
         "10",
         Kind::Integer { min: 1, max: 10_000 },
         "How many attempts the breaker must have seen in its window before it may open.",
     ),
-    setting(
+    Setting::new(
         "hooks.breaker_window_seconds",
         "30",
         Kind::Seconds { min: 1, max: 3_600 },
         "How far back the breaker looks.",
     ),
-    setting(
+    Setting::new(
         "hooks.breaker_open_seconds",
         "5",
         Kind::Seconds { min: 1, max: 3_600 },
         "How long a breaker stays open the first time; it doubles while probes fail.",
     ),
-    setting(
+    Setting::new(
         "hooks.breaker_open_seconds_max",
         "300",
         Kind::Seconds { min: 1, max: 86_400 },
         "How long a breaker stays open at the most.",
     ),
-    setting(
+    Setting::new(
         "hooks.breaker_probes",
         "1",
         Kind::Integer { min: 1, max: 1_000 },
         "How many attempts at once find out whether an endpoint with an open breaker is well again.",
     ),
-    setting(
+    Setting::new(
         "hooks.svix_headers",
         "true",
         Kind::Boolean,
         "Whether deliveries also carry the svix-id, svix-timestamp and svix-signature headers.",
     ),
-    setting(
+    Setting::new(
         "hooks.payload_bytes_max",
         "1048576",
         Kind::Integer { min: 1_024, max: 16 << 20 },
         "How large the body of a request to the API may be, payload and all.",
     ),
-    Setting {
-        default: None,
-        ..setting(
-            "hooks.tls_ca_file",
-            "",
-            Kind::Path,
-            "A PEM file of authorities to trust besides the public ones when delivering over TLS.",
-        )
-    },
-    setting(
+    Setting::optional(
+        "hooks.tls_ca_file",
+        Kind::Path,
+        "A PEM file of authorities to trust besides the public ones when delivering over TLS.",
+    ),
+    Setting::new(
         "hooks.idle_connection_seconds",
         "30",
         Kind::Seconds { min: 1, max: 600 },
@@ -152,10 +156,6 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 const DAY: u64 = 86_400;
-
-const fn setting(key: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { key, default: Some(default), kind, help, secret: false }
-}
 
 /// The settings of hooks, read and checked against one another.
 #[derive(Clone, PartialEq, Debug)]

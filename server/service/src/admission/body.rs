@@ -139,7 +139,7 @@ impl Reading {
             let frame = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    let within = self.admission.shared().body_timeout;
+                    let within = self.admission.shared().body_timeout();
                     let late = self.late.get_or_insert_with(|| Box::pin(sleep(within)));
                     return late.as_mut().poll(cx).map(|()| Err(too_slow()));
                 }

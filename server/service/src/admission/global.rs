@@ -1,18 +1,16 @@
 //! The bound over the whole server.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use http::Request;
 use plimsoll::Invalid;
 use plimsoll::semaphore::{OwnedPermit, Semaphore};
-use tower::{Layer, Service};
 
 use super::body::BodiesLayer;
-use crate::answer::Answer;
 use crate::error::{ApiError, Whose};
+use crate::gate::{Gate, GateLayer};
 
 /// What the whole server admits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +47,30 @@ pub(super) struct Shared {
     pub(super) requests: Semaphore,
     pub(super) bytes: Semaphore,
     pub(super) body_bytes_max: u64,
-    pub(super) body_timeout: Duration,
+    body_timeout_nanos: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn body_timeout(&self) -> Duration {
+        Duration::from_nanos(self.body_timeout_nanos.load(Ordering::Relaxed))
+    }
+}
+
+impl Limits {
+    fn check(&self, name: plimsoll::Name) -> Result<(), Invalid> {
+        if self.body_bytes_max == 0 || self.body_bytes_max > self.bytes {
+            let allowed = "1 to the bytes of all bodies together";
+            return Err(Invalid::new(name, "body_bytes_max", self.body_bytes_max, allowed));
+        }
+        if self.body_timeout.is_zero() {
+            return Err(Invalid::new(name, "body_timeout", "0", "more than nothing"));
+        }
+        Ok(())
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Admission {
@@ -58,23 +79,38 @@ impl Admission {
     /// # Errors
     /// When a limit is zero, or one body can be larger than all bodies together.
     pub fn new(limits: Limits) -> Result<Self, Invalid> {
-        let Limits { requests, bytes, body_bytes_max, body_timeout } = limits;
-        let requests = Semaphore::builder("admission.requests").limit(requests).build()?;
-        let bytes = Semaphore::builder("admission.bytes").limit(bytes).build()?;
-        if body_bytes_max == 0 || body_bytes_max > bytes.limit() {
-            let allowed = "1 to the bytes of all bodies together";
-            return Err(Invalid::new(bytes.name(), "body_bytes_max", body_bytes_max, allowed));
+        let requests = Semaphore::builder("admission.requests").limit(limits.requests).build()?;
+        let bytes = Semaphore::builder("admission.bytes").limit(limits.bytes).build()?;
+        limits.check(bytes.name())?;
+        let body_timeout_nanos = AtomicU64::new(nanos(limits.body_timeout));
+        let body_bytes_max = limits.body_bytes_max;
+        Ok(Self { shared: Arc::new(Shared { requests, bytes, body_bytes_max, body_timeout_nanos }) })
+    }
+
+    /// Puts other limits in force: all but the size of one body, which stays as it is. What was
+    /// admitted by the old ones stays.
+    ///
+    /// # Errors
+    /// As [`Admission::new`]; the old limits then stay.
+    pub fn resize(&self, limits: Limits) -> Result<(), Invalid> {
+        let Shared { requests, bytes, body_bytes_max, body_timeout_nanos } = &*self.shared;
+        let limits = Limits { body_bytes_max: *body_bytes_max, ..limits };
+        limits.check(bytes.name())?;
+        let before = requests.limit();
+        requests.resize(limits.requests)?;
+        if let Err(invalid) = bytes.resize(limits.bytes) {
+            // It was allowed a moment ago.
+            let _ = requests.resize(before);
+            return Err(invalid);
         }
-        if body_timeout.is_zero() {
-            return Err(Invalid::new(bytes.name(), "body_timeout", "0", "more than nothing"));
-        }
-        Ok(Self { shared: Arc::new(Shared { requests, bytes, body_bytes_max, body_timeout }) })
+        body_timeout_nanos.store(nanos(limits.body_timeout), Ordering::Relaxed);
+        Ok(())
     }
 
     /// The layer that admits requests; put it outside of every other.
     #[must_use]
-    pub fn layer(&self) -> AdmissionLayer {
-        AdmissionLayer { admission: self.clone() }
+    pub fn layer(&self) -> GateLayer<Self> {
+        GateLayer(self.clone())
     }
 
     /// The layer that reads bodies, within their bounds, before the handler is called; put it inside
@@ -95,50 +131,19 @@ impl Admission {
     }
 }
 
-/// See [`Admission::layer`].
-#[derive(Clone)]
-pub struct AdmissionLayer {
-    admission: Admission,
-}
+impl Gate for Admission {
+    type Held = OwnedPermit;
 
-impl<S> Layer<S> for AdmissionLayer {
-    type Service = Admit<S>;
-
-    fn layer(&self, inner: S) -> Admit<S> {
-        Admit { admission: self.admission.clone(), inner }
-    }
-}
-
-/// See [`Admission::layer`].
-#[derive(Clone)]
-pub struct Admit<S> {
-    admission: Admission,
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for Admit<S>
-where
-    S: Service<Request<B>>,
-    S::Response: IntoResponse,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Answer<S::Future, OwnedPermit>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.admission.shared.requests.try_acquire_owned() {
-            Ok(permit) => Answer::inner(self.inner.call(request), permit),
-            Err(rejected) => Answer::refused(ApiError::rejected(&rejected, Whose::Ours)),
-        }
+    fn pass<B>(&self, _: &mut Request<B>) -> Result<OwnedPermit, ApiError> {
+        let permit = self.shared.requests.try_acquire_owned();
+        permit.map_err(|rejected| ApiError::rejected(&rejected, Whose::Ours))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
@@ -203,6 +208,23 @@ mod tests {
             Limits { body_timeout: Duration::ZERO, ..good },
         ] {
             assert!(Admission::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_limits_take_effect_at_once_and_those_that_cannot_be_leave_the_old() {
+        let admission = Admission::new(Limits { requests: 1, ..Limits::default() }).unwrap();
+        let request = &mut request();
+        let _first = admission.pass(request).unwrap();
+        assert!(admission.pass(request).is_err());
+        let more = Limits { requests: 2, body_timeout: Duration::from_secs(7), ..Limits::default() };
+        admission.resize(more).unwrap();
+        assert_eq!(admission.shared().body_timeout(), Duration::from_secs(7));
+        let _second = admission.pass(request).unwrap();
+        assert!(admission.pass(request).is_err());
+        for bad in [Limits { requests: 0, ..more }, Limits { bytes: 5, requests: 9, ..more }] {
+            assert!(admission.resize(bad).is_err(), "{bad:?}");
+            assert_eq!(admission.shared().requests.limit(), 2);
         }
     }
 }

@@ -19,7 +19,7 @@
 //! let directory = tempfile::tempdir()?;
 //! let keys = Keys::load_or_create(directory.path())?;
 //! let admission = Admission::new(Limits::default())?;
-//! let tenants = Tenants::new(TenantLimits::default())?;
+//! let tenants = Tenants::new(TenantLimits::default(), 100_000)?;
 //! let accept = async |caller: Caller, body: Bytes| format!("{}: {}", caller.org, body.len());
 //! let router: Router = Router::new().route("/", post(accept)).layer(
 //!     // One stack, so that axum boxes it once.
@@ -38,5 +38,5 @@ mod global;
 mod tenant;
 
 pub use body::{Bodies, BodiesLayer, WithBody};
-pub use global::{Admission, AdmissionLayer, Admit, Limits};
-pub use tenant::{AdmitTenant, TenantLimits, TenantOf, Tenants, TenantsLayer};
+pub use global::{Admission, Limits};
+pub use tenant::{TenantGate, TenantLimits, TenantOf, TenantTable, Tenants};

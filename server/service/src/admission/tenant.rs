@@ -1,19 +1,25 @@
-//! The bound over each organisation.
+//! The bounds over each organisation.
+//!
+//! # Invariants
+//! - An organisation follows a change of its limits at its next request: its limiters compare the
+//!   version they have seen with the one in force, which costs one load.
 
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use http::{Extensions, Request};
+use plimsoll::clock::Instant;
 use plimsoll::keyed::Keyed;
+use plimsoll::limiter::Limiter;
 use plimsoll::rate::{Quota, RateLimiter};
 use plimsoll::semaphore::{OwnedPermit, Semaphore};
 use plimsoll::{Invalid, Reason, Rejected};
-use tower::{Layer, Service};
 
-use crate::answer::Answer;
 use crate::error::{ApiError, Whose};
+use crate::gate::{Gate, GateLayer};
 
 /// After how long without a request an organisation is forgotten.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
@@ -25,48 +31,178 @@ pub struct TenantLimits {
     pub requests: u64,
     /// Requests a second, if they are bounded.
     pub rate: Option<Quota>,
-    /// How many organisations are kept track of at once.
-    pub tenants_max: usize,
 }
 
 impl Default for TenantLimits {
-    /// 256 requests at once, any rate, 100,000 organisations.
+    /// 256 requests at once, any rate.
     fn default() -> Self {
-        Self { requests: 256, rate: None, tenants_max: 100_000 }
+        Self { requests: 256, rate: None }
+    }
+}
+
+impl TenantLimits {
+    fn quota(&self) -> Quota {
+        self.rate.unwrap_or(Quota::unlimited())
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        Semaphore::new(self.requests)?;
+        RateLimiter::new(self.quota()).map(drop)
+    }
+}
+
+/// What each organisation may do: all the same, but for those that differ.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct TenantTable {
+    /// Of those that are not named.
+    pub others: TenantLimits,
+    /// Of those that are.
+    pub named: HashMap<String, TenantLimits>,
+}
+
+impl From<TenantLimits> for TenantTable {
+    fn from(others: TenantLimits) -> Self {
+        Self { others, named: HashMap::new() }
+    }
+}
+
+impl TenantTable {
+    fn check(&self) -> Result<(), Invalid> {
+        self.named.values().chain([&self.others]).try_for_each(TenantLimits::check)
+    }
+
+    fn of(&self, org: &str) -> TenantLimits {
+        self.named.get(org).copied().unwrap_or(self.others)
+    }
+
+    fn has_rates(&self) -> bool {
+        self.named.values().chain([&self.others]).any(|limits| limits.rate.is_some())
+    }
+}
+
+/// The table in force.
+struct InForce {
+    table: RwLock<TenantTable>,
+    // From 1, so that a limiter that has seen nothing follows at once.
+    version: AtomicU64,
+}
+
+/// A limiter of one organisation that follows the table.
+trait Follow: Limiter {
+    fn follow(&self, limits: TenantLimits) -> Result<(), Invalid>;
+}
+
+impl Follow for Semaphore {
+    fn follow(&self, limits: TenantLimits) -> Result<(), Invalid> {
+        self.resize(limits.requests)
+    }
+}
+
+impl Follow for RateLimiter {
+    fn follow(&self, limits: TenantLimits) -> Result<(), Invalid> {
+        self.set_quota(limits.quota())
+    }
+}
+
+#[derive(Clone)]
+struct Following<L> {
+    org: Arc<str>,
+    limiter: L,
+    seen: Arc<AtomicU64>,
+    in_force: Arc<InForce>,
+}
+
+impl<L: Follow> Following<L> {
+    fn new(
+        org: &str,
+        in_force: &Arc<InForce>,
+        make: fn(TenantLimits) -> Result<L, Invalid>,
+    ) -> Result<Self, Invalid> {
+        let seen = in_force.version.load(Ordering::Acquire);
+        let limiter = make(in_force.of(org))?;
+        Ok(Self {
+            org: org.into(),
+            limiter,
+            seen: Arc::new(AtomicU64::new(seen)),
+            in_force: Arc::clone(in_force),
+        })
+    }
+
+    fn catch_up(&self) {
+        let version = self.in_force.version.load(Ordering::Acquire);
+        if self.seen.swap(version, Ordering::Relaxed) != version {
+            let followed = self.limiter.follow(self.in_force.of(&self.org));
+            debug_assert!(followed.is_ok(), "a table is checked before it is in force");
+        }
+    }
+}
+
+impl InForce {
+    fn of(&self, org: &str) -> TenantLimits {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).of(org)
+    }
+}
+
+impl<L: Follow> Limiter for Following<L> {
+    type Permit = L::Permit;
+
+    fn try_acquire_owned_at(&self, now: Instant) -> Result<L::Permit, Rejected> {
+        self.catch_up();
+        self.limiter.try_acquire_owned_at(now)
+    }
+
+    fn is_forgettable(&self, now: Instant) -> bool {
+        self.limiter.is_forgettable(now)
     }
 }
 
 /// The bounds over each organisation; cheap to clone, all clones share one state.
 #[derive(Clone)]
 pub struct Tenants {
-    requests: Keyed<String, Semaphore>,
-    rate: Option<Keyed<String, RateLimiter>>,
+    requests: Keyed<String, Following<Semaphore>>,
+    rate: Keyed<String, Following<RateLimiter>>,
+    has_rates: Arc<AtomicBool>,
+    in_force: Arc<InForce>,
 }
 
 /// Whose request it is, by what the layers before this one put into its extensions.
 pub type TenantOf = fn(&Extensions) -> Option<&Arc<str>>;
 
 impl Tenants {
-    /// Admits what `limits` say of each; in the registry as `tenant.requests` and `tenant.rate`.
+    /// Admits what `table` says of each, and keeps track of `tenants_max` at once; in the registry
+    /// as `tenant.requests` and `tenant.rate`.
     ///
     /// # Errors
     /// When a limit is out of its range.
-    pub fn new(limits: TenantLimits) -> Result<Self, Invalid> {
-        let TenantLimits { requests, rate, tenants_max } = limits;
+    pub fn new(table: impl Into<TenantTable>, tenants_max: usize) -> Result<Self, Invalid> {
+        let table = table.into();
         // Refused here, not at the first request.
-        Semaphore::new(requests)?;
-        rate.map(RateLimiter::new).transpose()?;
-        let requests = Keyed::builder("tenant.requests", move |_: &String| Semaphore::new(requests))
-            .keys_max(tenants_max)
-            .idle_after(IDLE_AFTER)
-            .build()?;
-        let rate = rate.map(|quota| {
-            Keyed::builder("tenant.rate", move |_: &String| RateLimiter::new(quota))
-                .keys_max(tenants_max)
-                .idle_after(IDLE_AFTER)
-                .build()
-        });
-        Ok(Self { requests, rate: rate.transpose()? })
+        table.check()?;
+        let has_rates = Arc::new(table.has_rates().into());
+        let in_force = Arc::new(InForce { table: RwLock::new(table), version: AtomicU64::new(1) });
+        let seen = Arc::clone(&in_force);
+        let make = move |org: &String| Following::new(org, &seen, |limits| Semaphore::new(limits.requests));
+        let requests =
+            Keyed::builder("tenant.requests", make).keys_max(tenants_max).idle_after(IDLE_AFTER).build()?;
+        let seen = Arc::clone(&in_force);
+        let make = move |org: &String| Following::new(org, &seen, |limits| RateLimiter::new(limits.quota()));
+        let rate =
+            Keyed::builder("tenant.rate", make).keys_max(tenants_max).idle_after(IDLE_AFTER).build()?;
+        Ok(Self { requests, rate, has_rates, in_force })
+    }
+
+    /// Puts another table in force, for the next request of each. What was admitted stays.
+    ///
+    /// # Errors
+    /// When a limit is out of its range; the old table then stays.
+    pub fn replace(&self, table: impl Into<TenantTable>) -> Result<(), Invalid> {
+        let table = table.into();
+        table.check()?;
+        self.has_rates.store(table.has_rates(), Ordering::Relaxed);
+        *self.in_force.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        // After the table: whoever sees the new version finds the new table.
+        self.in_force.version.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     /// Admits one request of `tenant` for as long as the permit is held, now or not at all.
@@ -75,9 +211,9 @@ impl Tenants {
     /// 429 when it is over its limit; 503 when too many others are kept track of.
     pub fn try_admit(&self, tenant: &str) -> Result<OwnedPermit, ApiError> {
         let permit = self.requests.try_acquire(tenant).map_err(|rejected| refusal(&rejected))?;
-        if let Some(rate) = &self.rate {
+        if self.has_rates.load(Ordering::Relaxed) {
             // After the other: what is refused for being too many at once spends none of the rate.
-            rate.try_acquire(tenant).map_err(|rejected| refusal(&rejected))?;
+            self.rate.try_acquire(tenant).map_err(|rejected| refusal(&rejected))?;
         }
         Ok(permit)
     }
@@ -85,8 +221,14 @@ impl Tenants {
     /// The layer that admits requests of the tenant that `of` finds; put it inside of the one that
     /// authenticates.
     #[must_use]
-    pub fn layer(&self, of: TenantOf) -> TenantsLayer {
-        TenantsLayer { tenants: self.clone(), of }
+    pub fn layer(&self, of: TenantOf) -> GateLayer<TenantGate> {
+        GateLayer(TenantGate { tenants: self.clone(), of })
+    }
+}
+
+impl fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenants").field("requests", &self.requests).finish_non_exhaustive()
     }
 }
 
@@ -98,49 +240,19 @@ fn refusal(rejected: &Rejected) -> ApiError {
 
 /// See [`Tenants::layer`].
 #[derive(Clone)]
-pub struct TenantsLayer {
+pub struct TenantGate {
     tenants: Tenants,
     of: TenantOf,
 }
 
-impl<S> Layer<S> for TenantsLayer {
-    type Service = AdmitTenant<S>;
+impl Gate for TenantGate {
+    type Held = OwnedPermit;
 
-    fn layer(&self, inner: S) -> AdmitTenant<S> {
-        AdmitTenant { tenants: self.tenants.clone(), of: self.of, inner }
-    }
-}
-
-/// See [`Tenants::layer`].
-#[derive(Clone)]
-pub struct AdmitTenant<S> {
-    tenants: Tenants,
-    of: TenantOf,
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for AdmitTenant<S>
-where
-    S: Service<Request<B>>,
-    S::Response: IntoResponse,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Answer<S::Future, OwnedPermit>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(tenant) = (self.of)(request.extensions()) else {
+    fn pass<B>(&self, request: &mut Request<B>) -> Result<OwnedPermit, ApiError> {
+        let tenant = (self.of)(request.extensions())
             // Only where the layers are in the wrong order: our bug, and nobody passes unbounded.
-            return Answer::refused(ApiError::internal("The route does not know its caller"));
-        };
-        match self.tenants.try_admit(tenant) {
-            Ok(permit) => Answer::inner(self.inner.call(request), permit),
-            Err(error) => Answer::refused(error),
-        }
+            .ok_or_else(|| ApiError::internal("The route does not know its caller"))?;
+        self.tenants.try_admit(tenant)
     }
 }
 
@@ -148,6 +260,7 @@ where
 mod tests {
     use axum::Router;
     use axum::body::Body;
+    use axum::response::IntoResponse;
     use axum::routing::get;
     use http::header::RETRY_AFTER;
     use tower::ServiceExt;
@@ -156,7 +269,7 @@ mod tests {
 
     #[test]
     fn one_organisation_over_its_limit_costs_the_others_nothing() {
-        let tenants = Tenants::new(TenantLimits { requests: 2, ..TenantLimits::default() }).unwrap();
+        let tenants = Tenants::new(TenantLimits { requests: 2, ..TenantLimits::default() }, 100).unwrap();
         let held = (tenants.try_admit("org_a").unwrap(), tenants.try_admit("org_a").unwrap());
         let refused = tenants.try_admit("org_a").unwrap_err();
         assert_eq!(refused.status(), 429);
@@ -169,7 +282,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn over_its_rate_it_is_told_when_to_come_back() {
         let rate = Some(Quota::per_minute(2).burst(2));
-        let tenants = Tenants::new(TenantLimits { rate, ..TenantLimits::default() }).unwrap();
+        let tenants = Tenants::new(TenantLimits { rate, ..TenantLimits::default() }, 100).unwrap();
         assert!(tenants.try_admit("org_a").is_ok() && tenants.try_admit("org_a").is_ok());
         let refused = tenants.try_admit("org_a").unwrap_err();
         assert_eq!((refused.status().as_u16(), refused.code()), (429, "rate_limited"));
@@ -181,25 +294,49 @@ mod tests {
 
     #[test]
     fn when_too_many_are_kept_track_of_it_is_our_fault() {
-        let tenants = Tenants::new(TenantLimits { tenants_max: 1, ..TenantLimits::default() }).unwrap();
+        let tenants = Tenants::new(TenantLimits::default(), 1).unwrap();
         let _held = tenants.try_admit("org_a").unwrap();
         assert_eq!(tenants.try_admit("org_b").unwrap_err().status(), 503);
     }
 
     #[test]
     fn limits_that_cannot_be_are_refused_where_they_are_made() {
-        assert!(Tenants::new(TenantLimits { requests: 0, ..TenantLimits::default() }).is_err());
-        assert!(Tenants::new(TenantLimits { tenants_max: 0, ..TenantLimits::default() }).is_err());
+        assert!(Tenants::new(TenantLimits { requests: 0, ..TenantLimits::default() }, 100).is_err());
+        assert!(Tenants::new(TenantLimits::default(), 0).is_err());
     }
 
     #[tokio::test]
     async fn a_request_of_nobody_does_not_pass() {
-        let tenants = Tenants::new(TenantLimits::default()).unwrap();
+        let tenants = Tenants::new(TenantLimits::default(), 100).unwrap();
         let router: Router = Router::new().route("/", get(|| async {})).layer(tenants.layer(Extensions::get));
         let request = || Request::get("/").body(Body::empty()).unwrap();
         assert_eq!(router.clone().oneshot(request()).await.unwrap().status(), 500);
         let mut known = request();
         known.extensions_mut().insert(Arc::<str>::from("org_a"));
         assert_eq!(router.oneshot(known).await.unwrap().status(), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replaced_table_holds_for_the_next_request_of_those_who_were_seen_and_of_others() {
+        let tenants = Tenants::new(TenantLimits { requests: 1, rate: None }, 100).unwrap();
+        let _one = tenants.try_admit("org_a").unwrap();
+        assert!(tenants.try_admit("org_a").is_err());
+        let rate = Some(Quota::per_second(1).burst(1));
+        let named = HashMap::from([
+            ("org_a".to_owned(), TenantLimits { requests: 2, rate: None }),
+            ("org_slow".to_owned(), TenantLimits { requests: 9, rate }),
+        ]);
+        let table = TenantTable { others: TenantLimits { requests: 1, rate: None }, named };
+        tenants.replace(table.clone()).unwrap();
+        let _two = tenants.try_admit("org_a").unwrap();
+        assert!(tenants.try_admit("org_a").is_err());
+        assert!(tenants.try_admit("org_slow").is_ok());
+        assert_eq!(tenants.try_admit("org_slow").unwrap_err().code(), "rate_limited");
+        assert!((0..50).all(|_| tenants.try_admit("org_free").is_ok()), "no rate for the others");
+        let bad = TenantTable { others: TenantLimits { requests: 0, rate: None }, ..table };
+        assert!(tenants.replace(bad).is_err());
+        assert_eq!(tenants.try_admit("org_slow").unwrap_err().code(), "rate_limited", "the old stays");
+        tenants.replace(TenantLimits { requests: 1, rate: None }).unwrap();
+        assert!((0..50).all(|_| tenants.try_admit("org_slow").is_ok()), "its rate was taken back");
     }
 }

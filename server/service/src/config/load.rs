@@ -225,14 +225,14 @@ mod tests {
     use crate::config::Kind;
 
     const fn setting(key: &'static str, default: Option<&'static str>, kind: Kind) -> Setting {
-        Setting { key, default, kind, help: "What it does.", secret: false }
+        Setting { default, ..Setting::optional(key, kind, "What it does.") }
     }
 
     const TABLE: &[Setting] = &[
         setting("hooks.concurrency", Some("10"), Kind::Integer { min: 1, max: 1_000 }),
         setting("allow_private", None, Kind::NetworkList { items_max: 4 }),
         setting("hooks.tls_ca_file", None, Kind::Path),
-        Setting { secret: true, ..setting("admin_token", None, Kind::Choice(&["good"])) },
+        setting("admin_token", None, Kind::Choice(&["good"])).secret(),
     ];
 
     fn file(text: &str) -> Option<File> {

@@ -8,13 +8,12 @@
 //! ```
 //! use plimsoll_service::config::{Inputs, Kind, Resolved, Setting};
 //!
-//! const SETTINGS: &[Setting] = &[Setting {
-//!     key: "gate.attempt_timeout_ms",
-//!     default: Some("15000"),
-//!     kind: Kind::Milliseconds { min: 100, max: 120_000 },
-//!     help: "How long an attempt may take.",
-//!     secret: false,
-//! }];
+//! const SETTINGS: &[Setting] = &[Setting::new(
+//!     "gate.attempt_timeout_ms",
+//!     "15000",
+//!     Kind::Milliseconds { min: 100, max: 120_000 },
+//!     "How long an attempt may take.",
+//! )];
 //! let environment = vec![("PLIMSOLL_GATE_ATTEMPT_TIMEOUT_MS".into(), "2000".into())];
 //! let resolved = Resolved::load(&[SETTINGS], Inputs { environment, ..Inputs::default() })?;
 //! assert_eq!(resolved.duration("gate.attempt_timeout_ms").as_secs(), 2);
@@ -24,6 +23,7 @@
 mod error;
 mod file;
 mod load;
+mod markdown;
 mod nearest;
 mod resolved;
 mod setting;
@@ -32,6 +32,7 @@ mod value;
 
 pub use error::ConfigError;
 pub use load::{File, Inputs};
+pub use markdown::markdown;
 pub use resolved::{Entry, Resolved, Source};
-pub use setting::{Kind, Setting};
+pub use setting::{Changes, Kind, Setting, Tier};
 pub use value::Value;

@@ -24,6 +24,30 @@ pub struct Setting {
     pub help: &'static str,
     /// Whether its value must never be shown.
     pub secret: bool,
+    /// When a new value takes effect.
+    pub changes: Changes,
+    /// Which of the three tiers of bounds it belongs to, if it is a bound.
+    pub tier: Option<Tier>,
+}
+
+/// When a new value of a setting takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changes {
+    /// When the process starts.
+    AtStart,
+    /// When the file of settings is read again, on SIGHUP.
+    AtRuntime,
+}
+
+/// The tiers of bounds that work passes, each within the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    /// Over all that the process has to do.
+    Admission,
+    /// Over what one customer may have of it.
+    Tenant,
+    /// Over what one destination may have of that.
+    Endpoint,
 }
 
 /// What a setting may be.
@@ -89,12 +113,57 @@ pub enum Kind {
 }
 
 impl Setting {
+    /// A setting with a default, written as in the environment.
+    ///
+    /// ```
+    /// use plimsoll_service::config::{Changes, Kind, Setting, Tier};
+    /// const SETTING: Setting = Setting::new(
+    ///     "gate.concurrency",
+    ///     "64",
+    ///     Kind::Integer { min: 1, max: 4_096 },
+    ///     "How much runs at once.",
+    /// )
+    /// .of(Tier::Admission)
+    /// .at_runtime();
+    /// assert_eq!((SETTING.changes, SETTING.secret), (Changes::AtRuntime, false));
+    /// ```
+    #[must_use]
+    pub const fn new(key: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { default: Some(default), ..Self::optional(key, kind, help) }
+    }
+
+    /// A setting that may be absent.
+    #[must_use]
+    pub const fn optional(key: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { key, default: None, kind, help, secret: false, changes: Changes::AtStart, tier: None }
+    }
+
+    /// Its value must never be shown.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// A new value takes effect when the file of settings is read again.
+    #[must_use]
+    pub const fn at_runtime(mut self) -> Self {
+        self.changes = Changes::AtRuntime;
+        self
+    }
+
+    /// It is a bound of this tier.
+    #[must_use]
+    pub const fn of(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
     /// The name of its variable in the environment.
     ///
     /// ```
     /// use plimsoll_service::config::{Kind, Setting};
-    /// let key = "hooks.attempt_timeout_ms";
-    /// let setting = Setting { key, default: None, kind: Kind::Text, help: "", secret: false };
+    /// let setting = Setting::optional("hooks.attempt_timeout_ms", Kind::Text, "");
     /// assert_eq!(setting.environment(), "PLIMSOLL_HOOKS_ATTEMPT_TIMEOUT_MS");
     /// ```
     #[must_use]
@@ -107,6 +176,25 @@ impl Kind {
     /// Whether a value of it is a list.
     pub(super) const fn is_list(self) -> bool {
         matches!(self, Self::SecondsList { .. } | Self::TextList { .. } | Self::NetworkList { .. })
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtStart => "at start",
+            Self::AtRuntime => "at runtime",
+        })
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admission => "admission",
+            Self::Tenant => "tenant",
+            Self::Endpoint => "endpoint",
+        })
     }
 }
 

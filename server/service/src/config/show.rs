@@ -11,23 +11,31 @@ const HIDDEN: &str = "(hidden)";
 const ABSENT: &str = "-";
 
 impl Resolved {
-    /// A line for each setting: key, value, source, help; secrets hidden.
+    /// A line for each setting: key, value, when it changes, source, help; secrets hidden.
     #[must_use]
     pub fn to_table(&self) -> String {
-        let mut rows = vec![["KEY", "VALUE", "SOURCE", "WHAT IT DOES"].map(String::from)];
+        let mut rows = vec![["KEY", "VALUE", "CHANGES", "SOURCE", "WHAT IT DOES"].map(String::from)];
         rows.extend(self.entries().iter().map(|entry| {
-            [entry.setting.key.into(), shown(entry), entry.source.to_string(), entry.setting.help.into()]
+            let Entry { setting, source, .. } = entry;
+            [
+                setting.key.into(),
+                shown(entry),
+                setting.changes.to_string(),
+                source.to_string(),
+                setting.help.into(),
+            ]
         }));
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (first, second, third) = (width(0), width(1), width(2));
+        let (first, second, third, fourth) = (width(0), width(1), width(2), width(3));
         rows.iter()
-            .map(|[key, value, source, help]| {
-                format!("{key:first$}  {value:second$}  {source:third$}  {help}\n")
+            .map(|[key, value, changes, source, help]| {
+                format!("{key:first$}  {value:second$}  {changes:third$}  {source:fourth$}  {help}\n")
             })
             .collect()
     }
 
-    /// An object: for each key its value, source, help and what is allowed; secrets hidden.
+    /// An object: for each key its value, source, default, help, what is allowed, when it changes and
+    /// its tier; secrets hidden.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let settings = self.entries().iter().map(|entry| {
@@ -47,6 +55,9 @@ impl Resolved {
                 "source": entry.source.to_string(),
                 "help": entry.setting.help,
                 "allowed": entry.setting.kind.to_string(),
+                "default": entry.setting.default,
+                "changes": entry.setting.changes.to_string(),
+                "tier": entry.setting.tier.map(|tier| tier.to_string()),
                 "environment": entry.setting.environment(),
             });
             (entry.setting.key.to_owned(), about)
@@ -68,17 +79,11 @@ fn shown(entry: &Entry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Inputs, Kind, Resolved, Setting};
+    use crate::config::{Inputs, Kind, Resolved, Setting, Tier};
 
     const TABLE: &[Setting] = &[
-        Setting {
-            key: "a",
-            default: Some("7"),
-            kind: Kind::Integer { min: 0, max: 9 },
-            help: "One.",
-            secret: false,
-        },
-        Setting { key: "token", default: None, kind: Kind::Text, help: "Two.", secret: true },
+        Setting::new("a", "7", Kind::Integer { min: 0, max: 9 }, "One.").at_runtime().of(Tier::Tenant),
+        Setting::optional("token", Kind::Text, "Two.").secret(),
     ];
 
     fn resolved(token: &str) -> Resolved {
@@ -88,9 +93,9 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_and_hides_secrets() {
-        let expected = "KEY    VALUE     SOURCE      WHAT IT DOES\n\
-                        a      7         default     One.\n\
-                        token  (hidden)  flag --set  Two.\n";
+        let expected = "KEY    VALUE     CHANGES     SOURCE      WHAT IT DOES\n\
+                        a      7         at runtime  default     One.\n\
+                        token  (hidden)  at start    flag --set  Two.\n";
         assert_eq!(resolved("hunter2").to_table(), expected);
     }
 
@@ -99,6 +104,7 @@ mod tests {
         let json = resolved("hunter2").to_json();
         assert_eq!((&json["a"]["value"], &json["token"]["value"]), (&7.into(), &"(hidden)".into()));
         assert_eq!(json["a"]["environment"], "PLIMSOLL_A");
+        assert_eq!((&json["a"]["changes"], &json["a"]["tier"]), (&"at runtime".into(), &"tenant".into()));
         assert!(resolved("").to_json()["token"]["value"].is_null());
     }
 }
