@@ -84,6 +84,11 @@ impl Server {
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is our child");
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it still runs")
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;

@@ -7,7 +7,7 @@ use crate::*;
 /// Rows of a page.
 const PAGE_MAX: usize = 10_000;
 /// Ids that a call can leave out.
-const EXCEPT_MAX: usize = 4_096;
+const EXCEPT_MAX: usize = 128 * 1_024;
 
 /// # Reading
 ///
@@ -107,6 +107,19 @@ impl Store {
         self.host.reads.read(lane, read).await
     }
 
+    /// The messages with these ids (at most 10,000), in their order and with their payloads; `None`
+    /// for one that is gone. It ends early behind so many bytes of payload, after one at the least.
+    pub async fn contents(
+        &self,
+        app: AppId,
+        ids: Vec<MessageId>,
+        bytes: usize,
+    ) -> Result<Vec<(MessageId, Option<Message>)>, Error> {
+        at_most("ids", ids.len(), PAGE_MAX)?;
+        let read = move |reader: &_| sqlite::contents(reader, app, &ids, bytes);
+        self.host.reads.read(Lane::Delivery, read).await
+    }
+
     /// The messages of an application, by id. Times are those of acceptance, which is taken to lie
     /// within a minute of the time in the id.
     pub async fn messages(
@@ -192,7 +205,7 @@ impl Store {
     }
 
     /// The oldest messages of an application whose fan-out is not complete, up to `limit` and up to
-    /// `bytes` of payload (at least one); those in `except` are left out (at most 4,096).
+    /// `bytes` of payload (at least one); those in `except` are left out (at most 131,072).
     pub async fn fanouts(
         &self,
         app: AppId,
@@ -231,7 +244,7 @@ impl Store {
     }
 
     /// The first work of a key that is due by `now`, by priority and then by time, up to `limit`;
-    /// those in `except` are left out (at most 4,096). With it, when the next work of the key is due
+    /// those in `except` are left out (at most 131,072). With it, when the next work of the key is due
     /// that was not returned and is not in `except`.
     pub async fn due(
         &self,

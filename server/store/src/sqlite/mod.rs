@@ -32,6 +32,6 @@ pub(crate) use read_config::{
     all_apps, all_endpoints, app, apps, endpoint, endpoints, event_type, event_types,
 };
 pub(crate) use read_deliveries::{endpoint_stats, message_endpoints};
-pub(crate) use read_messages::{message, messages};
+pub(crate) use read_messages::{contents, message, messages};
 pub(crate) use read_work::{DueQuery, due, due_keys, fanout_apps, fanouts, settled};
 pub(crate) use reader::Lane;

@@ -42,6 +42,33 @@ pub(crate) fn message(
     .optional()
 }
 
+/// The messages with these ids, in their order and with their payloads; `None` for one that is gone.
+/// Ends early when there are more than so many bytes, after one at the least.
+pub(crate) fn contents(
+    connection: &Connection,
+    app: AppId,
+    ids: &[MessageId],
+    bytes: usize,
+) -> Result<Vec<(MessageId, Option<Message>)>> {
+    let lives = app_lives(connection, app)?;
+    let sql = format!("SELECT {MESSAGE}, payload FROM messages WHERE app = ?1 AND id = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (mut found, mut taken) = (Vec::new(), 0);
+    for id in ids {
+        let keys = [app.as_bytes(), id.as_bytes()];
+        let message = match lives {
+            true => statement.query_row(keys, |row| encode::message(row, Some(6))).optional()?,
+            false => None,
+        };
+        taken += message.as_ref().and_then(|message| message.payload.as_ref()).map_or(0, Vec::len);
+        if taken > bytes && !found.is_empty() {
+            break;
+        }
+        found.push((*id, message));
+    }
+    Ok(found)
+}
+
 pub(crate) fn messages(
     connection: &Connection,
     app: AppId,

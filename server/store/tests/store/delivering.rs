@@ -264,3 +264,19 @@ async fn a_resend_is_due_at_once_beside_the_schedule() {
     made.change(Change::DeleteEndpoint { app, endpoint, at: NOW }).await;
     assert_eq!(made.change(Change::Resend(request)).await, Changed::Missing);
 }
+
+#[tokio::test]
+async fn contents_are_read_in_order_up_to_their_bytes_and_the_gone_are_told() {
+    let made = Made::new().await;
+    let (app, other) = (made.app().await, made.app().await);
+    let ids = [made.message(app, 1).await, made.message(other, 1).await, made.message(app, 1).await];
+    let found = |bytes| made.store.contents(app, ids.to_vec(), bytes);
+    let all = found(1_000).await.unwrap();
+    assert_eq!(all.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+    let payloads = all.iter().map(|(_, message)| message.as_ref().and_then(|message| message.payload.clone()));
+    let payload = message(app).message.payload;
+    assert_eq!(payloads.collect::<Vec<_>>(), [payload.clone(), None, payload], "of another is gone");
+    assert_eq!(found(1).await.unwrap().len(), 1, "one at the least");
+    made.change(Change::DeleteApp { app, at: NOW }).await;
+    assert!(found(1_000).await.unwrap().iter().all(|(_, message)| message.is_none()));
+}

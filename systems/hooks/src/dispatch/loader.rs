@@ -1,11 +1,10 @@
 //! Reads what waits on disk when there is room for it in memory.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_store::{
-    AppId, DueWork, EndpointId, Error, FanoutWork, Id, MessageId, MessageRef, Order, Page, WorkKind,
+    AppId, DueWork, EndpointId, Error, Fanout, FanoutWork, MessageId, Order, Page, WorkKind,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -68,7 +67,7 @@ async fn read_fanouts(
     let mut works = Vec::with_capacity(found.len());
     for FanoutWork { fanout, message } in found {
         let from_before = message.id <= engine.started;
-        let skip = if from_before { settled(engine, message.id).await? } else { FxHashSet::default() };
+        let skip = if from_before { settled(engine, &fanout).await? } else { FxHashSet::default() };
         let message = Envelope::from(message).with_priority(fanout.priority);
         works.push((fanout, message, skip));
     }
@@ -76,9 +75,13 @@ async fn read_fanouts(
     Ok(())
 }
 
-/// Endpoints of the message that have an attempt or due work from before.
-async fn settled(engine: &Engine, message: MessageId) -> Result<FxHashSet<EndpointId>, Error> {
+/// Endpoints beyond the frontier that have an attempt or due work from before.
+async fn settled(engine: &Engine, fanout: &Fanout) -> Result<FxHashSet<EndpointId>, Error> {
+    let Fanout { app, message, frontier, .. } = *fanout;
     let mut all = FxHashSet::default();
+    let Some(route) = engine.routing.app(app) else { return Ok(all) };
+    let is_beyond =
+        |id: &EndpointId| route.target(*id).is_some_and(|target| target.endpoint.sequence > frontier);
     let mut after = None;
     loop {
         let page = Page { after, limit: PAGE, order: Order::Ascending };
@@ -86,38 +89,32 @@ async fn settled(engine: &Engine, message: MessageId) -> Result<FxHashSet<Endpoi
         // A page may end early: only an empty one is surely the last.
         let Some(last) = found.last() else { return Ok(all) };
         after = Some(*last);
-        all.extend(found.iter().copied());
+        all.extend(found.iter().copied().filter(is_beyond));
     }
 }
 
 type WithMessages = (Vec<(DueWork, Option<Arc<Envelope>>)>, Option<i64>);
 
+/// The messages of the works, each read once; works whose messages are too many bytes wait.
 async fn with_messages(
     engine: &Engine,
     app: AppId,
     works: Vec<DueWork>,
     mut next: Option<i64>,
 ) -> Result<WithMessages, Error> {
-    let mut known: FxHashMap<Id, Option<Arc<Envelope>>> = FxHashMap::default();
+    let mut seen = FxHashSet::default();
+    let ids = works.iter().map(|work| MessageId(work.id.subject)).filter(|id| seen.insert(*id)).collect();
+    let found = engine.store.contents(app, ids, DUE_BYTES).await?;
+    let messages: FxHashMap<_, _> = found
+        .into_iter()
+        .map(|(id, message)| (id, message.map(|message| Arc::new(Envelope::from(message)))))
+        .collect();
     let mut loaded = Vec::with_capacity(works.len());
-    let mut bytes = 0;
     for work in works {
-        if bytes >= DUE_BYTES {
-            next = super::tenant::earliest(next, Some(work.due_at));
-            continue;
+        match messages.get(&MessageId(work.id.subject)) {
+            Some(message) => loaded.push((work, message.clone())),
+            None => next = super::tenant::earliest(next, Some(work.due_at)),
         }
-        let subject = work.id.subject;
-        let envelope = match known.entry(subject) {
-            Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(place) => {
-                let by_id = MessageRef::Id(MessageId(subject));
-                let message = engine.store.message(app, by_id, true).await?;
-                let envelope = message.map(|message| Arc::new(Envelope::from(message)));
-                bytes += envelope.as_ref().map_or(0, |envelope| envelope.weight());
-                place.insert(envelope).clone()
-            }
-        };
-        loaded.push((work, envelope));
     }
     Ok((loaded, next))
 }

@@ -65,6 +65,7 @@ impl Schedule {
             tenant.disk = Disk::Loading { more: false };
             let except = tenant.window.ids().chain(tenant.arriving.iter().copied()).collect();
             let limit = tenant.policy.window_messages - tenant.window.len();
+            let limit = limit.min(tenant.window.wanted(tenant.route.targets().len()).max(1));
             let bytes = tenant.policy.window_bytes - tenant.bytes();
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             return Some(Load::Fanouts { app, except, limit, bytes });

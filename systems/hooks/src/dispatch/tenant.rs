@@ -123,6 +123,7 @@ impl Tenant {
     pub(crate) fn wants_refill(&self, starving: bool) -> bool {
         let half_empty = self.window.len() <= self.policy.window_messages / 2
             && self.bytes() <= self.policy.window_bytes / 2
+            && self.window.wanted(self.route.targets().len()) > 0
             && !self.stalled;
         let starving = starving || (self.ready.is_empty() && !self.window.is_expanding());
         !self.route.paused && self.disk == Disk::More && (half_empty || (starving && self.has_room()))

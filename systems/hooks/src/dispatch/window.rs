@@ -46,6 +46,10 @@ pub(crate) enum Settled {
     Finished,
 }
 
+/// Endpoints that messages in memory are still to be handed out to: with more, no further message is
+/// read. Those of a large fan-out would only wait, each with what is known of its endpoints.
+const AMPLE: usize = 65_536;
+
 #[derive(Default)]
 pub(crate) struct Window {
     active: BTreeMap<MessageId, Active>,
@@ -69,6 +73,13 @@ impl Window {
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = MessageId> + '_ {
         self.active.keys().copied()
+    }
+
+    /// How many more messages are worth reading that go to so many endpoints; one where nothing is
+    /// left to hand out.
+    pub(crate) fn wanted(&self, endpoints: usize) -> usize {
+        let ample = (AMPLE / endpoints.max(1)).max(1);
+        ample.saturating_sub(self.expanding.len())
     }
 
     /// Whether something is left to hand out.
