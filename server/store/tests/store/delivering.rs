@@ -273,7 +273,8 @@ async fn contents_are_read_in_order_up_to_their_bytes_and_the_gone_are_told() {
     let found = |bytes| made.store.contents(app, ids.to_vec(), bytes);
     let all = found(1_000).await.unwrap();
     assert_eq!(all.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
-    let payloads = all.iter().map(|(_, message)| message.as_ref().and_then(|message| message.payload.clone()));
+    let payloads =
+        all.iter().map(|(_, message)| message.as_ref().and_then(|message| message.payload.clone()));
     let payload = message(app).message.payload;
     assert_eq!(payloads.collect::<Vec<_>>(), [payload.clone(), None, payload], "of another is gone");
     assert_eq!(found(1).await.unwrap().len(), 1, "one at the least");
