@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::label::label;
+
 /// Knows the lane of a key.
 pub(super) trait Directory<J>: Send {
     /// The lane of the job's key; `free` is the one to give to a new key.
@@ -77,6 +79,6 @@ where
 
     fn key(&mut self, lane: usize) -> Option<Arc<str>> {
         let Known { key, text } = self.keys.get_mut(lane)?.as_mut()?;
-        Some(Arc::clone(text.get_or_insert_with(|| key.to_string().into())))
+        Some(Arc::clone(text.get_or_insert_with(|| label(key))))
     }
 }

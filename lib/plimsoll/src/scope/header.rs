@@ -117,7 +117,8 @@ impl Edge {
     }
 
     /// A scope inside the current one, with the deadline and the labels that came with a request: the
-    /// values of the headers [`DEADLINE`] and [`LABELS`]. Of labels that come twice the last counts.
+    /// values of the headers [`DEADLINE`] and [`LABELS`]. Of labels that come twice the last counts;
+    /// labels that are empty are none.
     ///
     /// # Errors
     /// When a header is there and not what it should be. Nothing of it is taken over then: refuse the
@@ -359,10 +360,12 @@ fn push_member(text: &mut String, key: &str, value: &str) {
     }
 }
 
-/// The members of a `baggage` header, checked one after the other; their properties are left out.
+/// The members of a `baggage` header, checked one after the other; their properties are left out. A
+/// header with nothing in it is what some proxies make of one that they emptied: no labels.
 fn parse_baggage(text: &str) -> impl Iterator<Item = Result<(&str, String), Malformed>> {
     let too_long = (text.len() > BAGGAGE_BYTES_MAX).then_some(Err(Malformed::TooLong));
-    let members = text.split(',').take(if too_long.is_some() { 0 } else { BAGGAGE_MEMBERS_MAX + 1 });
+    let none = too_long.is_some() || text.trim_matches([' ', '\t']).is_empty();
+    let members = text.split(',').take(if none { 0 } else { BAGGAGE_MEMBERS_MAX + 1 });
     too_long.into_iter().chain(members.enumerate().map(|(member, text)| {
         if member == BAGGAGE_MEMBERS_MAX {
             return Err(Malformed::TooMany);
@@ -457,6 +460,7 @@ mod tests {
         assert_eq!(read("tenant=Am%C3%A9lie,request=7f%203a"), Ok(both.clone()));
         assert_eq!(read("tenant = Am%c3%a9lie;secret;weight=1 , x=1,\trequest\t=\t7f%203a"), Ok(both));
         assert_eq!(read("tenant=a,tenant=b"), Ok(vec![label("tenant", "b")]));
+        assert_eq!((read(""), read(" \t")), (Ok(vec![]), Ok(vec![])), "empty is no label");
         assert_eq!(read("tenant="), Ok(vec![label("tenant", "")]));
         assert_eq!(read("tenant=%FF"), Ok(vec![label("tenant", "\u{fffd}")]), "not UTF-8");
     }
@@ -464,7 +468,7 @@ mod tests {
     #[test]
     fn labels_that_are_not_well_formed_are_refused_with_their_place() {
         let refused = |text: &str| edge().read(None, Some(text)).unwrap_err();
-        for bad in ["", "tenant", "=1", "a=1,,b=2", "a=1,", "a b=1", "é=1"] {
+        for bad in [",", "tenant", "=1", "a=1,,b=2", "a=1,", "a b=1", "é=1"] {
             assert!(matches!(refused(bad), Malformed::Key { .. }), "{bad:?}");
         }
         for bad in [
