@@ -177,7 +177,7 @@ pub struct Snapshot {
     /// What kind of bound it is.
     pub kind: Kind,
     /// The limit in force, in the unit of the bound (permits, keys, queued jobs); 0 means that
-    /// nothing is admitted.
+    /// nothing is admitted, [`NO_LIMIT`](Self::NO_LIMIT) that everything is.
     pub limit: u64,
     /// How much of the limit is in use.
     pub in_use: u64,
@@ -201,6 +201,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The [`limit`](Self::limit) of what has none: an unlimited rate, a breaker that is closed. Show it
+    /// as such and not as a number.
+    ///
+    /// ```
+    /// use plimsoll::{breaker::{Breaker, Policy}, registry::Snapshot};
+    /// let bank = Breaker::new(Policy::ratio(0.5))?;
+    /// assert_eq!(bank.snapshot().limit, Snapshot::NO_LIMIT);
+    /// bank.force_open();
+    /// assert_eq!(bank.snapshot().limit, 0);
+    /// # Ok::<(), plimsoll::Invalid>(())
+    /// ```
+    pub const NO_LIMIT: u64 = u64::MAX;
+
     /// A snapshot with every number zero, to be filled in.
     ///
     /// ```

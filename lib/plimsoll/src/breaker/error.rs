@@ -19,6 +19,7 @@ use crate::Rejected;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error<E> {
     /// The breaker is open, or its probes are all out: the call was not begun.
     Rejected(Rejected),

@@ -81,8 +81,12 @@ impl Collector for Bounds {
             let kind = if grows { MetricType::Counter } else { MetricType::Gauge };
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for ((bound, kind), snapshot) in &bounds {
-                let labels = [("bound", *bound), ("kind", *kind)];
-                encode_one(family.encode_family(&labels)?, grows, read(snapshot))?;
+                let value = read(snapshot);
+                // What has no limit has no line: a number would be drawn as if it were one.
+                if value != Snapshot::NO_LIMIT {
+                    let labels = [("bound", *bound), ("kind", *kind)];
+                    encode_one(family.encode_family(&labels)?, grows, value)?;
+                }
             }
         }
         encode_reasons(&bounds, &mut encoder)?;
