@@ -226,8 +226,9 @@ impl Breaker {
         self.0.name
     }
 
-    /// The numbers as they are now: the limit is how many calls it lets through at once, in use are
-    /// probes, and the details say what the window holds.
+    /// The numbers as they are now: the limit is how many calls it lets through at once
+    /// ([`NO_LIMIT`](Snapshot::NO_LIMIT) when closed), in use are probes, and the details say what the
+    /// window holds.
     ///
     /// ```
     /// use plimsoll::Outcome;
@@ -392,6 +393,11 @@ impl Inner {
         }
     }
 
+    /// True when slow calls count, and one that was admitted so is one by now.
+    pub(super) fn is_slow(&self, admission: Admission) -> bool {
+        self.policy.times_calls() && self.policy.is_slow(clock::now() - admission.began)
+    }
+
     /// A call has ended.
     #[inline]
     pub(super) fn settle(&self, admission: Admission, outcome: Outcome) {
@@ -502,7 +508,7 @@ impl registry::Bound for Inner {
         let [ever, ..] = self.window.ever();
         let mut snapshot = Snapshot {
             limit: match state {
-                State::Closed => u64::MAX,
+                State::Closed => Snapshot::NO_LIMIT,
                 State::HalfOpen => u64::from(self.policy.probes()),
                 State::Open => 0,
             },

@@ -41,6 +41,11 @@ impl<'a> Permit<'a> {
         Self { breaker, admission: Some(admission) }
     }
 
+    /// True once the call has run for as long as one that the policy calls slow.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.admission.is_some_and(|admission| self.breaker.is_slow(admission))
+    }
+
     /// Tells the breaker how the call went.
     ///
     /// ```

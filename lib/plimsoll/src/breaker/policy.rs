@@ -273,6 +273,11 @@ impl Policy {
         matches!(self.failures, Failures::Consecutive(_))
     }
 
+    /// From when on a call is slow, if slow calls count.
+    pub(crate) fn slow_from(&self) -> Option<Duration> {
+        self.slow.map(|slow| slow.from)
+    }
+
     pub(super) fn is_slow(&self, took: Duration) -> bool {
         self.slow.is_some_and(|slow| took >= slow.from)
     }

@@ -142,6 +142,11 @@ impl<J, B> Builder<J, B> {
 
     /// Stops calling the dependency while it is down.
     ///
+    /// That it hangs is seen by a [`timeout`](Self::timeout); or by the breaker's
+    /// [`slow_call`](breaker::Policy::slow_call), when a deadline ends a try that has run for so long.
+    /// With neither, a try that a deadline of the caller's scope ends says nothing: it may have been begun
+    /// a millisecond before.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use plimsoll::{breaker, downstream::Downstream, Reason};
@@ -271,8 +276,10 @@ impl<J, B> Builder<J, B> {
     ///
     /// # Errors
     /// When the name is not one that [`Name::new`] takes, a setting is out of its range, the deadline
-    /// is not longer than the timeout, or something is to be waited for and there is neither a rate
-    /// nor a concurrency.
+    /// is not longer than the timeout, something is to be waited for and there is neither a rate nor a
+    /// concurrency, or there is a breaker and a deadline and nothing by which the breaker could tell that
+    /// a try hangs: a timeout, or a [slow call](breaker::Policy::slow_call) that is shorter than the
+    /// deadline.
     ///
     /// ```
     /// use std::time::Duration;
@@ -344,6 +351,13 @@ impl Settings {
         {
             let value = format_args!("{deadline:?}");
             return Err(Invalid::new(name, "deadline", value, "longer than the timeout"));
+        }
+        if let (Some(breaker), Some(deadline), None) = (&self.breaker, self.deadline, self.timeout)
+            && breaker.slow_from().is_none_or(|slow| slow >= deadline)
+        {
+            let allowed = "set where there is a breaker and a deadline, or a slow_call of the breaker below \
+                           the deadline: what hangs would never count as a failure";
+            return Err(Invalid::new(name, "timeout", "not set", allowed));
         }
         if self.wait_up_to.is_some() && self.rate.is_none() && self.concurrency.is_none() {
             return Err(Invalid::new(name, "wait_up_to", "set", "only with a rate or a concurrency"));

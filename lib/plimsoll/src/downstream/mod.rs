@@ -58,8 +58,12 @@
 //! one ([`EveryError`]), each `Err` is a failure, each failure counts against the breaker, and is
 //! retried if there is a retry. Beyond that:
 //! - a timeout is a failure, and is retried;
-//! - a call that is dropped, or ended by its deadline, counts as nothing: a caller that went away says
-//!   nothing about the dependency;
+//! - a call that is dropped counts as nothing: a caller that went away says nothing about the dependency;
+//! - a try that a deadline ends, be it that of the [builder](Builder::deadline) or of the scope around the
+//!   call, is a failure if it had run for as long as one that the breaker calls
+//!   [slow](crate::breaker::Policy::slow_call), and else counts as nothing: it may have had a
+//!   millisecond. So that a hang is not missed, a breaker and a deadline are refused without a timeout or
+//!   a slow call below the deadline;
 //! - what these bounds reject themselves counts as nothing for the breaker. It is retried if it may be
 //!   admitted later, not before its `retry_after`, and not at all if that is beyond the deadline or the
 //!   retry's [`retry_after_max`](crate::retry::Policy::retry_after_max).

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::Error;
 use crate::breaker::{self, Breaker};
+use crate::clock::Instant;
 use crate::counters::Counters;
 use crate::hedge::Hedge;
 use crate::rate::RateLimiter;
 use crate::registry::{Bound, Kind, Registration, Snapshot};
 use crate::semaphore::{self, Semaphore};
-use crate::{Name, Rejected, clock, retry};
+use crate::{Name, Outcome, Rejected, clock, retry, scope};
 
 /// The bounds that were asked for, and the counts.
 pub(super) struct Parts {
@@ -44,6 +45,37 @@ pub(super) struct Admitted<'a> {
     pub(super) passed: Option<breaker::Permit<'a>>,
     /// Held while the dependency works.
     pub(super) place: Option<semaphore::Permit<'a>>,
+}
+
+/// A try that runs, of which the breaker is told how it ends.
+pub(super) struct Running<'a> {
+    passed: Option<breaker::Permit<'a>>,
+    /// That of the scope it began in: it may be dropped outside of that.
+    deadline: Option<Instant>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn new(passed: Option<breaker::Permit<'a>>) -> Self {
+        let deadline = if passed.is_some() { scope::inherited_deadline() } else { None };
+        Self { passed, deadline }
+    }
+
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        if let Some(permit) = self.passed.take() {
+            permit.finish(outcome);
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    /// Dropped while it ran: that its caller went away says nothing, but what a deadline ended after the
+    /// time of a slow call has hung.
+    fn drop(&mut self) {
+        let Some(permit) = self.passed.take() else { return };
+        let late = self.deadline.is_some_and(|deadline| clock::now() >= deadline);
+        let hung = late && permit.is_slow();
+        permit.finish(if hung { Outcome::Failure } else { Outcome::Ignored });
+    }
 }
 
 impl Parts {

@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use super::handle::Inner;
-use super::parts::Admitted;
+use super::parts::{Admitted, Running};
 use super::{Error, Fallback, Judge};
 use crate::retry::{Decision, Retryable};
 use crate::scope::{self, Ended, Scope, Stop, within};
@@ -93,7 +93,7 @@ impl<J, B> Inner<J, B> {
         J: Judge<T, E>,
     {
         let Admitted { passed, place } = self.parts.admit().await.map_err(Unsettled::Rejected)?;
-        let finish = |outcome| passed.map(|permit| permit.finish(outcome));
+        let running = Running::new(passed);
         let ended = match self.parts.timeout {
             None => Ok(f().await),
             Some(timeout) => within(pin!(f()), None, Some(timeout)).await.map_err(|_| timeout),
@@ -102,12 +102,12 @@ impl<J, B> Inner<J, B> {
         let result = match ended {
             Ok(result) => result,
             Err(timeout) => {
-                finish(Outcome::Failure);
+                running.finish(Outcome::Failure);
                 return Err(Unsettled::TimedOut(timeout));
             }
         };
         let outcome = self.judge.outcome(&result);
-        finish(outcome);
+        running.finish(outcome);
         let decision = self.judge.decision(&result);
         if outcome != Outcome::Failure && decision == Decision::GiveUp {
             return Ok(result);

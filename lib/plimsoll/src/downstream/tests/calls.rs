@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use tokio::join;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::breaker::{self, State};
 use crate::downstream::{Downstream, Error, EveryError, Judge, LastGood, OtherCall, Value};
@@ -151,7 +151,7 @@ async fn cerberus_738_callers_that_go_away_do_not_open_the_breaker() {
     let parts = Downstream::unnamed().breaker(opens_after(1)).timeout(SECOND).hedge(hedge::Policy::fixed(MS));
     let downstream = parts.build().unwrap();
     for _ in 0..100 {
-        let gone = tokio::time::timeout(10 * MS, downstream.call(pending::<Result<(), u16>>));
+        let gone = timeout(10 * MS, downstream.call(pending::<Result<(), u16>>));
         assert!(gone.await.is_err());
         // The loser of a hedged call went away too.
         let first = Cell::new(true);
@@ -403,6 +403,45 @@ async fn a_panic_comes_through_and_gives_everything_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hang_that_only_a_deadline_ends_is_seen_by_the_breaker() {
+    let hangs = || pending::<Result<u32, u16>>();
+    let slow = || Downstream::unnamed().breaker(opens_after(2).slow_call(50 * MS, 1.0));
+    let ours = slow().deadline(100 * MS).build().unwrap();
+    let callers = slow().build().unwrap();
+    for state in [State::Closed, State::Open] {
+        assert_eq!(ours.call(hangs).await, Err(Error::ScopeEnded(Ended::DeadlinePassed)));
+        let ended = Scope::root().deadline_in(100 * MS).run(callers.call_once(hangs)).await;
+        assert_eq!(ended, Err(Ended::DeadlinePassed));
+        let seen = [&ours, &callers].map(|downstream| downstream.breaker().unwrap().state());
+        assert_eq!(seen, [state, state]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_without_time_or_patience_do_not_open_the_breaker() {
+    let hangs = || pending::<Result<u32, u16>>();
+    let policy = opens_after(1).slow_call(50 * MS, 1.0);
+    let downstream = Downstream::unnamed().breaker(policy).build().unwrap();
+    let hurried = Scope::root().deadline_in(10 * MS).run(downstream.call(hangs)).await;
+    assert_eq!(hurried, Err(Ended::DeadlinePassed));
+    let gone = Scope::root().deadline_in(SECOND).run(timeout(200 * MS, downstream.call(hangs))).await;
+    assert!(gone.is_ok_and(|gone| gone.is_err()));
+    assert_eq!(downstream.breaker().unwrap().state(), State::Closed);
+}
+
+#[test]
+fn a_breaker_and_a_deadline_by_which_no_hang_would_ever_count_are_refused() {
+    let parts = || Downstream::builder("downstream-test-hang").deadline(SECOND);
+    let late = opens_after(1).slow_call(SECOND, 0.5);
+    for parts in [parts().breaker(opens_after(1)), parts().breaker(late)] {
+        let refused = parts.clone().build().unwrap_err();
+        assert_eq!((refused.field(), refused.value()), ("timeout", "not set"));
+        assert!(parts.timeout(MS).build().is_ok());
+    }
+    assert!(parts().breaker(late.slow_call(MS, 0.5)).build().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn clones_share_every_bound_and_the_registry_shows_each_by_one_name() {
     let name = "downstream-test-registry";
     let downstream = Downstream::builder(name)
@@ -519,7 +558,7 @@ proptest! {
                 }
             });
             // One in ten callers goes away.
-            if luck == 9 { tokio::time::timeout(30 * MS, call).await.ok() } else { Some(call.await) }
+            if luck == 9 { timeout(30 * MS, call).await.ok() } else { Some(call.await) }
         })));
         let begins = begins.borrow();
         let (left, most) = *working.borrow();

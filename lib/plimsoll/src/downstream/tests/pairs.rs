@@ -59,7 +59,7 @@ pairs! {
     Fallback of Timeout: a_fallback_may_take_longer_than_the_timeout,
     Deadline of Retry: a_deadline_bounds_all_attempts_together,
     Deadline of Hedge: a_deadline_ends_both_tries,
-    Deadline of Breaker: a_deadline_says_nothing_to_the_breaker,
+    Deadline of Breaker: a_deadline_that_ends_a_short_try_says_nothing_to_the_breaker,
     Deadline of Rate: a_deadline_bounds_the_wait_for_the_rate,
     Deadline of Concurrency: a_deadline_bounds_the_wait_for_a_place,
     Deadline of Timeout: a_deadline_does_not_begin_anew_with_each_timeout,
@@ -251,11 +251,14 @@ mod scenarios {
         assert_eq!((begun.elapsed(), dependency.tries.get()), (100 * MS, 2));
     }
 
-    pub(super) async fn a_deadline_says_nothing_to_the_breaker() {
+    pub(super) async fn a_deadline_that_ends_a_short_try_says_nothing_to_the_breaker() {
         let dependency = Dependency::hangs();
-        let downstream = parts().deadline(100 * MS).breaker(opens_after(1)).build().unwrap();
+        let parts = parts().deadline(100 * MS).retry(retry(2)).breaker(opens_after(2));
+        let downstream = parts.timeout(60 * MS).build().unwrap();
         let result = downstream.call(|| dependency.get()).await;
         assert!(ended_by_the_deadline(&result), "{result:?}");
+        // The first try is a failure, by its timeout; the second had no more than what was left.
+        assert_eq!(dependency.tries.get(), 2);
         assert_eq!(downstream.breaker().unwrap().state(), State::Closed);
     }
 
