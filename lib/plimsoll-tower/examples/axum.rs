@@ -7,17 +7,30 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router, routing::get};
+use http_body_util::BodyExt;
+use plimsoll::Rejected;
 use plimsoll::scope::{self, header, header::Edge};
-use plimsoll::{Rejected, semaphore::Semaphore};
+use plimsoll::semaphore::{OwnedPermit, Semaphore};
 use plimsoll_tower::{Admit, CallCounter, Deadline, DeadlineRefused, FanOutFactor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+/// A download takes its place until its last byte was sent, not only until its head was.
+fn kept(response: Response, place: OwnedPermit) -> Response {
+    // Unlike a stream made of it, the body still knows its length.
+    let keep = move |error| {
+        let _kept = &place;
+        error
+    };
+    response.map(|body| Body::new(body.map_err(keep)))
+}
 
 /// The limit is the server's own, not one of this caller's: 503 and not 429.
 fn busy(rejected: &Rejected) -> Response {
@@ -49,7 +62,7 @@ fn app(requests: Semaphore, fan_out: FanOutFactor, gate: Arc<Gate>) -> Result<Ro
         edge.read(header(header::DEADLINE), header(header::LABELS))
     };
     let layers = ServiceBuilder::new()
-        .layer(Admit::rejecting(requests).on_rejected(|rejected| busy(&rejected)))
+        .layer(Admit::rejecting(requests).on_rejected(|rejected| busy(&rejected)).hold(kept))
         .layer(Deadline::by(read).on_refused(refused))
         .layer(fan_out);
     let tenant = async || {

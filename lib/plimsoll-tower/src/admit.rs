@@ -1,6 +1,5 @@
 //! A limiter before a service.
 
-use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,11 +9,15 @@ use plimsoll::limiter::{Limiter, Waiting};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::acquire::{Acquire, Begin, Line, Now, Reject};
 use crate::call::{Call, take_ready};
+use crate::finish::{Dropped, Finish, Hold, Told};
 use crate::refuse::{Answer, IntoError, Refuse};
 
-/// Lets requests through to a service as a limiter admits them; the permit is held until the
-/// response is there.
+/// Lets requests through to a service as a limiter admits them.
+///
+/// The permit is held until the response is there: its head, where the body is streamed. Where the body
+/// is part of the work, [`hold`](Self::hold) keeps the permit to its end.
 ///
 /// ```
 /// use plimsoll::keyed::Keyed;
@@ -66,6 +69,11 @@ impl<L: Limiter> Admit<Reject<L>> {
 impl<L: Waiting> Admit<Line<L>> {
     /// Waits until `limiter` admits. Bound the line before it: by a load shedder, or by a limiter with
     /// a bounded line in [`waiting_by`](Admit::waiting_by).
+    ///
+    /// It makes one allocation for each request: a trait's async method has a future without a name,
+    /// which a service cannot hold unless in a box. Where that counts, `waiting_by` has none:
+    /// `Admit::waiting_by(move |_: &Request| { let limiter = limiter.clone(); async move {
+    /// Waiting::acquire_owned(&limiter).await } })`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -189,222 +197,44 @@ impl<A, R, D> Admit<A, R, D> {
     {
         Admit { acquire: self.acquire, refuse: self.refuse, finish: Told(finish) }
     }
-}
 
-/// How a request is admitted.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::future::{Ready, ready};
-/// use plimsoll::{Rejected, semaphore::{OwnedPermit, Semaphore}};
-/// use plimsoll_tower::Acquire;
-///
-/// /// Many permits for what is large.
-/// struct BySize(Semaphore);
-///
-/// impl Acquire<Vec<u8>> for BySize {
-///     type Permit = OwnedPermit;
-///     type Future = Ready<Result<OwnedPermit, Rejected>>;
-///
-///     fn acquire(&self, request: &Vec<u8>) -> Self::Future {
-///         ready(self.0.try_acquire_many_owned(1 + request.len() as u64 / 1_000))
-///     }
-/// }
-/// let by_size = BySize(Semaphore::new(8)?);
-/// assert_eq!(by_size.acquire(&vec![0; 5_000]).await?.permits(), 6);
-/// assert!(by_size.acquire(&vec![0; 9_000]).await.is_err());
-/// # Ok(()) }
-/// ```
-pub trait Acquire<Request> {
-    /// What is held until the response is there.
-    type Permit;
-    /// Ready when it is decided.
-    type Future: Future<Output = Result<Self::Permit, Rejected>>;
-
-    /// Asks for admission.
+    /// Hands the permit on to `hold` with the response, to be kept in it: in its body, where that is
+    /// streamed and a place is to be taken until the last byte was sent, or its reader has gone.
+    ///
+    /// What `hold` makes of the two is the service's response from here on. A response of
+    /// [`on_rejected`](Self::on_rejected) has no permit, and must be of the same type. Where the service
+    /// fails, the permit is dropped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::future::{Ready, ready};
     /// use plimsoll::{Rejected, semaphore::{OwnedPermit, Semaphore}};
-    /// use plimsoll_tower::Acquire;
-    /// struct One(Semaphore);
-    /// impl Acquire<&str> for One {
-    ///     type Permit = OwnedPermit;
-    ///     type Future = Ready<Result<OwnedPermit, Rejected>>;
-    ///     fn acquire(&self, _: &&str) -> Self::Future { ready(self.0.try_acquire_owned()) }
-    /// }
-    /// let one = One(Semaphore::new(1)?);
-    /// let permit = one.acquire(&"first").await?;
-    /// assert!(one.acquire(&"second").await.is_err());
-    /// # drop(permit);
+    /// use plimsoll_tower::Admit;
+    /// use tokio::sync::mpsc;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// /// A body that is streamed, and the place that it takes meanwhile.
+    /// struct Body { chunks: mpsc::Receiver<u8>, _place: OwnedPermit }
+    ///
+    /// let downloads = Semaphore::new(1)?;
+    /// let layer = Admit::rejecting(downloads.clone())
+    ///     .hold(|chunks: mpsc::Receiver<u8>, place: OwnedPermit| Body { chunks, _place: place });
+    /// let (sender, receiver) = mpsc::channel(1);
+    /// let receiver = std::sync::Mutex::new(Some(receiver));
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |_: ()| {
+    ///     Ok::<_, Rejected>(receiver.lock().unwrap().take().unwrap())
+    /// }));
+    /// let mut body = service.oneshot(()).await?; // the head is there
+    /// sender.send(7).await?;
+    /// assert_eq!((body.chunks.recv().await, downloads.in_use()), (Some(7), 1));
+    /// drop(body);
+    /// assert_eq!(downloads.in_use(), 0);
     /// # Ok(()) }
     /// ```
-    fn acquire(&self, request: &Request) -> Self::Future;
-}
-
-/// Admits at once or not; see [`Admit::rejecting`].
-///
-/// ```
-/// use plimsoll::semaphore::Semaphore;
-/// use plimsoll_tower::{Admit, Reject};
-/// let layer: Admit<Reject<Semaphore>> = Admit::rejecting(Semaphore::new(16)?);
-/// # let _ = layer;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Reject<L>(L);
-
-impl<L: Limiter, Request> Acquire<Request> for Reject<L> {
-    type Permit = L::Permit;
-    type Future = Ready<Result<L::Permit, Rejected>>;
-
-    fn acquire(&self, _: &Request) -> Self::Future {
-        ready(self.0.try_acquire_owned())
-    }
-}
-
-/// Waits; see [`Admit::waiting`].
-///
-/// ```
-/// use plimsoll::semaphore::Semaphore;
-/// use plimsoll_tower::{Admit, Line};
-/// let layer: Admit<Line<Semaphore>> = Admit::waiting(Semaphore::new(16)?);
-/// # let _ = layer;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Line<L>(L);
-
-impl<L: Waiting, Request> Acquire<Request> for Line<L> {
-    type Permit = L::Permit;
-    // The future of a method of a trait has no name.
-    type Future = Pin<Box<dyn Future<Output = Result<L::Permit, Rejected>> + Send>>;
-
-    fn acquire(&self, _: &Request) -> Self::Future {
-        let limiter = self.0.clone();
-        Box::pin(async move { limiter.acquire_owned().await })
-    }
-}
-
-/// Admits at once or not, by a closure; see [`Admit::rejecting_by`].
-///
-/// ```
-/// use plimsoll::semaphore::Semaphore;
-/// use plimsoll_tower::{Admit, Now};
-/// let uploads = Semaphore::new(16)?;
-/// let layer: Admit<Now<_>> = Admit::rejecting_by(move |_: &String| uploads.try_acquire_owned());
-/// # let _ = layer;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Now<F>(F);
-
-impl<Request, P, F: Fn(&Request) -> Result<P, Rejected>> Acquire<Request> for Now<F> {
-    type Permit = P;
-    type Future = Ready<Result<P, Rejected>>;
-
-    fn acquire(&self, request: &Request) -> Self::Future {
-        ready((self.0)(request))
-    }
-}
-
-/// Waits for a closure's future; see [`Admit::waiting_by`].
-///
-/// ```
-/// use plimsoll::Rejected;
-/// use plimsoll_tower::{Admit, Begin};
-/// let layer: Admit<Begin<_>> = Admit::waiting_by(|_: &String| std::future::ready(Ok::<_, Rejected>(())));
-/// # let _ = layer;
-/// ```
-#[derive(Clone, Debug)]
-pub struct Begin<F>(F);
-
-impl<Request, P, Fut, F> Acquire<Request> for Begin<F>
-where
-    F: Fn(&Request) -> Fut,
-    Fut: Future<Output = Result<P, Rejected>>,
-{
-    type Permit = P;
-    type Future = Fut;
-
-    fn acquire(&self, request: &Request) -> Fut {
-        (self.0)(request)
-    }
-}
-
-/// How a permit is given back.
-///
-/// ```
-/// use plimsoll::{Outcome, breaker::{Breaker, OwnedPermit, Policy, State}};
-/// use plimsoll_tower::Finish;
-///
-/// /// A status of 500 and above says that the service is unwell.
-/// struct ByStatus;
-///
-/// impl<Error> Finish<OwnedPermit, u16, Error> for ByStatus {
-///     fn finish(&self, permit: OwnedPermit, result: &Result<u16, Error>) {
-///         permit.finish(if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure });
-///     }
-/// }
-/// let bank = Breaker::new(Policy::consecutive(1))?;
-/// ByStatus.finish(bank.try_acquire_owned()?, &Ok::<_, ()>(404));
-/// assert_eq!(bank.state(), State::Closed);
-/// ByStatus.finish(bank.try_acquire_owned()?, &Ok::<_, ()>(503));
-/// assert_eq!(bank.state(), State::Open);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub trait Finish<P, Response, Error> {
-    /// Gives it back.
-    ///
-    /// ```
-    /// use plimsoll::semaphore::Semaphore;
-    /// use plimsoll_tower::{Dropped, Finish};
-    /// let uploads = Semaphore::new(1)?;
-    /// let permit = uploads.try_acquire()?;
-    /// Dropped.finish(permit, &Err::<(), _>("reset"));
-    /// assert_eq!(uploads.available(), 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    fn finish(&self, permit: P, result: &Result<Response, Error>);
-}
-
-/// By dropping it.
-///
-/// ```
-/// use plimsoll::semaphore::Semaphore;
-/// use plimsoll_tower::{Dropped, Finish};
-/// let uploads = Semaphore::new(1)?;
-/// Dropped.finish(uploads.try_acquire()?, &Ok::<_, ()>(200));
-/// assert_eq!(uploads.available(), 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Dropped;
-
-impl<P, Response, Error> Finish<P, Response, Error> for Dropped {
-    fn finish(&self, permit: P, _: &Result<Response, Error>) {
-        drop(permit);
-    }
-}
-
-/// By a closure; see [`Admit::on_done`].
-///
-/// ```
-/// use plimsoll::{Outcome, Rejected, breaker::{Breaker, OwnedPermit, Policy}};
-/// use plimsoll_tower::{Admit, IntoError, Reject, Told};
-/// let tell = |permit: OwnedPermit, result: &Result<u16, Rejected>| permit.finish(Outcome::of(result));
-/// let layer: Admit<Reject<Breaker>, IntoError, Told<_>> =
-///     Admit::rejecting(Breaker::new(Policy::ratio(0.5))?).on_done(tell);
-/// # let _ = layer;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Told<F>(F);
-
-impl<P, Response, Error, F: Fn(P, &Result<Response, Error>)> Finish<P, Response, Error> for Told<F> {
-    fn finish(&self, permit: P, result: &Result<Response, Error>) {
-        (self.0)(permit, result);
+    pub fn hold<P, Response, Held, F>(self, hold: F) -> Admit<A, R, Hold<F>>
+    where
+        F: Fn(Response, P) -> Held,
+    {
+        Admit { acquire: self.acquire, refuse: self.refuse, finish: Hold(hold) }
     }
 }
 
@@ -438,10 +268,10 @@ impl<S, Request, A, R, D> Service<Request> for AdmitService<S, A, R, D>
 where
     S: Service<Request> + Clone,
     A: Acquire<Request>,
-    R: Refuse<Rejected, S::Response, S::Error> + Clone,
+    R: Refuse<Rejected, D::Response, S::Error> + Clone,
     D: Finish<A::Permit, S::Response, S::Error> + Clone,
 {
-    type Response = S::Response;
+    type Response = D::Response;
     type Error = S::Error;
     type Future = AdmitFuture<A::Future, S, Request, A::Permit, R, D>;
 
@@ -496,10 +326,10 @@ impl<A, S, Request, P, R, D> Future for AdmitFuture<A, S, Request, P, R, D>
 where
     A: Future<Output = Result<P, Rejected>>,
     S: Service<Request>,
-    R: Refuse<Rejected, S::Response, S::Error>,
+    R: Refuse<Rejected, D::Response, S::Error>,
     D: Finish<P, S::Response, S::Error>,
 {
-    type Output = Result<S::Response, S::Error>;
+    type Output = Result<D::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -512,9 +342,9 @@ where
             }
         }
         let result = ready!(this.call.poll(cx));
-        if let Some(permit) = this.permit.take() {
-            this.finish.finish(permit, &result);
+        match this.permit.take() {
+            Some(permit) => Poll::Ready(this.finish.finish(permit, result)),
+            None => unreachable!("it is called only with a permit at hand"),
         }
-        Poll::Ready(result)
     }
 }

@@ -71,38 +71,71 @@ pub trait DownstreamExt<J, B> {
     /// assert_eq!(service.oneshot(Upload(vec![0; 7])).await.unwrap(), 7);
     /// # Ok::<(), plimsoll::Invalid>(()) }).unwrap();
     /// ```
-    fn layer_once(&self) -> DownstreamOnceLayer<J, B>;
+    fn layer_once(&self) -> DownstreamLayer<J, B, Once>;
 }
 
 impl<J, B> DownstreamExt<J, B> for Downstream<J, B> {
     fn layer(&self) -> DownstreamLayer<J, B> {
-        DownstreamLayer(self.clone())
+        DownstreamLayer { downstream: self.clone(), sends: Often }
     }
 
-    fn layer_once(&self) -> DownstreamOnceLayer<J, B> {
-        DownstreamOnceLayer(self.clone())
+    fn layer_once(&self) -> DownstreamLayer<J, B, Once> {
+        DownstreamLayer { downstream: self.clone(), sends: Once }
     }
 }
 
-/// The layer of a [`Downstream`]; made by [`DownstreamExt::layer`].
+/// The layer of a [`Downstream`]; made by [`DownstreamExt::layer`] and [`DownstreamExt::layer_once`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use plimsoll::downstream::{Downstream, EveryError, NoFallback};
-/// use plimsoll_tower::{DownstreamExt, DownstreamLayer};
+/// use plimsoll_tower::{DownstreamExt, DownstreamLayer, Once};
 /// use tower::{Layer, ServiceExt, service_fn};
-/// let layer: DownstreamLayer<EveryError, NoFallback> = Downstream::unnamed().concurrency(2).build()?.layer();
+/// let stock = Downstream::unnamed().concurrency(2).build()?;
+/// let layer: DownstreamLayer<EveryError, NoFallback> = stock.layer();
 /// let service = layer.layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
 /// assert!(matches!(service.oneshot(7).await, Ok(7)));
+/// let layer: DownstreamLayer<_, _, Once> = stock.layer_once();
+/// let service = layer.layer(service_fn(async |body: String| Ok::<_, ()>(body.len())));
+/// assert!(matches!(service.oneshot("seven".into()).await, Ok(5)));
 /// # Ok(()) }
 /// ```
-pub struct DownstreamLayer<J, B>(Downstream<J, B>);
+pub struct DownstreamLayer<J, B, N = Often> {
+    downstream: Downstream<J, B>,
+    sends: N,
+}
 
-impl<S, J, B> Layer<S> for DownstreamLayer<J, B> {
-    type Service = DownstreamService<S, J, B>;
+/// A request is sent as often as the downstream's retry and hedge ask for.
+///
+/// ```
+/// use plimsoll::downstream::{Downstream, EveryError, NoFallback};
+/// use plimsoll_tower::{DownstreamExt, DownstreamLayer, Often};
+/// let layer: DownstreamLayer<EveryError, NoFallback, Often> = Downstream::unnamed().build()?.layer();
+/// # let _ = layer;
+/// # Ok::<(), plimsoll::Invalid>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Often;
+
+/// A request is sent once.
+///
+/// ```
+/// use plimsoll::downstream::{Downstream, EveryError, NoFallback};
+/// use plimsoll_tower::{DownstreamExt, DownstreamLayer, Once};
+/// let layer: DownstreamLayer<EveryError, NoFallback, Once> = Downstream::unnamed().build()?.layer_once();
+/// # let _ = layer;
+/// # Ok::<(), plimsoll::Invalid>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Once;
+
+impl<S, J, B, N: Copy> Layer<S> for DownstreamLayer<J, B, N> {
+    type Service = DownstreamService<S, J, B, N>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DownstreamService { inner, downstream: self.0.clone() }
+        DownstreamService { inner, downstream: self.downstream.clone(), sends: self.sends }
     }
 }
 
@@ -119,12 +152,13 @@ impl<S, J, B> Layer<S> for DownstreamLayer<J, B> {
 /// assert_eq!(stock.snapshot().admitted, 1);
 /// # Ok(()) }
 /// ```
-pub struct DownstreamService<S, J, B> {
+pub struct DownstreamService<S, J, B, N = Often> {
     inner: S,
     downstream: Downstream<J, B>,
+    sends: N,
 }
 
-impl<S, Request, J, B> Service<Request> for DownstreamService<S, J, B>
+impl<S, Request, J, B> Service<Request> for DownstreamService<S, J, B, Often>
 where
     S: Service<Request> + Clone + Send + 'static,
     S::Future: Send,
@@ -159,47 +193,7 @@ where
     }
 }
 
-/// The layer of a [`Downstream`] that sends each request once; made by [`DownstreamExt::layer_once`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use plimsoll::downstream::Downstream;
-/// use plimsoll_tower::{DownstreamExt, DownstreamOnceLayer};
-/// use tower::{Layer, ServiceExt, service_fn};
-/// let layer: DownstreamOnceLayer<_, _> = Downstream::unnamed().concurrency(2).build()?.layer_once();
-/// let service = layer.layer(service_fn(async |body: String| Ok::<_, ()>(body.len())));
-/// assert!(matches!(service.oneshot("seven".into()).await, Ok(5)));
-/// # Ok(()) }
-/// ```
-pub struct DownstreamOnceLayer<J, B>(Downstream<J, B>);
-
-impl<S, J, B> Layer<S> for DownstreamOnceLayer<J, B> {
-    type Service = DownstreamOnceService<S, J, B>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        DownstreamOnceService { inner, downstream: self.0.clone() }
-    }
-}
-
-/// A service behind a [`DownstreamOnceLayer`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use plimsoll::downstream::Downstream;
-/// use plimsoll_tower::{DownstreamExt, DownstreamOnceService};
-/// use tower::{Layer, ServiceExt, service_fn};
-/// let stock = Downstream::unnamed().concurrency(2).build()?;
-/// let service: DownstreamOnceService<_, _, _> = stock.layer_once().layer(service_fn(async |n: u32| Ok::<_, ()>(n)));
-/// assert!(matches!(service.oneshot(7).await, Ok(7)));
-/// assert_eq!(stock.snapshot().admitted, 1);
-/// # Ok(()) }
-/// ```
-pub struct DownstreamOnceService<S, J, B> {
-    inner: S,
-    downstream: Downstream<J, B>,
-}
-
-impl<S, Request, J, B> Service<Request> for DownstreamOnceService<S, J, B>
+impl<S, Request, J, B> Service<Request> for DownstreamService<S, J, B, Once>
 where
     S: Service<Request> + Clone + Send + 'static,
     S::Future: Send,
@@ -224,7 +218,11 @@ where
     }
 }
 
-/// The response of a [`DownstreamService`] or a [`DownstreamOnceService`].
+/// The response of a [`DownstreamService`], in one box for all the bounds together.
+///
+/// On stable Rust a future that an `async` block makes has no name, and a service must name its future;
+/// to write the whole order of the bounds again as a state machine by hand would be a second one to keep
+/// right. Where an allocation for each request counts, [`Downstream::call`] makes none.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -248,56 +246,33 @@ impl<T, E> Future for DownstreamFuture<T, E> {
     }
 }
 
-impl<J, B> Clone for DownstreamLayer<J, B> {
+impl<J, B, N: Copy> Clone for DownstreamLayer<J, B, N> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { downstream: self.downstream.clone(), sends: self.sends }
     }
 }
 
-impl<S: Clone, J, B> Clone for DownstreamService<S, J, B> {
+impl<S: Clone, J, B, N: Copy> Clone for DownstreamService<S, J, B, N> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), downstream: self.downstream.clone() }
+        Self { inner: self.inner.clone(), downstream: self.downstream.clone(), sends: self.sends }
     }
 }
 
-impl<J, B> Clone for DownstreamOnceLayer<J, B> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<S: Clone, J, B> Clone for DownstreamOnceService<S, J, B> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), downstream: self.downstream.clone() }
-    }
-}
-
-impl<J, B> fmt::Debug for DownstreamLayer<J, B> {
+impl<J, B, N: fmt::Debug> fmt::Debug for DownstreamLayer<J, B, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DownstreamLayer").field(&self.0).finish()
-    }
-}
-
-impl<S: fmt::Debug, J, B> fmt::Debug for DownstreamService<S, J, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownstreamService")
-            .field("inner", &self.inner)
+        f.debug_struct("DownstreamLayer")
             .field("downstream", &self.downstream)
+            .field("sends", &self.sends)
             .finish()
     }
 }
 
-impl<J, B> fmt::Debug for DownstreamOnceLayer<J, B> {
+impl<S: fmt::Debug, J, B, N: fmt::Debug> fmt::Debug for DownstreamService<S, J, B, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DownstreamOnceLayer").field(&self.0).finish()
-    }
-}
-
-impl<S: fmt::Debug, J, B> fmt::Debug for DownstreamOnceService<S, J, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownstreamOnceService")
+        f.debug_struct("DownstreamService")
             .field("inner", &self.inner)
             .field("downstream", &self.downstream)
+            .field("sends", &self.sends)
             .finish()
     }
 }

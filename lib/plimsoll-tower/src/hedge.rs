@@ -123,7 +123,8 @@ where
     }
 }
 
-/// The response of a [`HedgeService`].
+/// The response of a [`HedgeService`], in one box: the future of [`Hedge::call`](hedge::Hedge::call), an
+/// async function, has no name on stable Rust, and a service must name its future.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

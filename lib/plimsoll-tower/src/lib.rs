@@ -40,7 +40,47 @@
 //! - **All clones share one state**: that of the limiter that the layer holds. A server that clones its
 //!   service for each connection has one limit, not one for each.
 //! - **What was ready is what is called**: the clone that stays behind is asked again before it is used.
-//! - A permit is held until the response is there: its head, where the body is streamed.
+//! - A permit is held until the response is there: its head, where the body is streamed. [`Admit::hold`]
+//!   keeps it to the end of the body.
+//!
+//! # What a task in between loses
+//!
+//! Labels and the deadline of a [`Deadline`], and the counts of a [`FanOutFactor`], are in the
+//! [scope](plimsoll::scope) of the task that has the request. tower's `Buffer` calls the service below it
+//! from a task of its own, and hands back the response's future to be polled by the caller: an async
+//! function below it still runs in the caller's scope, but what reads the scope when it is *called* finds
+//! none. Of these layers that are [`CallCounter`], which counts nothing there, the closures of [`Admit`],
+//! and a second [`Deadline`], which the first no longer shortens. Anything that runs the request in a
+//! worker loses the scope altogether.
+//!
+//! Put `Buffer` at the bottom, or leave it out: these layers are clones without it. Where there must be one
+//! in between, bring the scope along with the request, and enter it below:
+//!
+//! ```
+//! use std::time::Duration;
+//! use plimsoll::scope::{self, Scope};
+//! use plimsoll_tower::Deadline;
+//! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+//! # runtime.block_on(async {
+//! // Reads it when it is called, not when its future is polled.
+//! let below = service_fn(|_: ()| {
+//!     std::future::ready(Ok::<_, BoxError>(scope::current().remaining().is_some()))
+//! });
+//! let lost = ServiceBuilder::new().layer(Deadline::after(Duration::from_secs(1))?).buffer(16).service(below);
+//! assert_eq!(lost.oneshot(()).await?, false);
+//!
+//! let kept = ServiceBuilder::new()
+//!     .layer(Deadline::after(Duration::from_secs(1))?)
+//!     .map_request(|request: ()| (scope::current(), request))
+//!     .buffer(16)
+//!     .layer(Deadline::by(|(scope, _): &(Scope, ())| Ok(scope.clone())))
+//!     .map_request(|(_, request): (Scope, ())| request)
+//!     .service(below);
+//! assert_eq!(kept.oneshot(()).await?, true);
+//! # Ok::<(), BoxError>(()) }).unwrap();
+//! ```
 //!
 //! # What a refusal becomes
 //!
@@ -52,29 +92,34 @@
 //!
 //! The futures are named types within one another. [`Hedge`], a [`DownstreamExt::layer`] and
 //! [`Admit::waiting`] make one allocation for each request (not one for each bound); the others none.
+//! Their futures are those of async functions of the library, which have no name on stable Rust, and a
+//! service must name its future. [`Admit::waiting_by`], which is generic over the future, makes none, nor
+//! do the library's own [`Downstream::call`](plimsoll::downstream::Downstream::call) and
+//! [`Hedge::call`](plimsoll::hedge::Hedge::call).
 
+mod acquire;
 mod admit;
 mod call;
 mod coalesce;
 mod deadline;
 mod downstream;
 mod fan_out;
+mod finish;
 mod hedge;
 mod refuse;
 mod retry;
 
-pub use admit::{Acquire, Admit, AdmitFuture, AdmitService, Begin, Dropped, Finish, Line, Now, Reject, Told};
+pub use acquire::{Acquire, Begin, Line, Now, Reject};
+pub use admit::{Admit, AdmitFuture, AdmitService};
 pub use call::Call;
 pub use coalesce::{Coalesce, CoalesceFuture, CoalesceService};
 pub use deadline::{After, Deadline, DeadlineFuture, DeadlineRefused, DeadlineService, ScopeFor};
-pub use downstream::{
-    DownstreamExt, DownstreamFuture, DownstreamLayer, DownstreamOnceLayer, DownstreamOnceService,
-    DownstreamService,
-};
+pub use downstream::{DownstreamExt, DownstreamFuture, DownstreamLayer, DownstreamService, Often, Once};
 pub use fan_out::{
     CallCounter, CallCounterFuture, CallCounterService, FanOutBuilder, FanOutFactor, FanOutFuture,
     FanOutService,
 };
+pub use finish::{Dropped, Finish, Hold, Told};
 pub use hedge::{Hedge, HedgeFuture, HedgeService};
 pub use refuse::{Answer, IntoError, Refuse};
 pub use retry::{Retry, RetryFuture, RetryService};

@@ -2,7 +2,9 @@
 //! around requests that are no clones.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,13 +13,14 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
+use futures_util::{StreamExt, stream};
 use plimsoll::breaker::{self, State};
 use plimsoll::downstream::{self, Downstream, LastGood};
 use plimsoll::hedge;
 use plimsoll::rate::Quota;
 use plimsoll::retry::{self, Decision};
-use plimsoll::scope;
-use plimsoll::semaphore::Semaphore;
+use plimsoll::scope::{self, Scope};
+use plimsoll::semaphore::{OwnedPermit, Semaphore};
 use plimsoll::singleflight::Singleflight;
 use plimsoll::{Invalid, Outcome};
 use plimsoll_tower::{Admit, CallCounter, Coalesce, Deadline, DownstreamExt, FanOutFactor, Hedge, Retry};
@@ -133,5 +136,70 @@ async fn a_router_takes_every_layer_around_requests_that_are_no_clones() -> Resu
     assert_eq!(stock.breaker().expect("it has one").state(), State::Open, "half of two");
     assert_eq!(status(ask("/stock").await), Ok(503));
     assert_eq!(places.in_use(), 0);
+    Ok(())
+}
+
+/// A body that keeps its place until it has ended or is dropped.
+fn kept(response: Response, place: OwnedPermit) -> Response {
+    let mut place = Some(place);
+    response.map(|body| {
+        let end = stream::poll_fn(move |_| {
+            drop(place.take());
+            Poll::Ready(None)
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    })
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_only_when_the_body_has_ended_or_is_dropped() -> Result<(), Invalid> {
+    let places = Semaphore::new(1)?;
+    let layer = Admit::rejecting(places.clone())
+        .on_rejected(|why| (StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response())
+        .hold(kept);
+    let chunks = async || Body::from_stream(stream::iter(["7", "8"].map(Ok::<_, Infallible>)));
+    let router = Router::new().route("/chunks", get(chunks)).layer(layer);
+    let ask = || router.clone().oneshot(Request::get("/chunks").body(Body::empty()).expect("a request"));
+
+    let response = ask().await.expect("it does not fail");
+    assert_eq!((response.status(), places.in_use()), (StatusCode::OK, 1), "its head is there");
+    let mut body = response.into_body().into_data_stream();
+    for chunk in ["7", "8"] {
+        assert_eq!(body.next().await.expect("a chunk").expect("it does not fail"), chunk);
+        assert_eq!(places.in_use(), 1);
+        assert_eq!(ask().await.expect("an answer").status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(body.next().await.is_none());
+    assert_eq!(places.in_use(), 0, "the body has ended");
+
+    let response = ask().await.expect("it does not fail");
+    assert_eq!((response.status(), places.in_use()), (StatusCode::OK, 1));
+    drop(response);
+    assert_eq!(places.in_use(), 0, "its reader has gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tower_buffer_loses_the_scope_of_its_caller_unless_the_request_brings_it() -> Result<(), BoxError> {
+    // When it is called, not when its future is polled: that is left to the caller.
+    let seen = service_fn(|_: u32| {
+        let scope = scope::current();
+        ready(Ok::<_, BoxError>((scope.label_value("tenant").map(str::to_owned), scope.deadline())))
+    });
+    let given = Scope::root().label("tenant", "acme").deadline_in(SECOND);
+    let outer = given.clone();
+    let deadline = Deadline::by(move |_: &u32| Ok(outer.clone()));
+
+    let above = ServiceBuilder::new().layer(deadline.clone()).buffer(1).service(seen);
+    assert_eq!(above.oneshot(7).await?, (None, None), "the worker's own scope");
+
+    let brought = ServiceBuilder::new()
+        .layer(deadline)
+        .map_request(|request: u32| (scope::current(), request))
+        .buffer(1)
+        .layer(Deadline::by(|(scope, _): &(Scope, u32)| Ok(scope.clone())))
+        .map_request(|(_, request): (Scope, u32)| request)
+        .service(seen);
+    assert_eq!(brought.oneshot(7).await?, (Some("acme".to_owned()), given.deadline()));
     Ok(())
 }
