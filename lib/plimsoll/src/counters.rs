@@ -4,7 +4,8 @@
 //! - A bound that never rejects, observes or makes anybody wait holds one pointer: the counts are
 //!   allocated by the first event of these kinds, none of which is on the hot path. So a keyed
 //!   limiter of 100,000 quiet keys pays for none.
-//! - Counting is one relaxed addition; what is read together may be a few events apart.
+//! - Counting is one relaxed addition, and for the reason that it first rejected for not even that
+//!   (see [`tally`](crate::tally)); what is read together may be a few events apart.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -13,13 +14,24 @@ use std::time::Duration;
 
 use crate::Reason;
 use crate::registry::Snapshot;
+use crate::tally::Tally;
 
 /// Bucket `n` holds waits below `2^n` microseconds; the last holds everything longer.
 const BUCKETS: usize = 33;
 
 /// Rejections by reason, what observing would have rejected, and how long the admitted waited.
-pub(crate) struct Counters(OnceLock<Box<Cold>>);
+pub(crate) struct Counters {
+    first: OnceLock<Box<First>>,
+    cold: OnceLock<Box<Cold>>,
+}
 
+/// The reason that it first rejected for, which for most bounds stays the only one.
+struct First {
+    reason: Reason,
+    rejected: Tally,
+}
+
+/// All the rest.
 struct Cold {
     rejected: [AtomicU64; Reason::ALL.len()],
     would_reject: AtomicU64,
@@ -29,16 +41,23 @@ struct Cold {
 
 impl Counters {
     pub(crate) const fn new() -> Self {
-        Self(OnceLock::new())
+        Self { first: OnceLock::new(), cold: OnceLock::new() }
     }
 
     /// One was rejected.
+    #[inline]
     pub(crate) fn reject(&self, reason: Reason) {
         self.reject_many(reason, 1);
     }
 
+    #[inline]
     pub(crate) fn reject_many(&self, reason: Reason, count: u64) {
-        self.cold().rejected[reason as usize].fetch_add(count, Ordering::Relaxed);
+        let first = self.first.get_or_init(|| Box::new(First { reason, rejected: Tally::new() }));
+        if first.reason == reason {
+            first.rejected.add(count);
+        } else {
+            self.cold().rejected[reason as usize].fetch_add(count, Ordering::Relaxed);
+        }
     }
 
     /// One was let through that would have been rejected, or made to wait.
@@ -56,20 +75,27 @@ impl Counters {
 
     /// How many were rejected, for whatever reason.
     pub(crate) fn rejected(&self) -> u64 {
-        self.0.get().map_or(0, |cold| cold.rejected.iter().map(load).sum())
+        Reason::ALL.into_iter().map(|reason| self.rejected_for(reason)).sum()
+    }
+
+    fn rejected_for(&self, reason: Reason) -> u64 {
+        match self.first.get() {
+            Some(first) if first.reason == reason => first.rejected.sum(),
+            _ => self.cold.get().map_or(0, |cold| load(&cold.rejected[reason as usize])),
+        }
     }
 
     /// How many were let through that would have been rejected, or made to wait.
     pub(crate) fn waived(&self) -> u64 {
-        self.0.get().map_or(0, |cold| load(&cold.would_reject))
+        self.cold.get().map_or(0, |cold| load(&cold.would_reject))
     }
 
     /// Writes what is kept here into the snapshot: the total of rejections too.
     pub(crate) fn show(&self, snapshot: &mut Snapshot) {
-        let Some(cold) = self.0.get() else { return };
-        let by = Reason::ALL.into_iter().zip(cold.rejected.iter().map(load));
+        let by = Reason::ALL.into_iter().map(|reason| (reason, self.rejected_for(reason)));
         snapshot.rejected_by = by.filter(|(_, count)| *count > 0).collect();
         snapshot.rejected = snapshot.rejected_by.iter().map(|(_, count)| count).sum();
+        let Some(cold) = self.cold.get() else { return };
         snapshot.would_reject = load(&cold.would_reject);
         snapshot.waits = WaitTimes {
             buckets: std::array::from_fn(|bucket| load(&cold.waits[bucket])),
@@ -77,8 +103,9 @@ impl Counters {
         };
     }
 
+    #[cold]
     fn cold(&self) -> &Cold {
-        self.0.get_or_init(|| {
+        self.cold.get_or_init(|| {
             Box::new(Cold {
                 rejected: [const { AtomicU64::new(0) }; Reason::ALL.len()],
                 would_reject: AtomicU64::new(0),
@@ -267,7 +294,7 @@ mod tests {
     fn what_was_never_rejected_allocates_nothing() {
         let counters = Counters::new();
         assert_eq!((shown(&counters).rejected, counters.rejected()), (0, 0));
-        assert!(counters.0.get().is_none());
+        assert!(counters.first.get().is_none() && counters.cold.get().is_none());
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub mod shed;
 pub mod singleflight;
 pub mod sizing;
 mod sync;
+mod tally;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod unwind;

@@ -332,10 +332,12 @@ impl RateLimiter {
         if tokens == 0 {
             return Ok(());
         }
-        match self.0.try_take(tokens, now) {
-            Ok(_) => {}
-            Err(_) if self.0.waives() => {}
-            Err(short) => return self.0.refuse(&short),
+        let taken = self.0.try_take(tokens, now);
+        // By reference: a move is a copy in larger pieces than it was just written in, and stalls.
+        if let Err(short) = &taken
+            && !self.0.waives()
+        {
+            return self.0.refuse(short);
         }
         self.0.admit();
         Ok(())

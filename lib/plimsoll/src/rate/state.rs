@@ -244,7 +244,7 @@ impl State {
     }
 
     /// Whether this one refusal, or making this one wait, is not carried out; counts it if so.
-    #[cold]
+    #[inline]
     pub(super) fn waives(&self) -> bool {
         let waives = self.enforcement.waives();
         if waives {
