@@ -184,13 +184,13 @@ mod tests {
         }
         let tally = Arc::new(Tally::new());
         let counted = Arc::clone(&tally);
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("counts".into()).spawn(move || {
             // Whichever of the two is dropped first, the place is given back between them.
             BEFORE.with(|cell| drop(cell.set(CountsOnDrop(Arc::clone(&counted)))));
             counted.add(1);
             AFTER.with(|cell| drop(cell.set(CountsOnDrop(Arc::clone(&counted)))));
         });
-        thread.join().unwrap();
+        thread.unwrap().join().unwrap();
         assert_eq!(tally.sum(), 3);
     }
 }
