@@ -1,11 +1,13 @@
 //! The counts that every bound keeps, apart from those that its hot path carries for nothing.
 //!
 //! # Invariants
-//! - A bound that never rejects, observes or makes anybody wait holds one pointer: the counts are
+//! - A bound that never rejects, observes or makes anybody wait holds two pointers: the counts are
 //!   allocated by the first event of these kinds, none of which is on the hot path. So a keyed
 //!   limiter of 100,000 quiet keys pays for none.
-//! - Counting is one relaxed addition, and for the reason that it first rejected for not even that
-//!   (see [`tally`](crate::tally)); what is read together may be a few events apart.
+//! - Counting is one relaxed addition. The reason that comes up often gets a [`Tally`] then, in which
+//!   threads that reject at once do not meet: a bound in overload refuses as fast as each of them can.
+//! - A count that has moved to a tally is the sum of both.
+//! - What is read together may be a few events apart.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -19,14 +21,19 @@ use crate::tally::Tally;
 /// Bucket `n` holds waits below `2^n` microseconds; the last holds everything longer.
 const BUCKETS: usize = 33;
 
+/// Which rejection for one reason makes that reason one that comes up often: by then half a kibibyte is
+/// little beside the work that was turned away. Few enough for a model of interleavings to get there, and
+/// more than the models of limiters reject, whose subject it is not.
+const OFTEN: u64 = if cfg!(plimsoll_loom) { 16 } else { 1_024 };
+
 /// Rejections by reason, what observing would have rejected, and how long the admitted waited.
 pub(crate) struct Counters {
-    first: OnceLock<Box<First>>,
+    often: OnceLock<Box<Often>>,
     cold: OnceLock<Box<Cold>>,
 }
 
-/// The reason that it first rejected for, which for most bounds stays the only one.
-struct First {
+/// The first reason that came up often, which for most bounds stays the only one.
+struct Often {
     reason: Reason,
     rejected: Tally,
 }
@@ -41,7 +48,7 @@ struct Cold {
 
 impl Counters {
     pub(crate) const fn new() -> Self {
-        Self { first: OnceLock::new(), cold: OnceLock::new() }
+        Self { often: OnceLock::new(), cold: OnceLock::new() }
     }
 
     /// One was rejected.
@@ -52,11 +59,18 @@ impl Counters {
 
     #[inline]
     pub(crate) fn reject_many(&self, reason: Reason, count: u64) {
-        let first = self.first.get_or_init(|| Box::new(First { reason, rejected: Tally::new() }));
-        if first.reason == reason {
-            first.rejected.add(count);
-        } else {
-            self.cold().rejected[reason as usize].fetch_add(count, Ordering::Relaxed);
+        match self.often.get() {
+            Some(often) if often.reason == reason => often.rejected.add(count),
+            _ => self.reject_not_often(reason, count),
+        }
+    }
+
+    fn reject_not_often(&self, reason: Reason, count: u64) {
+        let before = self.cold().rejected[reason as usize].fetch_add(count, Ordering::Relaxed);
+        // True of one addition, so that one thread allocates.
+        if before < OFTEN && before.saturating_add(count) >= OFTEN {
+            // Another reason may have been first: then this one goes on as it is.
+            drop(self.often.set(Box::new(Often { reason, rejected: Tally::new() })));
         }
     }
 
@@ -79,10 +93,9 @@ impl Counters {
     }
 
     fn rejected_for(&self, reason: Reason) -> u64 {
-        match self.first.get() {
-            Some(first) if first.reason == reason => first.rejected.sum(),
-            _ => self.cold.get().map_or(0, |cold| load(&cold.rejected[reason as usize])),
-        }
+        let often = self.often.get().filter(|often| often.reason == reason);
+        let often = often.map_or(0, |often| often.rejected.sum());
+        self.cold.get().map_or(0, |cold| load(&cold.rejected[reason as usize])) + often
     }
 
     /// How many were let through that would have been rejected, or made to wait.
@@ -294,7 +307,7 @@ mod tests {
     fn what_was_never_rejected_allocates_nothing() {
         let counters = Counters::new();
         assert_eq!((shown(&counters).rejected, counters.rejected()), (0, 0));
-        assert!(counters.first.get().is_none() && counters.cold.get().is_none());
+        assert!(counters.often.get().is_none() && counters.cold.get().is_none());
     }
 
     #[test]
@@ -308,6 +321,33 @@ mod tests {
         assert_eq!(snapshot.rejected, Reason::ALL.len() as u64 + 2);
         assert_eq!(snapshot.rejected_by[0], (Reason::Full, 3));
         assert_eq!(snapshot.rejected_by.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn the_first_reason_that_comes_up_often_gets_a_tally_and_no_count_is_lost_on_the_way() {
+        let counters = Counters::new();
+        (0..OFTEN - 1).for_each(|_| counters.reject(Reason::Full));
+        assert!(counters.often.get().is_none());
+        counters.reject_many(Reason::RateExceeded, OFTEN + 5);
+        assert_eq!(counters.often.get().map(|often| often.reason), Some(Reason::RateExceeded));
+        (0..3).for_each(|_| counters.reject(Reason::Full));
+        (0..4).for_each(|_| counters.reject(Reason::RateExceeded));
+        assert_eq!(counters.often.get().map(|often| often.rejected.sum()), Some(4));
+        let expected = [(Reason::Full, OFTEN + 2), (Reason::RateExceeded, OFTEN + 9)];
+        assert_eq!(shown(&counters).rejected_by, expected);
+        assert_eq!(counters.rejected(), 2 * OFTEN + 11);
+    }
+
+    #[test]
+    fn threads_that_reject_together_as_a_reason_becomes_frequent_lose_no_count() {
+        let counters = Counters::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..OFTEN).for_each(|_| counters.reject(Reason::Full)));
+            }
+        });
+        assert!(counters.often.get().is_some());
+        assert_eq!(counters.rejected(), 4 * OFTEN);
     }
 
     #[test]
