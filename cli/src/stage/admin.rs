@@ -32,8 +32,8 @@ pub(crate) struct BoundView {
     pub(crate) name: String,
     /// What kind of bound it is.
     pub(crate) kind: String,
-    /// The limit in force.
-    pub(crate) limit: u64,
+    /// The limit in force; `None` where everything is admitted.
+    pub(crate) limit: Option<u64>,
     /// How much of it is in use.
     pub(crate) in_use: u64,
     /// How many wait.
@@ -93,6 +93,16 @@ fn sum_of(page: &str, metric: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_without_a_limit_is_read_beside_the_others() {
+        let page = r#"{"bounds": [
+            {"name": "bank", "kind": "breaker", "limit": null, "in_use": 0, "waiting": 0},
+            {"name": "uploads", "kind": "semaphore", "limit": 16, "in_use": 3, "waiting": 1}
+        ]}"#;
+        let Bounds { bounds } = serde_json::from_str(page).unwrap();
+        assert_eq!((bounds[0].limit, bounds[1].limit), (None, Some(16)));
+    }
 
     #[test]
     fn the_series_of_a_metric_are_added_up_and_others_are_left_alone() {

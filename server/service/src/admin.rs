@@ -160,7 +160,8 @@ async fn bounds(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<R
             json!({
                 "name": bound.name.as_str(),
                 "kind": bound.kind.as_str(),
-                "limit": bound.limit,
+                // Null where there is none: a number would be taken for one.
+                "limit": (bound.limit != registry::Snapshot::NO_LIMIT).then_some(bound.limit),
                 "in_use": bound.in_use,
                 "high_water": bound.high_water,
                 "waiting": bound.waiting,
@@ -185,6 +186,7 @@ mod tests {
 
     use axum::body::Body;
     use http::Request;
+    use plimsoll::breaker::Breaker;
     use plimsoll::semaphore::Semaphore;
     use tower::ServiceExt;
 
@@ -210,6 +212,7 @@ mod tests {
         let drain = Drain::new(Duration::ZERO);
         let router = admin(&drain).router();
         let _seen = Semaphore::builder("admin-test").limit(5).build().unwrap();
+        let _closed = Breaker::builder("admin-test-closed").build().unwrap();
         for path in ["/health", "/ready", "/metrics"] {
             assert_eq!(fetch(&router, path, None).await.0, 200, "{path}");
         }
@@ -219,8 +222,10 @@ mod tests {
         assert_eq!(status, 200);
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         let bounds = body["bounds"].as_array().unwrap();
-        let found = bounds.iter().find(|bound| bound["name"] == "admin-test").unwrap();
-        assert_eq!((&found["limit"], &found["kind"]), (&5.into(), &"semaphore".into()));
+        let found = |name| bounds.iter().find(|bound| bound["name"] == name).unwrap();
+        let seen = found("admin-test");
+        assert_eq!((&seen["limit"], &seen["kind"]), (&5.into(), &"semaphore".into()));
+        assert!(found("admin-test-closed").as_object().unwrap()["limit"].is_null());
         assert_eq!(fetch(&router, "/elsewhere", None).await.0, 404);
     }
 

@@ -91,17 +91,21 @@ fn draw_flow(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
 /// The load lines: how deep each bound is in use.
 fn draw_bounds(frame: &mut Frame<'_>, area: Rect, bounds: &[BoundView]) {
     // A group owns tasks, most of them there for as long as the server: how full it is says little.
-    let mut fullest: Vec<_> =
-        bounds.iter().filter(|bound| bound.limit > 0 && bound.kind != "group").collect();
-    fullest.sort_by(|a, b| fill(b).total_cmp(&fill(a)));
-    for (row, bound) in area.rows().zip(fullest.into_iter().take(BOUNDS)) {
+    let mut fullest: Vec<_> = bounds
+        .iter()
+        .filter(|bound| bound.kind != "group")
+        .filter_map(|bound| Some((bound, bound.limit.filter(|limit| *limit > 0)?)))
+        .map(|(bound, limit)| (bound, limit, (bound.in_use as f64 / limit as f64).clamp(0.0, 1.0)))
+        .collect();
+    fullest.sort_by(|(.., a), (.., b)| b.total_cmp(a));
+    for (row, (bound, limit, fill)) in area.rows().zip(fullest.into_iter().take(BOUNDS)) {
         let [name, line, numbers] =
             Layout::horizontal([Constraint::Length(28), Constraint::Fill(1), Constraint::Length(30)])
                 .areas(row);
         frame.render_widget(Span::styled(bound.name.clone(), Style::new().dim()), name);
-        let colour = if fill(bound) >= FULL_RATIO { Color::Red } else { Color::Green };
+        let colour = if fill >= FULL_RATIO { Color::Red } else { Color::Green };
         let gauge = LineGauge::default()
-            .ratio(fill(bound))
+            .ratio(fill)
             .label("")
             .filled_symbol(symbols::line::THICK_HORIZONTAL)
             .unfilled_symbol(symbols::line::HORIZONTAL)
@@ -109,10 +113,7 @@ fn draw_bounds(frame: &mut Frame<'_>, area: Rect, bounds: &[BoundView]) {
             .unfilled_style(Style::new().dim());
         frame.render_widget(gauge, line);
         let waiting = if bound.waiting > 0 { format!(", {} wait", bound.waiting) } else { String::new() };
-        frame.render_widget(
-            format!(" {} of {}{waiting}", grouped(bound.in_use), grouped(bound.limit)),
-            numbers,
-        );
+        frame.render_widget(format!(" {} of {}{waiting}", grouped(bound.in_use), grouped(limit)), numbers);
     }
 }
 
@@ -128,10 +129,6 @@ fn number(text: &str) -> Span<'static> {
 
 fn rate(rate: f64) -> Span<'static> {
     Span::raw(format!("{:<RATE_WIDTH$}", format!("  {rate:.0}/s")))
-}
-
-fn fill(bound: &BoundView) -> f64 {
-    (bound.in_use as f64 / bound.limit.max(1) as f64).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -159,12 +156,16 @@ mod tests {
         let bound = |name: &str, in_use, limit, waiting| BoundView {
             name: name.into(),
             kind: if name == "tasks" { "group" } else { "semaphore" }.into(),
-            limit,
+            limit: (name != "unlimited").then_some(limit),
             in_use,
             waiting,
         };
-        let mut bounds =
-            vec![bound("fullest", 99, 100, 7), bound("unlimited", 5, 0, 0), bound("tasks", 9, 10, 0)];
+        let mut bounds = vec![
+            bound("fullest", 99, 100, 7),
+            bound("unlimited", 5, 0, 0),
+            bound("shut", 0, 0, 0),
+            bound("tasks", 9, 10, 0),
+        ];
         bounds.extend((0..8).map(|number| bound(&format!("bound-{number}"), number, 100, 0)));
         let sample = Sample {
             at: Duration::from_secs(3),
@@ -181,6 +182,7 @@ mod tests {
         }
         assert!(
             !text.contains("unlimited")
+                && !text.contains("shut")
                 && !text.contains("tasks")
                 && !text.contains("bound-1")
                 && !text.contains("DOWN"),
