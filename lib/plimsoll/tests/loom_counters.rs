@@ -5,6 +5,7 @@
 //! `RUSTFLAGS="--cfg plimsoll_loom" cargo test -p plimsoll --release --test loom_counters`
 #![cfg(plimsoll_loom)]
 
+#[expect(dead_code, reason = "nobody waits to be counted")]
 mod interleaved;
 
 use loom::thread;

@@ -190,6 +190,7 @@ fn add(sum: &mut Snapshot, more: &Snapshot) {
 mod tests {
     use std::fmt::Write as _;
 
+    use plimsoll::breaker::Breaker;
     use plimsoll::registry::Kind;
     use plimsoll::semaphore::Semaphore;
     use plimsoll::{Name, Reason};
@@ -223,8 +224,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_shows_why_was_rejected_and_how_long_was_waited() {
+    async fn a_page_shows_why_was_rejected_how_long_was_waited_and_the_limit_of_what_has_one() {
         let semaphore = Semaphore::builder("bounds-test-page").limit(1).build().unwrap();
+        let _closed = Breaker::builder("bounds-test-closed").build().unwrap();
         let held = semaphore.try_acquire_owned().unwrap();
         assert!(semaphore.try_acquire().is_err());
         let waits = semaphore.clone();
@@ -238,8 +240,11 @@ mod tests {
             format!("plimsoll_bound_rejected_by_total{{{of},reason=\"full\"}} 1"),
             format!("plimsoll_bound_wait_seconds_count{{{of}}} 1"),
             format!("plimsoll_bound_wait_seconds_bucket{{le=\"+Inf\",{of}}} 1"),
+            format!("plimsoll_bound_limit{{{of}}} 1"),
+            "plimsoll_bound_in_use{bound=\"bounds-test-closed\",kind=\"breaker\"} 0".into(),
         ] {
             assert!(page.contains(&line), "{line} is not in {page}");
         }
+        assert!(!page.contains("plimsoll_bound_limit{bound=\"bounds-test-closed\""), "{page}");
     }
 }
