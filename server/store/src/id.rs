@@ -199,6 +199,8 @@ ids! {
     MessageId = "msg_";
     /// The id of one attempt to deliver a message to an endpoint.
     AttemptId = "atmpt_";
+    /// The id of a background task.
+    TaskId = "qtask_";
 }
 
 #[cfg(test)]

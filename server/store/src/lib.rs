@@ -26,9 +26,10 @@ mod values;
 mod write;
 
 pub use error::{Error, OpenError};
-pub use id::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError};
+pub use id::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError, TaskId};
 pub use read::{
-    AttemptFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Order, Page, Reference,
+    AttemptFilter, DeadLetterFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Missing,
+    Order, Page, Reference, TaskFilter,
 };
 pub use stats::{COMMIT_SECONDS, Stats};
 pub use store::{Options, Store};

@@ -1,6 +1,9 @@
 //! What is read, as plain values.
 
-use crate::{DeliveryState, Endpoint, EndpointId, Fanout, Id, Message, MessageId, UnixMillis, WorkKind};
+use crate::{
+    Death, DeliveryState, Endpoint, EndpointId, Fanout, Id, Message, MessageId, TaskKind, TaskState,
+    UnixMillis, WorkKind,
+};
 
 /// Which way a list goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -77,6 +80,28 @@ pub struct AttemptFilter {
     pub with_content: bool,
 }
 
+/// Which dead letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeadLetterFilter {
+    /// Of this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Dead for this reason.
+    pub death: Option<Death>,
+    /// Of messages accepted before this, by the time in their ids.
+    pub before: Option<UnixMillis>,
+    /// Of messages accepted after this, by the time in their ids.
+    pub after: Option<UnixMillis>,
+}
+
+/// Which background tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TaskFilter {
+    /// That stand so.
+    pub state: Option<TaskState>,
+    /// That do this.
+    pub kind: Option<TaskKind>,
+}
+
 /// An endpoint of a message and how the delivery stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MessageEndpoint {
@@ -106,4 +131,13 @@ pub struct DueKey {
     pub key: Id,
     /// When its earliest work is due.
     pub due_at: UnixMillis,
+}
+
+/// What a look for messages came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// Messages that were never sent to the endpoint, though it wants them, oldest first.
+    pub messages: Vec<MessageId>,
+    /// Messages up to this one were looked at; `None` where none is left.
+    pub cursor: Option<MessageId>,
 }

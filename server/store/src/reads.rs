@@ -195,6 +195,67 @@ impl Store {
         self.host.reads.read(Lane::Api, read).await
     }
 
+    /// The newest attempts to an endpoint, of each sort.
+    pub async fn last_attempts(&self, app: AppId, endpoint: EndpointId) -> Result<LastAttempts, Error> {
+        self.host.reads.read(Lane::Api, move |reader| sqlite::last_attempts(reader, app, endpoint)).await
+    }
+
+    /// Since when the attempts to an endpoint fail, as far as it is durable. It is known without
+    /// reading.
+    #[must_use]
+    pub fn failing(&self, endpoint: EndpointId) -> Option<Failing> {
+        self.host.failing.of(endpoint)
+    }
+
+    /// Endpoints whose attempts failed for so long, from the first to the last that this process has
+    /// seen, up to `limit`. It is known without reading; looks at each that fails.
+    #[must_use]
+    pub fn failing_longer_than(&self, span_ms: i64, limit: usize) -> Vec<(EndpointId, Failing)> {
+        self.host.failing.longer_than(span_ms, limit)
+    }
+
+    /// The dead letters of an application, or of one of its endpoints, by message and endpoint.
+    pub async fn dead_letters(
+        &self,
+        app: AppId,
+        filter: DeadLetterFilter,
+        page: Page<DeadLetterId>,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        fits(&page)?;
+        let read = move |reader: &_| sqlite::dead_letters(reader, app, &filter, page);
+        self.host.reads.read(Lane::Api, read).await
+    }
+
+    /// The first messages that wait for their time, by time, of all applications.
+    pub async fn scheduled(&self, limit: u32) -> Result<Vec<Scheduled>, Error> {
+        at_most("rows", limit as usize, PAGE_MAX)?;
+        self.host.reads.read(Lane::Delivery, move |reader| sqlite::scheduled(reader, limit)).await
+    }
+
+    /// One background task.
+    pub async fn task(&self, org: Org, task: TaskId) -> Result<Option<Task>, Error> {
+        self.host.reads.read(Lane::Api, move |reader| sqlite::task_of(reader, &org, task)).await
+    }
+
+    /// The background tasks of an organisation, by id.
+    pub async fn tasks(&self, org: Org, filter: TaskFilter, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+        fits(&page)?;
+        self.host.reads.read(Lane::Api, move |reader| sqlite::tasks_of(reader, &org, filter, page)).await
+    }
+
+    /// The background tasks of all organisations that have something left to do, by id.
+    pub async fn running_tasks(&self, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+        fits(&page)?;
+        self.host.reads.read(Lane::Api, move |reader| sqlite::running_tasks(reader, page)).await
+    }
+
+    /// Messages behind the task's cursor that were never sent to its endpoint although it wants
+    /// them, up to `limit`; one call looks at no more than 10,000 messages.
+    pub async fn missing(&self, task: Task, limit: u32) -> Result<Missing, Error> {
+        at_most("rows", limit as usize, PAGE_MAX)?;
+        self.host.reads.read(Lane::Api, move |reader| sqlite::missing(reader, &task, limit)).await
+    }
+
     /// Applications with a fan-out row, by id.
     pub async fn fanout_apps(&self, shard: u32, page: Page<AppId>) -> Result<Vec<AppId>, Error> {
         fits(&page)?;

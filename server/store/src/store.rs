@@ -140,8 +140,14 @@ impl Store {
     pub async fn change(&self, claim: Claim, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
         at_most("changes", changes.len(), CHANGES_MAX)?;
         for change in &changes {
-            if let Change::Remember { body, .. } = change {
-                at_most("bytes of an answer", body.len(), ANSWER_BYTES_MAX)?;
+            match change {
+                Change::Remember { body, .. } => {
+                    at_most("bytes of an answer", body.len(), ANSWER_BYTES_MAX)?;
+                }
+                Change::StepTask { messages, .. } => {
+                    at_most("messages of a step", messages.len(), CHANGES_MAX)?;
+                }
+                _ => {}
             }
         }
         if changes.is_empty() {

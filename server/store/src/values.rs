@@ -1,6 +1,6 @@
 //! The plain values that go in and out.
 
-use crate::{AppId, AttemptId, EndpointId, Id, MessageId};
+use crate::{AppId, AttemptId, EndpointId, Id, MessageId, TaskId};
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = i64;
@@ -49,6 +49,8 @@ pub struct Endpoint {
     pub description: String,
     /// Disabled endpoints are sent nothing.
     pub disabled: bool,
+    /// What disabled it, where that was not its owner.
+    pub disabled_by: Option<DisabledBy>,
     /// Only these event types; `None` is all.
     pub event_types: Option<Vec<String>>,
     /// Only messages with one of these channels; `None` is all messages.
@@ -69,6 +71,28 @@ pub struct Endpoint {
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub updated_at: UnixMillis,
+}
+
+/// What disabled an endpoint, where that was not its owner.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum DisabledBy {
+    /// Every attempt failed for as long as one may fail.
+    Failing = 0,
+    /// It answered that it is gone: 410.
+    Gone = 1,
+}
+
+impl DisabledBy {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Failing),
+            1 => Some(Self::Gone),
+            _ => None,
+        }
+    }
 }
 
 /// Key material of an endpoint. Its `Debug` shows nothing of it.
@@ -131,6 +155,23 @@ pub struct Message {
     pub payload: Option<Vec<u8>>,
     /// When it was accepted.
     pub accepted_at: UnixMillis,
+    /// Not to be delivered before this; `None` is at once.
+    pub deliver_at: Option<UnixMillis>,
+    /// When it was called off, before it was to be delivered.
+    pub canceled_at: Option<UnixMillis>,
+    /// What goes out first of what waits.
+    pub priority: Priority,
+}
+
+/// A message that waits for its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scheduled {
+    /// The application.
+    pub app: AppId,
+    /// The message.
+    pub message: MessageId,
+    /// When it is to be delivered.
+    pub due_at: UnixMillis,
 }
 
 /// Which of an application's deliveries go first. Its number is what stands in [`DueWork::priority`].
@@ -189,6 +230,8 @@ pub enum AttemptState {
     Exhausted = 2,
     /// It failed and none follows: a resend by hand, or the endpoint is gone or disabled.
     Failed = 3,
+    /// It failed by a fault of ours and none follows: the delivery is dead, kept, and can be resent.
+    Faulted = 4,
 }
 
 impl AttemptState {
@@ -200,6 +243,7 @@ impl AttemptState {
             1 => Some(Self::Retrying),
             2 => Some(Self::Exhausted),
             3 => Some(Self::Failed),
+            4 => Some(Self::Faulted),
             _ => None,
         }
     }
@@ -345,4 +389,155 @@ pub enum DeliveryState {
     Sending,
     /// Failed for good.
     Failed,
+}
+
+/// Why a delivery is dead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Death {
+    /// The last attempt of the schedule failed.
+    Exhausted = 0,
+    /// A fault of ours ended it.
+    InternalFault = 1,
+    /// Its endpoint was disabled while it was to be tried again.
+    Disabled = 2,
+}
+
+impl Death {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Exhausted),
+            1 => Some(Self::InternalFault),
+            2 => Some(Self::Disabled),
+            _ => None,
+        }
+    }
+}
+
+/// Which dead letter: a message and the endpoint it did not reach, in the order of lists.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct DeadLetterId {
+    /// The message.
+    pub message: MessageId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+}
+
+/// A delivery that failed for good, kept until it succeeds after all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// Which.
+    pub id: DeadLetterId,
+    /// The message's event type.
+    pub event_type: String,
+    /// The caller's own name for the message.
+    pub event_id: Option<String>,
+    /// Why it is dead.
+    pub death: Death,
+    /// Since when.
+    pub died_at: UnixMillis,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The status of the last of them; 0 where there was no complete response head.
+    pub status_code: u16,
+    /// The beginning of its response, or what went wrong: at most 1 KiB.
+    pub response: Vec<u8>,
+}
+
+/// An endpoint whose attempts fail, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failing {
+    /// The application.
+    pub app: AppId,
+    /// When the first of them began after the last success.
+    pub since: UnixMillis,
+    /// When the last one began that this process has seen.
+    pub last: UnixMillis,
+}
+
+/// The newest attempts to an endpoint, of each sort.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LastAttempts {
+    /// The last that succeeded, among the newest 1,000.
+    pub succeeded: Option<Attempt>,
+    /// The last that did not, among the newest 1,000.
+    pub failed: Option<Attempt>,
+}
+
+/// What a background task does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum TaskKind {
+    /// Sends once more what failed for good.
+    Recover = 0,
+    /// Sends what was never sent to the endpoint.
+    ReplayMissing = 1,
+}
+
+impl TaskKind {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Recover),
+            1 => Some(Self::ReplayMissing),
+            _ => None,
+        }
+    }
+}
+
+/// How a background task stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum TaskState {
+    /// It has something left to do.
+    Running = 0,
+    /// All is done.
+    Finished = 1,
+    /// Its endpoint was deleted before the end.
+    Failed = 2,
+}
+
+impl TaskState {
+    /// From its number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Running),
+            1 => Some(Self::Finished),
+            2 => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+/// Work in the background that an endpoint's owner asked for, done in small steps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    /// Made by the caller.
+    pub id: TaskId,
+    /// Who owns the application.
+    pub org: Org,
+    /// The application.
+    pub app: AppId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// What it does.
+    pub kind: TaskKind,
+    /// Messages accepted from then on.
+    pub since: UnixMillis,
+    /// Messages accepted until then.
+    pub until: UnixMillis,
+    /// Messages up to this one are done.
+    pub cursor: MessageId,
+    /// How many were made due again.
+    pub replayed: u64,
+    /// How it stands.
+    pub state: TaskState,
+    /// When it was asked for.
+    pub created_at: UnixMillis,
+    /// When it last did something.
+    pub updated_at: UnixMillis,
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     App, AppId, AttemptId, AttemptState, DueWork, Endpoint, EndpointId, EventType, Message, MessageId, Org,
-    Priority, Trigger, UnixMillis, WorkId,
+    Task, TaskId, Trigger, UnixMillis, WorkId,
 };
 
 /// The right to write to one shard: what every commit carries.
@@ -36,16 +36,14 @@ pub struct NewMessage {
     /// Who owns the application.
     pub org: Org,
     /// The highest endpoint sequence of the application now; 0 where it has no endpoints, and then
-    /// no fan-out row is written.
+    /// no fan-out row is written. A message for later gets its fan-out row when it is released.
     pub ceiling: u64,
     /// How many deliveries it makes, as far as is known now: what it adds to the application's
-    /// backlog. At most `ceiling`.
+    /// backlog. At most `ceiling`, where it is not for later.
     pub deliveries: u64,
     /// How many deliveries of the application may be pending with it; a message alone is never too
     /// much.
     pub backlog_max: u64,
-    /// Which of the application's deliveries go first.
-    pub priority: Priority,
     /// The request's idempotency key.
     pub idempotency: Option<Idempotency>,
     /// Days to keep the payload.
@@ -202,6 +200,49 @@ pub enum Change {
     },
     /// Makes due, now, one attempt by hand.
     Resend(ResendRequest),
+    /// The time of a message for later has come: it gets its fan-out row.
+    Release {
+        /// The application.
+        app: AppId,
+        /// Which.
+        message: MessageId,
+        /// As of [`NewMessage::ceiling`], now.
+        ceiling: u64,
+        /// As of [`NewMessage::deliveries`], now.
+        deliveries: u64,
+    },
+    /// Calls a message off that waits for its time; [`Changed::Missing`] where it does not wait
+    /// (any more).
+    Cancel {
+        /// The application.
+        app: AppId,
+        /// Which.
+        message: MessageId,
+        /// When.
+        at: UnixMillis,
+    },
+    /// Forgets the content of a message: it is not sent any more.
+    Expunge {
+        /// The application.
+        app: AppId,
+        /// Which.
+        message: MessageId,
+    },
+    /// Begins a background task; [`Changed::Busy`] while its endpoint has another one.
+    StartTask(Box<Task>),
+    /// Does a step of a background task.
+    StepTask {
+        /// Which.
+        task: TaskId,
+        /// Now.
+        at: UnixMillis,
+        /// Messages to be sent to its endpoint once more, at most 256.
+        messages: Vec<MessageId>,
+        /// Messages up to this one are done then.
+        cursor: MessageId,
+        /// Whether nothing is left to do then.
+        last: bool,
+    },
     /// Remembers the answer to a request, for [`Store::remembered`](crate::Store::remembered).
     Remember {
         /// The request.
@@ -224,4 +265,6 @@ pub enum Changed {
     UidTaken,
     /// What it is about does not exist (any more).
     Missing,
+    /// Something of the kind is under way already.
+    Busy,
 }

@@ -16,12 +16,13 @@ use crate::dispatch::{Attempter, Dispatch, Limits};
 use crate::intake::Intake;
 use crate::observe::{self, Numbers, ScheduleBound};
 use crate::policy::{Override, Policies, Policy, PolicyError, Table, Totals, Who};
+use crate::release::Releaser;
 use crate::routing::Routing;
 use crate::settings::Settings;
 
 /// Changes that are under way at once, whoever asked for them.
 const CHANGES: usize = 256;
-/// Tasks that run as long as the system does: intake, recorder, loaders, timer.
+/// Tasks that run as long as the system does: intake, recorder, loaders, timer, releaser.
 const BACKGROUND: usize = 16;
 /// Steps that may wait for their commit before deliveries wait for it.
 const UNRECORDED: usize = 16_384;
@@ -97,6 +98,7 @@ pub(crate) struct Core {
     pub(crate) dispatch: Dispatch,
     pub(crate) backlog: Arc<BacklogBound>,
     pub(crate) policies: Arc<Policies>,
+    pub(crate) releaser: Releaser,
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
@@ -207,6 +209,8 @@ impl Core {
         dispatch.resume().await?;
         let (intake, desk) = Intake::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
         background.spawn(desk.run()).await;
+        let releaser = Releaser::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
+        background.spawn(releaser.clone().run()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
@@ -216,6 +220,7 @@ impl Core {
             store,
             routing,
             dispatch,
+            releaser,
             intake,
             changes: tokio::sync::Mutex::new(changes),
             background: Mutex::new(background),
@@ -231,7 +236,12 @@ impl Core {
     /// dispatcher go to their end even when the caller goes away.
     pub(crate) async fn accept(&self, message: NewMessage) -> Result<Accepted, plimsoll_store::Error> {
         self.store.room()?;
-        self.intake.accept(message).await
+        let for_later = message.message.deliver_at.is_some();
+        let accepted = self.intake.accept(message).await;
+        if for_later {
+            self.releaser.tell();
+        }
+        accepted
     }
 
     /// Runs `work` to its end even when the caller goes away: for changes that are made durable

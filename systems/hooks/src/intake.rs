@@ -95,10 +95,8 @@ impl Desk {
         let (messages, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.message, waiting.answer)).unzip();
         // The store takes the messages with it; what is delivered from memory is a copy.
-        let envelopes: Vec<_> = messages
-            .iter()
-            .map(|new| (new.ceiling, Envelope::from(new.message.clone()).with_priority(new.priority)))
-            .collect();
+        let envelopes: Vec<_> =
+            messages.iter().map(|new| (new.ceiling, Envelope::from(new.message.clone()))).collect();
         let results = match self.store.accept(self.claim, messages).await {
             Ok(results) => results.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error); envelopes.len()],

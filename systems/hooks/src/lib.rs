@@ -17,6 +17,7 @@ mod dispatch;
 mod intake;
 mod observe;
 pub mod policy;
+mod release;
 mod routing;
 pub mod settings;
 mod sign;

@@ -271,6 +271,7 @@ pub(crate) fn test_endpoint(url: &str) -> Endpoint {
         url: url.to_owned(),
         description: String::new(),
         disabled: false,
+        disabled_by: None,
         event_types: None,
         channels: None,
         throttle_rate: None,

@@ -183,23 +183,16 @@ async fn send(core: &Core, app: AppId, payload: &str) -> MessageId {
         channels: None,
         payload: Some(payload.as_bytes().to_vec()),
         accepted_at: unix_millis(),
+        deliver_at: None,
+        canceled_at: None,
+        priority: Priority::Normal,
     };
     let id = message.id;
     let (org, ceiling) = (Arc::clone(&route.org), route.ceiling());
     let deliveries = route.deliveries(&message.event_type, None);
     let backlog_max = u64::MAX;
-    let priority = Priority::Normal;
     let idempotency = None;
-    let new = NewMessage {
-        message,
-        org,
-        ceiling,
-        deliveries,
-        backlog_max,
-        priority,
-        idempotency,
-        retention_days: 90,
-    };
+    let new = NewMessage { message, org, ceiling, deliveries, backlog_max, idempotency, retention_days: 90 };
     assert_eq!(core.accept(new).await.unwrap(), plimsoll_store::Accepted::Stored);
     id
 }

@@ -42,13 +42,14 @@ impl Group<'_> {
             let held = Held::Message(message.id);
             self.buckets.put(self.connection, idempotency, message.accepted_at, &held)?;
         }
-        if new.ceiling > 0 {
+        let waits = self.put_options(new)?;
+        if new.ceiling > 0 && !waits {
             self.statements.insert_fanout.on(self.connection)?.execute(params![
                 message.app.as_bytes(),
                 message.id.as_bytes(),
                 encode::stored(new.ceiling),
                 encode::stored(new.deliveries),
-                new.priority as u8,
+                message.priority as u8,
             ])?;
             self.backlog.accepted(message.app, new.deliveries);
         }
@@ -104,7 +105,11 @@ impl Group<'_> {
             message.event_type,
             encode::list_text(message.channels.as_ref())?,
             message.accepted_at,
-            message.payload.as_ref().map(|_| expires_day(message.accepted_at, new.retention_days)),
+            message.payload.as_ref().map(|_| {
+                // Kept from when it is delivered on.
+                let from = message.deliver_at.map_or(message.accepted_at, |at| at.max(message.accepted_at));
+                expires_day(from, new.retention_days)
+            }),
             message.payload,
         ])?;
         Ok(inserted > 0)

@@ -109,6 +109,7 @@ impl Weigh for [Change] {
                     Change::PutEndpoint(endpoint) => weigh_endpoint(endpoint),
                     Change::PutEventType(event_type) => event_type.schemas.as_ref().map_or(0, String::len),
                     Change::Remember { body, idempotency: Idempotency { .. }, .. } => body.len(),
+                    Change::StepTask { messages, .. } => size_of_val(&**messages),
                     _ => 0,
                 }
         });

@@ -5,10 +5,9 @@ use rusqlite::{OptionalExtension, Result, params};
 use super::encode;
 use super::group::Group;
 use super::idempotency::Held;
-use super::record::{Due, Put};
 use crate::{
-    App, AppId, Change, Changed, Endpoint, EndpointId, EventType, Idempotency, Priority, ResendRequest,
-    Trigger, UnixMillis, WorkId,
+    App, AppId, Change, Changed, Endpoint, EndpointId, EventType, Idempotency, MessageId, Priority,
+    ResendRequest, UnixMillis,
 };
 
 impl Group<'_> {
@@ -29,6 +28,15 @@ impl Group<'_> {
                 Ok(done_if(statement.execute(params![&**org, name])? > 0))
             }
             Change::Resend(request) => self.resend(request),
+            Change::Release { app, message, ceiling, deliveries } => {
+                self.release(*app, *message, *ceiling, *deliveries)
+            }
+            Change::Cancel { app, message, at } => self.cancel(*app, *message, *at),
+            Change::Expunge { app, message } => self.expunge(*app, *message),
+            Change::StartTask(task) => self.start_task(task),
+            Change::StepTask { task, at, messages, cursor, last } => {
+                self.step_task(*task, *at, messages, *cursor, *last)
+            }
             Change::Remember { idempotency, at, status, body } => {
                 self.remember(idempotency, *at, *status, body)
             }
@@ -79,6 +87,7 @@ impl Group<'_> {
         let buried = self.connection.prepare_cached(sql)?.execute(params![app.as_bytes(), at])? > 0;
         if buried {
             self.backlog.forget(app);
+            self.failing.forget(self.connection, app)?;
             self.bury();
         }
         Ok(done_if(buried))
@@ -88,14 +97,18 @@ impl Group<'_> {
         if !self.app_lives(endpoint.app)? {
             return Ok(Changed::Missing);
         }
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT app = ?2 AND deleted_at IS NULL FROM endpoints WHERE id = ?1")?;
-        let known: Option<bool> = statement
-            .query_row([endpoint.id.as_bytes(), endpoint.app.as_bytes()], |row| row.get(0))
-            .optional()?;
-        if known == Some(false) {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT app = ?2 AND deleted_at IS NULL, disabled FROM endpoints WHERE id = ?1",
+        )?;
+        let keys = [endpoint.id.as_bytes(), endpoint.app.as_bytes()];
+        let known: Option<(bool, bool)> =
+            statement.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if matches!(known, Some((false, _))) {
             return Ok(Changed::Missing);
+        }
+        if matches!(known, Some((true, true))) && !endpoint.disabled {
+            // It is given a new start.
+            self.failing.ended(self.connection, endpoint.id)?;
         }
         if let Some(uid) = &endpoint.uid {
             let mut statement = self.connection.prepare_cached(
@@ -115,15 +128,17 @@ impl Group<'_> {
     fn write_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO endpoints (id, app, sequence, uid, url, description, disabled, event_types, \
-             channels, throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, paused_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+             channels, throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, \
+             paused_at, disabled_by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
              ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, uid = excluded.uid, \
              url = excluded.url, description = excluded.description, disabled = excluded.disabled, \
              event_types = excluded.event_types, channels = excluded.channels, \
              throttle_rate = excluded.throttle_rate, secret = excluded.secret, \
              old_secrets = excluded.old_secrets, headers = excluded.headers, \
              metadata = excluded.metadata, created_at = excluded.created_at, \
-             updated_at = excluded.updated_at, paused_at = excluded.paused_at",
+             updated_at = excluded.updated_at, paused_at = excluded.paused_at, \
+             disabled_by = excluded.disabled_by",
         )?;
         statement.execute(params![
             endpoint.id.as_bytes(),
@@ -143,6 +158,7 @@ impl Group<'_> {
             endpoint.created_at,
             endpoint.updated_at,
             endpoint.paused_at,
+            endpoint.disabled_by.map(|by| by as u8),
         ])?;
         Ok(())
     }
@@ -153,6 +169,7 @@ impl Group<'_> {
         }
         let sql = "UPDATE endpoints SET deleted_at = ?2 WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![endpoint.as_bytes(), at])?;
+        self.failing.ended(self.connection, endpoint)?;
         self.bury();
         Ok(Changed::Done)
     }
@@ -178,23 +195,23 @@ impl Group<'_> {
 
     fn resend(&mut self, request: &ResendRequest) -> Result<Changed> {
         let ResendRequest { app, message, endpoint, at, .. } = request;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT 1 FROM messages WHERE app = ?1 AND id = ?2 AND payload IS NOT NULL")?;
-        if !self.endpoint_lives(*app, *endpoint)?
-            || !statement.exists([app.as_bytes(), message.as_bytes()])?
-        {
+        if !self.endpoint_lives(*app, *endpoint)? {
             return Ok(Changed::Missing);
         }
-        let mut statement = self.connection.prepare_cached(
-            "SELECT coalesce(max(number), 0) FROM attempts WHERE message = ?1 AND endpoint = ?2",
-        )?;
-        let tries = statement.query_row([message.as_bytes(), endpoint.as_bytes()], |row| row.get(0))?;
-        let work = WorkId::delivery(*message, *endpoint, Trigger::Manual);
-        // Asked for twice before it was begun, it is done once.
-        let priority = Priority::High as u8;
-        self.put_due(&Due { work, tenant: *app, due_at: *at, priority, tries }, Put::Keep)?;
-        Ok(Changed::Done)
+        self.send_again(*app, *message, *endpoint, *at, Priority::High).map(done_if)
+    }
+
+    /// The content of a message goes, and its retention with it.
+    fn expunge(&mut self, app: AppId, message: MessageId) -> Result<Changed> {
+        if !self.app_lives(app)? {
+            return Ok(Changed::Missing);
+        }
+        let sql = "UPDATE messages SET payload = NULL, expires_day = NULL WHERE app = ?1 AND id = ?2";
+        let changed = self.connection.prepare_cached(sql)?.execute([app.as_bytes(), message.as_bytes()])?;
+        // There is nothing left to fan out.
+        self.waits_no_more(app, message)?;
+        self.finished(app, message)?;
+        Ok(done_if(changed > 0))
     }
 
     fn remember(

@@ -16,6 +16,7 @@ use rusqlite::{Connection, Result};
 
 use super::backlog::Ledger;
 use super::call::{Answer, Call};
+use super::failing::FailingLedger;
 use super::group::Group;
 use super::idempotency::Buckets;
 use super::purge::Purge;
@@ -37,6 +38,7 @@ const PURGE_REST: Duration = Duration::from_secs(10);
 pub(super) struct Known {
     pub(super) buckets: Buckets,
     pub(super) backlog: Ledger,
+    pub(super) failing: FailingLedger,
 }
 
 pub(super) struct Committer {
@@ -51,11 +53,15 @@ pub(super) struct Committer {
 
 impl Known {
     pub(super) fn load(connection: &Connection) -> Result<Self> {
-        Ok(Self { buckets: Buckets::load(connection)?, backlog: Ledger::load(connection)? })
+        Ok(Self {
+            buckets: Buckets::load(connection)?,
+            backlog: Ledger::load(connection)?,
+            failing: FailingLedger::load(connection)?,
+        })
     }
 
     pub(super) fn group<'c>(&'c mut self, connection: &'c Connection) -> Group<'c> {
-        Group::new(connection, &mut self.buckets, &mut self.backlog)
+        Group::new(connection, self)
     }
 }
 
@@ -162,6 +168,7 @@ impl Committer {
         };
         self.known.buckets.committed();
         self.known.backlog.committed();
+        self.known.failing.committed();
         if buried {
             self.purge.is_due_now();
         }
@@ -177,6 +184,7 @@ impl Committer {
     fn undo(&mut self) {
         self.known.buckets.rolled_back();
         self.known.backlog.rolled_back();
+        self.known.failing.rolled_back();
         // The engine may have rolled back by itself, as it does on some errors.
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")

@@ -7,20 +7,25 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, Result, Row, Statement};
 
 use crate::{
-    App, AppId, Attempt, AttemptId, AttemptState, Endpoint, EndpointId, EventType, Id, Message, MessageId,
-    OldSecret, Order, Secret, Trigger,
+    App, AppId, Attempt, AttemptId, AttemptState, DisabledBy, Endpoint, EndpointId, EventType, Id, Message,
+    MessageId, OldSecret, Order, Priority, Secret, Trigger,
 };
 
 /// The columns that [`app`] reads.
 pub(super) const APP: &str = "id, org, uid, name, throttle_rate, metadata, created_at, updated_at, paused_at";
 /// The columns that [`endpoint`] reads.
 pub(super) const ENDPOINT: &str = "id, app, sequence, uid, url, description, disabled, event_types, channels, \
-     throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, paused_at";
+     throttle_rate, secret, old_secrets, headers, metadata, created_at, updated_at, paused_at, disabled_by";
 /// The columns that [`event_type`] reads.
 pub(super) const EVENT_TYPE: &str =
     "org, name, description, archived, deprecated, feature_flag, schemas, created_at, updated_at";
 /// The columns that [`message`] reads; the payload is read where `payload` follows them.
-pub(super) const MESSAGE: &str = "id, app, event_id, event_type, channels, accepted_at";
+pub(super) const MESSAGE: &str = "id, app, event_id, event_type, channels, accepted_at, priority, deliver_at, \
+     canceled_at";
+/// Where they are found. Few messages have options.
+pub(super) const MESSAGES: &str = "messages LEFT JOIN message_options USING (app, id)";
+/// The column of `payload` behind them.
+pub(super) const PAYLOAD: usize = 9;
 /// The columns that [`attempt`] reads; the response is read where `response` follows them.
 pub(super) const ATTEMPT: &str =
     "id, message, endpoint, number, at, duration_ms, status_code, url, state, trigger";
@@ -108,6 +113,7 @@ pub(super) fn endpoint(row: &Row<'_>) -> Result<Endpoint> {
         created_at: row.get(14)?,
         updated_at: row.get(15)?,
         paused_at: row.get(16)?,
+        disabled_by: row.get::<_, Option<u8>>(17)?.and_then(DisabledBy::from_number),
     })
 }
 
@@ -133,6 +139,9 @@ pub(super) fn message(row: &Row<'_>, payload: Option<usize>) -> Result<Message> 
         event_type: row.get(3)?,
         channels: list(row, 4)?,
         accepted_at: row.get(5)?,
+        priority: row.get::<_, Option<u8>>(6)?.map(Priority::from_number).unwrap_or_default(),
+        deliver_at: row.get(7)?,
+        canceled_at: row.get(8)?,
         payload: payload.map_or(Ok(None), |column| row.get(column))?,
     })
 }
@@ -227,7 +236,7 @@ fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
-fn unreadable(
+pub(super) fn unreadable(
     column: usize,
     kind: Type,
     why: impl Into<Box<dyn std::error::Error + Send + Sync>>,

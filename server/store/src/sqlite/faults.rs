@@ -58,6 +58,7 @@ fn endpoint(app: AppId) -> Endpoint {
         url: "https://example.com".into(),
         description: String::new(),
         disabled: false,
+        disabled_by: None,
         event_types: None,
         channels: None,
         throttle_rate: None,
@@ -80,6 +81,9 @@ fn message(app: AppId, event_type: &str) -> NewMessage {
         channels: None,
         payload: Some(vec![b'x'; 2_000]),
         accepted_at: NOW,
+        deliver_at: None,
+        canceled_at: None,
+        priority: Priority::Normal,
     };
     let idempotency =
         Idempotency { key: fastrand::u128(..).to_le_bytes(), fingerprint: [0; 16], keep_for_ms: 1_000 };
@@ -89,7 +93,6 @@ fn message(app: AppId, event_type: &str) -> NewMessage {
         ceiling: 1,
         deliveries: 1,
         backlog_max: u64::MAX,
-        priority: Priority::Normal,
         idempotency: Some(idempotency),
         retention_days: u16::MAX,
     }

@@ -10,7 +10,9 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::backlog::Ledger;
-use super::encode::{self, Prepared};
+use super::committer::Known;
+use super::encode::{self, MESSAGE, MESSAGES, PAYLOAD, Prepared};
+use super::failing::FailingLedger;
 use super::idempotency::Buckets;
 use crate::{AppId, EndpointId, Message, MessageId};
 
@@ -18,6 +20,7 @@ pub(super) struct Group<'c> {
     pub(super) connection: &'c Connection,
     pub(super) buckets: &'c mut Buckets,
     pub(super) backlog: &'c mut Ledger,
+    pub(super) failing: &'c mut FailingLedger,
     pub(super) statements: Statements<'c>,
     live_apps: HashSet<AppId>,
     live_endpoints: HashSet<EndpointId>,
@@ -91,11 +94,12 @@ impl Statements<'_> {
 }
 
 impl<'c> Group<'c> {
-    pub(super) fn new(connection: &'c Connection, buckets: &'c mut Buckets, backlog: &'c mut Ledger) -> Self {
+    pub(super) fn new(connection: &'c Connection, known: &'c mut Known) -> Self {
         Self {
             connection,
-            buckets,
-            backlog,
+            buckets: &mut known.buckets,
+            backlog: &mut known.backlog,
+            failing: &mut known.failing,
             statements: Statements::new(),
             live_apps: HashSet::new(),
             live_endpoints: HashSet::new(),
@@ -149,10 +153,10 @@ impl<'c> Group<'c> {
 
     /// The message with its payload.
     pub(super) fn message(&self, app: AppId, message: MessageId) -> Result<Option<Message>> {
-        let sql = format!("SELECT {}, payload FROM messages WHERE app = ?1 AND id = ?2", encode::MESSAGE);
+        let sql = format!("SELECT {MESSAGE}, payload FROM {MESSAGES} WHERE app = ?1 AND id = ?2");
         self.connection
             .prepare_cached(&sql)?
-            .query_row(params![app.as_bytes(), message.as_bytes()], |row| encode::message(row, Some(6)))
+            .query_row(params![app.as_bytes(), message.as_bytes()], |row| encode::message(row, Some(PAYLOAD)))
             .optional()
     }
 }

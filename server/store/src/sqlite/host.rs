@@ -18,7 +18,7 @@ use super::committer::Committer;
 use super::open;
 use super::reader::{self, Lane, Lanes};
 use super::write_back::WriteBack;
-use super::{backlog, idempotency};
+use super::{backlog, failing, idempotency};
 use crate::disk::Disk;
 use crate::queue::{Limits, Queue};
 use crate::stats::Counters;
@@ -35,6 +35,7 @@ pub(crate) struct Host {
     pub(crate) disk: Arc<Disk>,
     pub(crate) buckets: idempotency::Published,
     pub(crate) backlog: backlog::Published,
+    pub(crate) failing: failing::Published,
     pub(crate) epoch: u64,
     ended: watch::Receiver<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -44,6 +45,7 @@ struct Opened {
     reads: Lanes,
     buckets: idempotency::Published,
     backlog: backlog::Published,
+    failing: failing::Published,
     epoch: u64,
 }
 
@@ -72,12 +74,12 @@ impl Host {
                 })
                 .map_err(|source| OpenError::Directory { path: directory.clone(), source })?
         };
-        let Opened { reads, buckets, backlog, epoch } = match opening.await {
+        let Opened { reads, buckets, backlog, failing, epoch } = match opening.await {
             Ok(opened) => opened?,
             Err(_) => return Err(failed(&directory, "the committer's thread panicked".into())),
         };
         let thread = Mutex::new(Some(thread));
-        Ok(Self { commits, reads, counters, disk, buckets, backlog, epoch, ended, thread })
+        Ok(Self { commits, reads, counters, disk, buckets, backlog, failing, epoch, ended, thread })
     }
 
     /// Lets nobody in any more, finishes what is inside and waits until the files are closed.
@@ -139,7 +141,8 @@ fn serve(
         }
     };
     let (buckets, backlog) = (files.known.buckets.published(), files.known.backlog.published());
-    let answer = Opened { reads: reads.lanes.clone(), buckets, backlog, epoch: files.epoch };
+    let failing = files.known.failing.published();
+    let answer = Opened { reads: reads.lanes.clone(), buckets, backlog, failing, epoch: files.epoch };
     let committer =
         Committer::new(files.writer, write_back, files.known, Arc::clone(commits), Arc::clone(counters));
     // Who waited for the opening may have gone: then nobody closes the store but we.

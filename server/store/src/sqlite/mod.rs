@@ -5,7 +5,9 @@ mod backlog;
 mod call;
 mod change;
 mod committer;
+mod dead_letters;
 mod encode;
+mod failing;
 #[cfg(test)]
 mod faults;
 mod filter;
@@ -21,13 +23,16 @@ mod read_messages;
 mod read_work;
 mod reader;
 mod record;
+mod scheduled;
 mod schema;
+mod tasks;
 mod write_back;
 
 pub(crate) use call::{Call, Weigh, Write};
 pub(crate) use committer::wall_clock;
+pub(crate) use dead_letters::dead_letters;
 pub(crate) use host::Host;
-pub(crate) use read_attempts::{attempt, attempts_of_endpoint, attempts_of_message};
+pub(crate) use read_attempts::{attempt, attempts_of_endpoint, attempts_of_message, last_attempts};
 pub(crate) use read_config::{
     all_apps, all_endpoints, app, apps, endpoint, endpoints, event_type, event_types,
 };
@@ -35,3 +40,5 @@ pub(crate) use read_deliveries::{endpoint_stats, message_endpoints};
 pub(crate) use read_messages::{contents, message, messages};
 pub(crate) use read_work::{DueQuery, due, due_keys, fanout_apps, fanouts, settled};
 pub(crate) use reader::Lane;
+pub(crate) use scheduled::scheduled;
+pub(crate) use tasks::{missing, running_tasks, task_of, tasks_of};

@@ -20,6 +20,8 @@ const ROWS: usize = 256;
 const PAYLOADS: i64 = 32;
 /// How long a buried row stays after it was emptied.
 const GRACE_MS: i64 = 3_600_000;
+/// How long background tasks are listed.
+const TASKS_KEPT_MS: i64 = 90 * 86_400_000;
 /// Free pages (4 MiB) that are kept for use, and how many of the others one unit gives back.
 const FREE_PAGES_KEPT: i64 = 1_024;
 const FREE_PAGES_A_UNIT: i64 = 128;
@@ -72,11 +74,12 @@ fn rows(connection: &Connection, known: &mut Known, now: UnixMillis) -> Result<u
     if rows > 0 {
         return Ok(rows);
     }
-    let steps: [&dyn Fn() -> Result<usize>; 4] = [
+    let steps: [&dyn Fn() -> Result<usize>; 5] = [
         &|| app(connection),
         &|| emptied(connection, "endpoints", now),
         &|| emptied(connection, "apps", now),
         &|| payloads(connection, now),
+        &|| tasks(connection, now),
     ];
     for step in steps {
         let rows = step()?;
@@ -101,6 +104,15 @@ fn endpoint(connection: &Connection, backlog: &mut Ledger) -> Result<usize> {
         params![app, id, ROWS as i64],
     )?;
     backlog.settled(AppId(Id::from_bytes(app)), rows as u64);
+    if rows > 0 {
+        return Ok(rows);
+    }
+    let rows = run(
+        connection,
+        "DELETE FROM dead_letters WHERE endpoint = ?1 AND message IN \
+         (SELECT message FROM dead_letters WHERE endpoint = ?1 ORDER BY message LIMIT ?2)",
+        params![id, ROWS as i64],
+    )?;
     if rows < ROWS {
         run(connection, "UPDATE endpoints SET emptied = 1 WHERE id = ?1", params![id])?;
     }
@@ -123,6 +135,11 @@ fn app(connection: &Connection) -> Result<usize> {
         return Ok(rows);
     }
     let belongings = [
+        "DELETE FROM scheduled WHERE app = ?1 AND message IN \
+         (SELECT message FROM scheduled WHERE app = ?1 ORDER BY message LIMIT ?2)",
+        "DELETE FROM dead_letters WHERE (endpoint, message) IN \
+         (SELECT endpoint, message FROM dead_letters WHERE app = ?1 LIMIT ?2)",
+        "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE app = ?1 LIMIT ?2)",
         "DELETE FROM fanout WHERE app = ?1 AND message IN \
          (SELECT message FROM fanout WHERE app = ?1 ORDER BY message LIMIT ?2)",
         "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints WHERE app = ?1 LIMIT ?2)",
@@ -174,6 +191,8 @@ fn messages(connection: &Connection, app: &[u8; 20]) -> Result<usize> {
         )?;
         rows += attempts;
         if rows < ROWS {
+            let options = "DELETE FROM message_options WHERE app = ?1 AND id = ?2";
+            run(connection, options, params![app, message])?;
             rows += run(connection, "DELETE FROM messages WHERE number = ?1", params![number])?;
         }
     }
@@ -196,6 +215,15 @@ fn payloads(connection: &Connection, now: UnixMillis) -> Result<usize> {
         "UPDATE messages SET payload = NULL, expires_day = NULL WHERE number IN \
          (SELECT number FROM messages WHERE expires_day <= ?1 ORDER BY expires_day LIMIT ?2)",
         params![day_of(now), PAYLOADS],
+    )
+}
+
+/// Background tasks that ended long ago: by their ids, which tell when they were made.
+fn tasks(connection: &Connection, now: UnixMillis) -> Result<usize> {
+    run(
+        connection,
+        "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE id < ?1 AND state <> 0 LIMIT ?2)",
+        params![Id::at_millis(now - TASKS_KEPT_MS).as_bytes(), ROWS as i64],
     )
 }
 

@@ -8,11 +8,14 @@ use super::encode::{self, ATTEMPT, Direction};
 use super::read_config::{app_lives, endpoint_lives};
 use super::read_messages::{BYTES_MAX, ROWS_MAX, Range, is_of, message, precedes};
 use crate::{
-    AppId, Attempt, AttemptFilter, AttemptId, EndpointId, Id, MessageId, MessageRef, Order, Page, UnixMillis,
+    AppId, Attempt, AttemptFilter, AttemptId, EndpointId, Id, LastAttempts, MessageId, MessageRef, Order,
+    Page, UnixMillis,
 };
 
 /// An attempt's id is made within this time of its beginning: a deadline later at the most.
 const SLACK_MS: i64 = 600_000;
+/// How many attempts are looked at for the last of a sort.
+const LAST_LOOK: u32 = 1_000;
 
 /// What the filter asks about, and where the attempt is.
 struct Seen {
@@ -130,6 +133,34 @@ pub(crate) fn attempts_of_endpoint(
         }
     }
     Ok(found)
+}
+
+/// The newest attempts to an endpoint, of each sort, without looking far back.
+pub(crate) fn last_attempts(
+    connection: &Connection,
+    app: AppId,
+    endpoint: EndpointId,
+) -> Result<LastAttempts> {
+    let mut last = LastAttempts::default();
+    if !endpoint_lives(connection, app, endpoint)? {
+        return Ok(last);
+    }
+    let sql = format!(
+        "SELECT {SEEN} FROM attempts INDEXED BY attempts_by_endpoint WHERE endpoint = ?1 \
+         ORDER BY id DESC LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![endpoint.as_bytes(), LAST_LOOK])?;
+    let mut content = Content::new(connection, true)?;
+    while last.succeeded.is_none() || last.failed.is_none() {
+        let Some(row) = rows.next()? else { break };
+        let seen = Seen::read(row)?;
+        let place = if seen.succeeded { &mut last.succeeded } else { &mut last.failed };
+        if place.is_none() {
+            *place = content.read(&seen)?;
+        }
+    }
+    Ok(last)
 }
 
 pub(crate) fn attempt(

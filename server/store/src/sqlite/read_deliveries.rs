@@ -172,7 +172,10 @@ impl<'c> Standing<'c> {
         Ok(last.map(|state| match state {
             AttemptState::Succeeded => DeliveryState::Succeeded,
             // Retrying without due work: the endpoint was disabled meanwhile.
-            AttemptState::Retrying | AttemptState::Exhausted | AttemptState::Failed => DeliveryState::Failed,
+            AttemptState::Retrying
+            | AttemptState::Exhausted
+            | AttemptState::Failed
+            | AttemptState::Faulted => DeliveryState::Failed,
         }))
     }
 }
@@ -183,7 +186,7 @@ fn is_sending(sequence: u64, fanout: Option<(u64, u64)>) -> bool {
 }
 
 /// Whether the message is for the endpoint as it is now.
-fn goes_to(message: &Message, endpoint: &Endpoint) -> bool {
+pub(super) fn goes_to(message: &Message, endpoint: &Endpoint) -> bool {
     let types = |types: &Vec<String>| types.contains(&message.event_type);
     let channels =
         |wanted: &Vec<String>| message.channels.iter().flatten().any(|channel| wanted.contains(channel));

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use super::encode::{self, Direction, MESSAGE};
+use super::encode::{self, Direction, MESSAGE, MESSAGES, PAYLOAD};
 use super::read_config::app_lives;
 use crate::{AppId, Id, Message, MessageFilter, MessageId, MessageRef, Order, Page, UnixMillis};
 
@@ -22,17 +22,17 @@ pub(crate) fn message(
     if !app_lives(connection, app)? {
         return Ok(None);
     }
-    let (content, column) = if with_content { (", payload", Some(6)) } else { ("", None) };
+    let (content, column) = if with_content { (", payload", Some(PAYLOAD)) } else { ("", None) };
     let read = |row: &Row<'_>| encode::message(row, column);
     match message {
         MessageRef::Id(id) => {
-            let sql = format!("SELECT {MESSAGE}{content} FROM messages WHERE app = ?1 AND id = ?2");
+            let sql = format!("SELECT {MESSAGE}{content} FROM {MESSAGES} WHERE app = ?1 AND id = ?2");
             connection.prepare_cached(&sql)?.query_row([app.as_bytes(), id.as_bytes()], read)
         }
         MessageRef::EventId(event_id) => {
             // The newest: an event id can be used again after a day.
             let sql = format!(
-                "SELECT {MESSAGE}{content} FROM messages \
+                "SELECT {MESSAGE}{content} FROM {MESSAGES} \
                  WHERE event_org = (SELECT org FROM apps WHERE id = ?1) AND event_id = ?2 AND app = ?1 \
                  ORDER BY accepted_at DESC LIMIT 1"
             );
@@ -80,7 +80,7 @@ pub(crate) fn messages(
     }
     let Direction { order, .. } = Direction::of(page.order);
     let sql = format!(
-        "SELECT {MESSAGE}, number FROM messages WHERE app = ?1 AND id > ?2 AND id < ?3 ORDER BY id {order}"
+        "SELECT {MESSAGE}, number FROM {MESSAGES} WHERE app = ?1 AND id > ?2 AND id < ?3 ORDER BY id {order}"
     );
     let after = page.after.map(|message| message.0);
     let (low, high) = Range::of(filter.after, filter.before, SLACK_MS).behind(after, page.order);
@@ -96,7 +96,7 @@ pub(crate) fn messages(
             continue;
         }
         if filter.with_content {
-            let number: i64 = row.get(6)?;
+            let number: i64 = row.get(PAYLOAD)?;
             message.payload = payload.query_row([number], |row| row.get(0))?;
             bytes += message.payload.as_ref().map_or(0, Vec::len);
         }

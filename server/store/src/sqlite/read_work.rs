@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, params};
 
-use super::encode::{self, Direction, MESSAGE, start};
+use super::encode::{self, Direction, MESSAGE, MESSAGES, PAYLOAD, start};
 use super::read_config::{app_lives, endpoint_lives};
 use crate::{
     AppId, DueKey, DueWork, EndpointId, Fanout, FanoutWork, Id, MessageId, Page, Priority, UnixMillis,
@@ -42,7 +42,7 @@ pub(crate) fn fanouts(
     let mut statement = connection.prepare_cached(
         "SELECT message, ceiling, frontier, priority FROM fanout WHERE app = ?1 ORDER BY message",
     )?;
-    let sql = format!("SELECT {MESSAGE}, payload FROM messages WHERE app = ?1 AND id = ?2");
+    let sql = format!("SELECT {MESSAGE}, payload FROM {MESSAGES} WHERE app = ?1 AND id = ?2");
     let mut content = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([app.as_bytes()])?;
     let (mut found, mut taken) = (Vec::new(), 0);
@@ -55,7 +55,7 @@ pub(crate) fn fanouts(
         let (ceiling, frontier) = (encode::count(row, 1)?, encode::count(row, 2)?);
         let priority = Priority::from_number(row.get(3)?);
         let fanout = Fanout { app, message: id, ceiling, frontier, priority };
-        let read = |row: &Row<'_>| encode::message(row, Some(6));
+        let read = |row: &Row<'_>| encode::message(row, Some(PAYLOAD));
         let message = content.query_row([app.as_bytes(), id.as_bytes()], read)?;
         taken += message.payload.as_ref().map_or(0, Vec::len);
         if taken > bytes && !found.is_empty() {

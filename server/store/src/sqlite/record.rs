@@ -6,8 +6,8 @@ use super::backlog::left;
 use super::encode;
 use super::group::Group;
 use crate::{
-    AppId, AttemptState, DueWork, EndpointId, MessageId, NewAttempt, Next, Progress, UnixMillis, WorkId,
-    WorkKind,
+    AppId, AttemptState, DeadLetterId, DueWork, EndpointId, MessageId, NewAttempt, Next, Progress,
+    UnixMillis, WorkId, WorkKind,
 };
 
 impl Group<'_> {
@@ -36,16 +36,34 @@ impl Group<'_> {
             }
             Next::Retry { .. } => (AttemptState::Failed, None),
         };
-        if !self.insert_attempt(attempt, attempt.number, state)? {
-            let Some(number) = self.next_free_number(attempt)? else { return Ok(()) };
+        let mut number = attempt.number;
+        if !self.insert_attempt(attempt, number, state)? {
+            let Some(free) = self.next_free_number(attempt)? else { return Ok(()) };
+            number = free;
             self.insert_attempt(attempt, number, state)?;
         }
+        self.died_or_lives(attempt, number)?;
+        self.note_health(attempt, state)?;
         let work = WorkId::delivery(attempt.message, attempt.endpoint, attempt.trigger);
         match due_at {
             None => self.settle(attempt.app, work),
             Some(due_at) => {
                 let NewAttempt { app: tenant, priority, number: tries, .. } = *attempt;
                 self.put_due(&Due { work, tenant, due_at, priority, tries }, Put::Move)
+            }
+        }
+    }
+
+    /// Since when an endpoint fails is told by its attempts, but for those that failed by our fault.
+    fn note_health(&mut self, attempt: &NewAttempt, state: AttemptState) -> Result<()> {
+        match state {
+            AttemptState::Succeeded => self.failing.ended(self.connection, attempt.endpoint),
+            AttemptState::Faulted => Ok(()),
+            AttemptState::Retrying | AttemptState::Exhausted | AttemptState::Failed => {
+                if !self.endpoint_lives(attempt.app, attempt.endpoint)? {
+                    return Ok(());
+                }
+                self.failing.failed(self.connection, attempt.app, attempt.endpoint, attempt.at)
             }
         }
     }
@@ -123,6 +141,8 @@ impl Group<'_> {
         let tenant = statement.query_row(keys, |row| encode::id(row, 0)).optional()?;
         if let Some(tenant) = tenant {
             self.backlog.settled(AppId(tenant), 1);
+            let id = DeadLetterId { message: MessageId(subject), endpoint: EndpointId(key) };
+            self.died_of_disabling(AppId(tenant), id)?;
         }
         Ok(())
     }
@@ -186,7 +206,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn finished(&mut self, app: AppId, message: MessageId) -> Result<()> {
+    pub(super) fn finished(&mut self, app: AppId, message: MessageId) -> Result<()> {
         let keys = params![app.as_bytes(), message.as_bytes()];
         let row = self.statements.finish.on(self.connection)?.query_row(keys, FanoutRow::of).optional()?;
         if let Some(row) = row {

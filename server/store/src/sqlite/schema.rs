@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x506C_696D;
 
 /// The steps, oldest first; the version of a file is how many of them it has seen. A step that was
 /// released is never changed: what must change is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE];
+pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE, CONTROL];
 
 /// Why the tables are as they are:
 /// - Identifiers are their 20 bytes; they sort by time, so tables clustered by them grow at one end.
@@ -159,6 +159,73 @@ const PAUSE: &str = "
 ALTER TABLE apps ADD COLUMN paused_at INTEGER;
 ALTER TABLE endpoints ADD COLUMN paused_at INTEGER;
 ALTER TABLE fanout ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+";
+
+/// What an operator has in hand: messages for later, dead letters, failing endpoints, background tasks.
+/// - Options are few and stand apart: a column behind the content would be read through it.
+/// - What died before this step gets its dead letter by it.
+const CONTROL: &str = "
+CREATE TABLE message_options (
+    app BLOB NOT NULL,
+    id BLOB NOT NULL,
+    priority INTEGER NOT NULL,
+    deliver_at INTEGER,
+    canceled_at INTEGER,
+    PRIMARY KEY (app, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scheduled (
+    app BLOB NOT NULL,
+    message BLOB NOT NULL,
+    due_at INTEGER NOT NULL,
+    deliveries INTEGER NOT NULL,
+    PRIMARY KEY (app, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scheduled_by_time ON scheduled (due_at);
+
+ALTER TABLE endpoints ADD COLUMN disabled_by INTEGER;
+
+CREATE TABLE failing (
+    endpoint BLOB PRIMARY KEY,
+    app BLOB NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failing_by_app ON failing (app);
+
+CREATE TABLE dead_letters (
+    endpoint BLOB NOT NULL,
+    message BLOB NOT NULL,
+    app BLOB NOT NULL,
+    death INTEGER NOT NULL,
+    died_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, message)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dead_letters_by_app ON dead_letters (app, message, endpoint);
+INSERT OR REPLACE INTO dead_letters (endpoint, message, app, death, died_at, attempts)
+    SELECT attempts.endpoint, attempts.message, endpoints.app, 0, attempts.at, attempts.number
+    FROM attempts JOIN endpoints ON endpoints.id = attempts.endpoint
+    WHERE attempts.state = 2 AND endpoints.deleted_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM attempts AS later WHERE later.message = attempts.message
+        AND later.endpoint = attempts.endpoint AND later.number > attempts.number);
+
+CREATE TABLE tasks (
+    id BLOB PRIMARY KEY,
+    org TEXT NOT NULL,
+    app BLOB NOT NULL,
+    endpoint BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    cursor BLOB NOT NULL,
+    replayed INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_by_org ON tasks (org, id);
+CREATE INDEX tasks_by_app ON tasks (app);
+CREATE INDEX tasks_running ON tasks (id, endpoint) WHERE state = 0;
 ";
 
 /// The newest version this program knows.

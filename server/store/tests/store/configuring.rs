@@ -19,6 +19,7 @@ fn full_endpoint(app: AppId) -> Endpoint {
         uid: Some("main".into()),
         description: "of \"theirs\"".into(),
         disabled: true,
+        disabled_by: Some(DisabledBy::Failing),
         event_types: Some(vec!["invoice.paid".into(), "ünï".into()]),
         channels: Some(vec![]),
         throttle_rate: Some(u32::MAX),

@@ -69,6 +69,7 @@ impl Made {
                  SELECT id,
                      (SELECT coalesce(sum(deliveries - deliveries * min(frontier, ceiling) / ceiling), 0)
                       FROM fanout WHERE app = id)
+                     + (SELECT coalesce(sum(deliveries), 0) FROM scheduled WHERE app = id)
                      + (SELECT count(*) FROM due_work WHERE tenant = id) AS pending
                  FROM apps WHERE deleted_at IS NULL
              ) WHERE pending > 0 ORDER BY id",
@@ -163,6 +164,7 @@ pub(crate) fn endpoint(app: AppId, sequence: u64) -> Endpoint {
         url: "https://example.com/hook".into(),
         description: String::new(),
         disabled: false,
+        disabled_by: None,
         event_types: None,
         channels: None,
         throttle_rate: None,
@@ -186,12 +188,14 @@ pub(crate) fn message(app: AppId) -> NewMessage {
             channels: None,
             payload: Some(b"{\"amount\":12}".to_vec()),
             accepted_at: NOW,
+            deliver_at: None,
+            canceled_at: None,
+            priority: Priority::Normal,
         },
         org: org(),
         ceiling: 1,
         deliveries: 1,
         backlog_max: u64::MAX,
-        priority: Priority::Normal,
         idempotency: None,
         // The purge goes by the clock on the wall.
         retention_days: u16::MAX,

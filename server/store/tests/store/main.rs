@@ -2,6 +2,7 @@
 
 mod accepting;
 mod configuring;
+mod controlling;
 mod delivering;
 mod listing;
 mod made;

@@ -10,7 +10,7 @@ use axum::extract::State;
 use http::StatusCode;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
-use plimsoll_store::{Accepted, Message, MessageId, NewMessage};
+use plimsoll_store::{Accepted, Message, MessageId, NewMessage, Org, Priority, UnixMillis};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -37,24 +37,28 @@ struct Scanned<'a> {
     #[serde(borrow)]
     application: Option<&'a RawValue>,
     channels: Option<&'a RawValue>,
+    deliver_at: Option<&'a RawValue>,
     event_id: Option<&'a RawValue>,
     event_type: Option<&'a RawValue>,
     payload: Option<&'a RawValue>,
     payload_retention_period: Option<&'a RawValue>,
+    priority: Option<&'a RawValue>,
 }
 
 /// The message as it is asked for.
-struct MessageIn<'a> {
+pub(super) struct MessageIn<'a> {
     application: Option<&'a RawValue>,
     channels: Option<Vec<String>>,
+    deliver_at: Option<UnixMillis>,
     event_id: Option<Cow<'a, str>>,
     event_type: Cow<'a, str>,
     payload: &'a [u8],
+    priority: Priority,
     retention_days: u16,
 }
 
 impl<'a> MessageIn<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, ApiError> {
         // A list would be taken for the fields in their order.
         if !body.trim_ascii_start().starts_with(b"{") {
             let valid = serde_json::from_slice::<&RawValue>(body);
@@ -75,6 +79,10 @@ impl<'a> MessageIn<'a> {
                     body::texts(raw).and_then(validate::message_channels).map(Some),
                 )
             }),
+            deliver_at: scanned.deliver_at.and_then(|raw| {
+                let read = |text: String| validate::deliver_at(&text, timestamp::now());
+                problems.note(&["body", "deliverAt"], body::text(raw).and_then(read))
+            }),
             event_id: scanned
                 .event_id
                 .and_then(|raw| problems.note(&["body", "eventId"], validate::event_id_in(raw).map(Some))),
@@ -84,6 +92,10 @@ impl<'a> MessageIn<'a> {
             ),
             payload: problems
                 .note(&["body", "payload"], scanned.payload.ok_or(Problem::missing()).and_then(object)),
+            priority: scanned.priority.map_or(Priority::Normal, |raw| {
+                problems
+                    .note(&["body", "priority"], body::text(raw).and_then(|text| validate::priority(&text)))
+            }),
             retention_days: scanned.payload_retention_period.map_or(RETENTION_DAYS_DEFAULT, |raw| {
                 problems.note(
                     &["body", "payloadRetentionPeriod"],
@@ -115,27 +127,8 @@ pub(super) async fn create(
         Some(app) => app,
         None => made_with_it(&core, &caller, &path, wanted.application).await?,
     };
-    let message = Message {
-        id: MessageId::fresh(),
-        app: app.id,
-        event_id: wanted.event_id.map(Cow::into_owned),
-        event_type: wanted.event_type.into_owned(),
-        channels: wanted.channels,
-        payload: Some(wanted.payload.to_vec()),
-        accepted_at: timestamp::now(),
-    };
-    // Before the store takes the message: the answer is known, only not yet true.
-    let answer = MessageOut::of(&message, with_content).to_json();
-    let new = NewMessage {
-        deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
-        backlog_max: core.backlog.max(),
-        priority: plimsoll_store::Priority::Normal,
-        message,
-        org: caller.org,
-        ceiling: app.ceiling(),
-        idempotency: key.with_body(&body).into_inner(),
-        retention_days: wanted.retention_days,
-    };
+    let (new, answer) = new_message(&core, &caller.org, &app, wanted, with_content);
+    let new = NewMessage { idempotency: key.with_body(&body).into_inner(), ..new };
     let deliveries = new.deliveries;
     core.backlog.admit(&new).map_err(backlog_full)?;
     match core.accept(new).await.map_err(store_error)? {
@@ -150,9 +143,44 @@ pub(super) async fn create(
     }
 }
 
+/// The message for the store, and the answer: it is known before the store takes the message, only
+/// not yet true.
+pub(super) fn new_message(
+    core: &Core,
+    org: &Org,
+    app: &AppRoute,
+    wanted: MessageIn<'_>,
+    with_content: bool,
+) -> (NewMessage, Vec<u8>) {
+    let message = Message {
+        id: MessageId::fresh(),
+        app: app.id,
+        event_id: wanted.event_id.map(Cow::into_owned),
+        event_type: wanted.event_type.into_owned(),
+        channels: wanted.channels,
+        payload: Some(wanted.payload.to_vec()),
+        accepted_at: timestamp::now(),
+        deliver_at: wanted.deliver_at,
+        canceled_at: None,
+        priority: wanted.priority,
+    };
+    let answer = MessageOut::of(&message, with_content).to_json();
+    let new = NewMessage {
+        deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
+        backlog_max: core.backlog.max(),
+        // What is for later is fanned out later, to the endpoints that there are then.
+        ceiling: if message.deliver_at.is_some() { 0 } else { app.ceiling() },
+        message,
+        org: Arc::clone(org),
+        idempotency: None,
+        retention_days: wanted.retention_days,
+    };
+    (new, answer)
+}
+
 /// Too much of the application is pending: it must slow down, nobody else.
 #[cold]
-fn backlog_full(refused: Refused) -> ApiError {
+pub(super) fn backlog_full(refused: Refused) -> ApiError {
     let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "backlog_full", refused.to_string());
     error.with_retry_after(refused.retry_after)
 }

@@ -60,6 +60,7 @@ impl EndpointIn {
             url: self.url,
             description: self.description,
             disabled: self.disabled,
+            disabled_by: None,
             event_types: self.event_types,
             channels: self.channels,
             throttle_rate: self.throttle_rate,
@@ -79,7 +80,7 @@ impl EndpointIn {
         endpoint.uid = self.uid;
         endpoint.url = self.url;
         endpoint.description = self.description;
-        endpoint.disabled = self.disabled;
+        set_disabled(endpoint, self.disabled);
         endpoint.event_types = self.event_types;
         endpoint.channels = self.channels;
         endpoint.throttle_rate = self.throttle_rate;
@@ -88,6 +89,14 @@ impl EndpointIn {
             endpoint.headers = headers;
         }
     }
+}
+
+/// Its owner has spoken: what disabled it before does not matter any more, unless it stays so.
+const fn set_disabled(endpoint: &mut Endpoint, disabled: bool) {
+    if !disabled {
+        endpoint.disabled_by = None;
+    }
+    endpoint.disabled = disabled;
 }
 
 /// The event types listened to, by their present or their older name.
@@ -139,7 +148,9 @@ impl EndpointPatch {
         if let Some(metadata) = self.metadata {
             endpoint.metadata = metadata;
         }
-        endpoint.disabled = self.disabled.unwrap_or(endpoint.disabled);
+        if let Some(disabled) = self.disabled {
+            set_disabled(endpoint, disabled);
+        }
         self.uid.patch(&mut endpoint.uid);
         self.event_types.patch(&mut endpoint.event_types);
         self.channels.patch(&mut endpoint.channels);

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use plimsoll_store::{Message, MessageId, UnixMillis};
+use plimsoll_store::{Message, MessageId, Priority, UnixMillis};
 
 use super::reply::write_json;
 use super::timestamp::Timestamp;
@@ -26,6 +26,9 @@ pub(super) struct MessageOut<'a> {
     /// `None` where it was not asked for.
     pub(super) payload: Option<&'a [u8]>,
     pub(super) accepted_at: UnixMillis,
+    deliver_at: Option<UnixMillis>,
+    canceled_at: Option<UnixMillis>,
+    priority: Priority,
 }
 
 impl<'a> MessageOut<'a> {
@@ -39,6 +42,9 @@ impl<'a> MessageOut<'a> {
             channels: message.channels.as_deref(),
             payload: with_content.then_some(payload),
             accepted_at: message.accepted_at,
+            deliver_at: message.deliver_at,
+            canceled_at: message.canceled_at,
+            priority: message.priority,
         }
     }
 
@@ -51,7 +57,19 @@ impl<'a> MessageOut<'a> {
 
     /// Writes its JSON behind what is there.
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"channels\":");
+        out.push(b'{');
+        for (name, at) in [("canceledAt", self.canceled_at), ("deliverAt", self.deliver_at)] {
+            if let Some(at) = at {
+                // Writing to memory cannot fail.
+                let _ = write!(out, "\"{name}\":\"");
+                out.extend_from_slice(&Timestamp(at).text());
+                out.extend_from_slice(b"\",");
+            }
+        }
+        if let Some(priority) = priority_text(self.priority) {
+            let _ = write!(out, "\"priority\":\"{priority}\",");
+        }
+        out.extend_from_slice(b"\"channels\":");
         write_json(out, &self.channels);
         out.extend_from_slice(b",\"eventId\":");
         write_json(out, &self.event_id);
@@ -63,6 +81,15 @@ impl<'a> MessageOut<'a> {
         out.extend_from_slice(b",\"timestamp\":\"");
         out.extend_from_slice(&Timestamp(self.accepted_at).text());
         out.extend_from_slice(b"\"}");
+    }
+}
+
+/// A priority that is not the usual one.
+const fn priority_text(priority: Priority) -> Option<&'static str> {
+    match priority {
+        Priority::High => Some("high"),
+        Priority::Normal => None,
+        Priority::Low => Some("low"),
     }
 }
 
@@ -82,6 +109,9 @@ mod tests {
             channels: Some(vec!["a".into(), "b".into()]),
             payload: payload.map(|payload| payload.as_bytes().to_vec()),
             accepted_at: 1_767_323_045_678,
+            deliver_at: None,
+            canceled_at: None,
+            priority: Priority::Normal,
         }
     }
 
@@ -97,6 +127,23 @@ mod tests {
         assert_eq!(value["channels"], json!(["a", "b"]));
         assert_eq!(value["eventId"], "e-1");
         assert_eq!(value["eventType"], "user.created");
+    }
+
+    #[test]
+    fn what_is_unusual_about_a_message_is_told_and_nothing_else() {
+        let usual = message(None);
+        let json = |message: &Message| -> Value {
+            serde_json::from_slice(&MessageOut::of(message, false).to_json()).unwrap()
+        };
+        let fields = |value: Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(json(&usual)), ["channels", "eventId", "eventType", "id", "payload", "timestamp"]);
+        let later = Message { deliver_at: Some(1), canceled_at: Some(2), priority: Priority::High, ..usual };
+        let later = json(&later);
+        assert_eq!(later["deliverAt"], "1970-01-01T00:00:00.001Z");
+        assert_eq!(
+            (&later["canceledAt"], &later["priority"]),
+            (&json!("1970-01-01T00:00:00.002Z"), &json!("high"))
+        );
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(super) fn first_change(changed: &[Changed]) -> Result<(), ApiError> {
     match changed.first() {
         Some(Changed::Done) => Ok(()),
         Some(Changed::UidTaken) => Err(uid_taken()),
+        Some(Changed::Busy) => Err(ApiError::conflict("Another of the kind is under way")),
         Some(Changed::Missing) | None => Err(not_found()),
     }
 }

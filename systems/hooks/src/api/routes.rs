@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use http::StatusCode;
 use plimsoll_service::error::ApiError;
 
@@ -39,6 +39,8 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         ("/api/v1/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats)),
         ("/api/v1/app/{app}/msg", get(message::list).post(accept::create)),
         ("/api/v1/app/{app}/msg/{message}", get(message::get)),
+        ("/api/v1/app/{app}/msg/{message}/cancel", post(message::cancel)),
+        ("/api/v1/app/{app}/msg/{message}/content", delete(message::expunge)),
         ("/api/v1/app/{app}/msg/{message}/attempt/{attempt}", get(attempt::get)),
         ("/api/v1/app/{app}/msg/{message}/endpoint", get(attempt::list_destinations)),
         ("/api/v1/app/{app}/msg/{message}/endpoint/{endpoint}/resend", post(attempt::resend)),

@@ -459,9 +459,7 @@ async fn attempts_are_listed_filtered_and_resent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_told_in_json() {
     let api = Api::with_app().await;
-    for path in
-        ["nothing", "app/app/endpoint/e/send-example", "auth/app-portal-access/app", "app/app/msg/m/content"]
-    {
+    for path in ["nothing", "auth/app-portal-access/app"] {
         assert_eq!(api.post(path, json!({})).await.is(404)["code"], "not_found", "{path}");
     }
     assert_eq!(api.delete("app").await.is(405)["code"], "method_not_allowed");
@@ -499,4 +497,88 @@ async fn a_tenant_with_too_much_pending_is_told_so_and_nobody_else() {
     api.post("app/other/msg", message).await.is(202);
     assert_eq!(api.core.backlog.refused(), 1);
     assert_eq!(api.core.store.backlogs().deliveries, 3, "nothing that was accepted is gone");
+}
+
+/// Waits until it holds; asks again and again.
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
+}
+
+fn in_millis(millis: i64) -> String {
+    let at = super::timestamp::Timestamp(super::timestamp::now() + millis);
+    String::from_utf8(at.text().to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_for_later_goes_out_then_and_to_the_endpoints_of_then() {
+    let api = Api::with_app().await;
+    let body =
+        json!({"eventType": "a", "payload": {"n": 1}, "deliverAt": in_millis(700), "priority": "high"});
+    let made = api.post("app/app/msg", body).await;
+    assert_eq!(made.is(202)["priority"], "high");
+    let at = made.body["deliverAt"].as_str().unwrap().to_owned();
+    // Made after the message was: it is there when the message goes out.
+    api.post("app/app/endpoint", json!({"url": "http://127.0.0.1:1/", "uid": "e"})).await.is(201);
+    let path = format!("app/app/msg/{}", made.id());
+    assert_eq!(api.get(&path).await.is(200)["deliverAt"], at.as_str());
+    assert_eq!(api.get("app/app/msg").await.body["data"][0]["deliverAt"], at.as_str());
+    let attempts = format!("app/app/attempt/msg/{}", made.id());
+    until("an attempt", async || !api.get(&attempts).await.list("id").is_empty()).await;
+    let tried = api.get(&attempts).await.body["data"][0]["timestamp"].as_str().unwrap().to_owned();
+    assert!(tried >= at, "{tried} is before {at}");
+    let late = api.post(&format!("{path}/cancel"), Value::Null).await;
+    assert_eq!(late.is(409)["code"], "too_late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_for_later_can_be_called_off_in_time() {
+    let api = Api::with_app().await;
+    api.post("app/app/endpoint", json!({"url": "http://127.0.0.1:1/"})).await.is(201);
+    let wanted = |at: String| json!({"eventType": "a", "payload": {}, "deliverAt": at});
+    let made = api.post("app/app/msg", wanted(in_millis(3_600_000))).await;
+    assert_eq!(
+        api.core.store.backlog(api.core.routing.find(&"org_a".into(), "app").unwrap().id).deliveries,
+        1
+    );
+    let path = format!("app/app/msg/{}/cancel", made.id());
+    let canceled = api.post(&path, Value::Null).await;
+    assert!(canceled.is(200)["canceledAt"].is_string());
+    assert_eq!(api.post(&path, Value::Null).await.is(200), &canceled.body, "once is enough");
+    assert!(api.get(&format!("app/app/msg/{}", made.id())).await.body["canceledAt"].is_string());
+    assert_eq!(api.core.store.scheduled(10).await.unwrap(), []);
+    let at_once = api.post("app/app/msg", json!({"eventType": "a", "payload": {}})).await.id();
+    let late = api.post(&format!("app/app/msg/{at_once}/cancel"), Value::Null).await;
+    assert_eq!(late.is(409)["code"], "too_late");
+    api.post("app/app/msg/none/cancel", Value::Null).await.is(404);
+
+    for (at, allowed) in [
+        (in_millis(-30_000), true),
+        (in_millis(29 * 86_400_000), true),
+        (in_millis(-120_000), false),
+        (in_millis(31 * 86_400_000), false),
+        ("tomorrow".to_owned(), false),
+    ] {
+        let answer = api.post("app/app/msg", wanted(at.clone())).await;
+        assert_eq!(answer.status, if allowed { 202 } else { 422 }, "{at}: {}", answer.body);
+        if !allowed {
+            assert_eq!(answer.body["detail"][0]["loc"], json!(["body", "deliverAt"]));
+        }
+    }
+    let wrong = json!({"eventType": "a", "payload": {}, "priority": "urgent"});
+    assert_eq!(api.post("app/app/msg", wrong).await.is(422)["detail"][0]["loc"], json!(["body", "priority"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_was_expunged_is_gone() {
+    let api = Api::with_app().await;
+    let made = api.post("app/app/msg", json!({"eventType": "a", "payload": {"n": 1}})).await.id();
+    let path = format!("app/app/msg/{made}");
+    api.delete(&format!("{path}/content")).await.is(204);
+    assert_eq!(api.get(&path).await.is(200)["payload"], json!({"expired": true}));
+    api.delete("app/app/msg/none/content").await.is(404);
 }

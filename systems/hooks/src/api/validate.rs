@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use plimsoll_store::Secret;
+use plimsoll_store::{Priority, Secret, UnixMillis};
 use serde_json::value::RawValue;
 use url::Url;
 
 use super::body;
 use super::problems::Problem;
+use super::timestamp::Timestamp;
 
 const UID_MAX: usize = 256;
 const EVENT_TYPE_MAX: usize = 256;
@@ -36,6 +37,7 @@ const METADATA_BYTES_MAX: usize = 16_384;
 const SECRET_PREFIX: &str = "whsec_";
 const SECRET_TEXT: std::ops::RangeInclusive<usize> = 32..=100;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=75;
+const DELIVER_AHEAD_MS: std::ops::RangeInclusive<i64> = -60_000..=30 * 86_400_000;
 const RETENTION_DAYS: std::ops::RangeInclusive<i64> = 5..=90;
 
 /// Receivers hold secrets as text: with and without padding both occur.
@@ -147,6 +149,31 @@ pub(super) fn throttle_rate(rate: i64) -> Result<u32, Problem> {
 pub(super) fn retention_days(days: i64) -> Result<u16, Problem> {
     let fits = RETENTION_DAYS.contains(&days).then(|| u16::try_from(days).ok()).flatten();
     fits.ok_or_else(|| Problem::value(format!("must be 5 to 90 days, is {days}")))
+}
+
+/// When a message is to be delivered; `None` where that is now. The interface allows a minute to a
+/// day ahead: we are wider, and a clock that is a little slow is no error.
+pub(super) fn deliver_at(text: &str, now: UnixMillis) -> Result<Option<UnixMillis>, Problem> {
+    let Timestamp(at) =
+        Timestamp::parse(text).ok_or(Problem::type_is_not("expected a time in the form of RFC 3339"))?;
+    let ahead = at.saturating_sub(now);
+    if !DELIVER_AHEAD_MS.contains(&ahead) {
+        return Err(Problem::value(format!(
+            "must lie between a minute ago and 30 days ahead, is {}s ahead",
+            ahead / 1_000
+        )));
+    }
+    Ok((ahead > 0).then_some(at))
+}
+
+/// What goes out first.
+pub(super) fn priority(text: &str) -> Result<Priority, Problem> {
+    match text {
+        "high" => Ok(Priority::High),
+        "normal" => Ok(Priority::Normal),
+        "low" => Ok(Priority::Low),
+        _ => Err(Problem::value("expected high, normal or low")),
+    }
 }
 
 /// The caller's own keys and values, as JSON text.

@@ -59,6 +59,9 @@ impl Attempter {
     pub(crate) fn fault(&self, job: &Job) -> Report {
         let mut report = self.judge(None, job.number(), job.trigger(), unix_millis(), Duration::ZERO);
         report.response = b"internal fault: see the server's log".to_vec();
+        if let Then::End(_) = report.then {
+            report.then = Then::End(AttemptState::Faulted);
+        }
         report
     }
 

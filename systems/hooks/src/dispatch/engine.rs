@@ -115,6 +115,11 @@ impl Dispatch {
         self.engine.act(|schedule, now| schedule.due_on_disk(&route, &target, now.unix, now));
     }
 
+    /// Messages of these applications were given fan-out rows by another way than through here.
+    pub(crate) fn fanouts_on_disk(&self, apps: &[Arc<AppRoute>]) {
+        self.engine.act(|schedule, now| apps.iter().for_each(|route| schedule.on_disk(route, now)));
+    }
+
     /// Messages are about to be committed: they are not to be looked for on disk meanwhile.
     pub(crate) fn expect<'a>(&self, messages: impl Iterator<Item = (&'a Arc<AppRoute>, MessageId)>) {
         let mut schedule = self.engine.lock();

@@ -14,6 +14,7 @@ pub(crate) struct Envelope {
     pub(crate) event_type: String,
     pub(crate) channels: Option<Vec<String>>,
     pub(crate) payload: Bytes,
+    /// When it was accepted, or was to be delivered if that was later.
     pub(crate) accepted_at: UnixMillis,
     /// Of its first tries; what is due has its own.
     pub(crate) priority: Priority,
@@ -38,8 +39,8 @@ impl From<Message> for Envelope {
             event_type: message.event_type,
             channels: message.channels,
             payload: message.payload.unwrap_or_default().into(),
-            accepted_at: message.accepted_at,
-            priority: Priority::Normal,
+            accepted_at: message.deliver_at.map_or(message.accepted_at, |at| at.max(message.accepted_at)),
+            priority: message.priority,
         }
     }
 }

@@ -107,7 +107,11 @@ async fn with_messages(
     let found = engine.store.contents(app, ids, DUE_BYTES).await?;
     let messages: FxHashMap<_, _> = found
         .into_iter()
-        .map(|(id, message)| (id, message.map(|message| Arc::new(Envelope::from(message)))))
+        .map(|(id, message)| {
+            // What is kept without its content is not sent any more.
+            let message = message.filter(|message| message.payload.is_some());
+            (id, message.map(|message| Arc::new(Envelope::from(message))))
+        })
         .collect();
     let mut loaded = Vec::with_capacity(works.len());
     for work in works {

@@ -50,7 +50,7 @@ impl Metrics {
         let counter = match report.then {
             Then::End(AttemptState::Succeeded) => &self.succeeded,
             Then::End(AttemptState::Exhausted) => &self.exhausted,
-            Then::End(AttemptState::Failed | AttemptState::Retrying) => &self.failed,
+            Then::End(AttemptState::Failed | AttemptState::Faulted | AttemptState::Retrying) => &self.failed,
             Then::RetryIn(_) => &self.retried,
         };
         counter.fetch_add(1, Ordering::Relaxed);

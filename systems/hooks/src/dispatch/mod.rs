@@ -29,6 +29,5 @@ pub(crate) use attempt::Attempter;
 pub(crate) use engine::{Arrival, Dispatch, View};
 pub(crate) use envelope::Envelope;
 pub(crate) use job::Limits;
-#[cfg(test)]
 pub(crate) use job::unix_millis;
 pub(crate) use metrics::{BUCKETS_MS, Histogram};
