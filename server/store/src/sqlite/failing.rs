@@ -99,7 +99,7 @@ impl FailingLedger {
     /// The application is gone, and its endpoints with it; looks at each that fails.
     pub(super) fn forget(&mut self, connection: &Connection, app: AppId) -> Result<()> {
         connection.prepare_cached("DELETE FROM failing WHERE app = ?1")?.execute([app.as_bytes()])?;
-        for (_, failing) in self.changes.iter_mut() {
+        for failing in self.changes.values_mut() {
             *failing = failing.filter(|failing| failing.app != app);
         }
         let published = self.published.lock();
