@@ -51,13 +51,13 @@ pub(crate) fn contents(
     bytes: usize,
 ) -> Result<Vec<(MessageId, Option<Message>)>> {
     let lives = app_lives(connection, app)?;
-    let sql = format!("SELECT {MESSAGE}, payload FROM messages WHERE app = ?1 AND id = ?2");
+    let sql = format!("SELECT {MESSAGE}, payload FROM {MESSAGES} WHERE app = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     let (mut found, mut taken) = (Vec::new(), 0);
     for id in ids {
         let keys = [app.as_bytes(), id.as_bytes()];
         let message = match lives {
-            true => statement.query_row(keys, |row| encode::message(row, Some(6))).optional()?,
+            true => statement.query_row(keys, |row| encode::message(row, Some(PAYLOAD))).optional()?,
             false => None,
         };
         taken += message.as_ref().and_then(|message| message.payload.as_ref()).map_or(0, Vec::len);
