@@ -30,7 +30,7 @@ type Call = Pin<Box<dyn Future<Output = Result<(), ()>>>>;
 
 fn model(body: impl Fn(&Runtime) + Send + Sync + 'static) {
     let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = Arc::new(runtime.unwrap());
+    let runtime = Arc::new(runtime.expect("a runtime without threads"));
     // All of loom's threads are one to tokio.
     let _entered = runtime.enter();
     let clock = Arc::clone(&runtime);
@@ -40,9 +40,10 @@ fn model(body: impl Fn(&Runtime) + Send + Sync + 'static) {
 /// So many second tries at once, and so many in all: calls earn nothing here.
 fn hedge(extra_max: u32, in_all: u32) -> Hedge {
     let hour = Duration::from_secs(3_600);
-    let budget = Budget::builder("loom-extra").ratio(1.0).min_per_second(0).window(hour).build().unwrap();
+    let budget = Budget::builder("loom-extra").ratio(1.0).min_per_second(0).window(hour).build();
+    let budget = budget.expect("a budget without a floor");
     (0..in_all).for_each(|_| budget.record_call());
-    Hedge::new(Policy::fixed(DELAY).extra_max(extra_max).budget_of_retry(&budget)).unwrap()
+    Hedge::new(Policy::fixed(DELAY).extra_max(extra_max).budget_of_retry(&budget)).expect("a fixed policy")
 }
 
 /// A call that waits for its delay to be over.
