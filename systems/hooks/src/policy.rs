@@ -195,11 +195,6 @@ impl Table {
         Policy { endpoint_concurrency: policy.endpoint_concurrency.min(policy.concurrency), ..policy }
     }
 
-    /// The organisation's share of all turns.
-    pub(crate) fn weight_of(&self, org: &Org) -> u32 {
-        self.organisations.get(org).and_then(|change| change.weight).unwrap_or(1)
-    }
-
     /// The same defaults with others who differ from them.
     ///
     /// # Errors
@@ -316,11 +311,6 @@ impl Policies {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the application may use now.
-    pub(crate) fn of(&self, app: &AppRoute) -> Policy {
-        self.table().of(app)
-    }
-
     /// Until the table is replaced; for the one who wakes the dispatcher.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -376,7 +366,6 @@ mod tests {
         assert_eq!((policy.concurrency, policy.endpoint_concurrency, policy.weight), (300, 30, 1));
         assert_eq!(table.of(&other), Policy { concurrency: 200, ..defaults() });
         assert_eq!(table.of(&stranger), defaults());
-        assert_eq!((table.weight_of(&app.org), table.weight_of(&stranger.org)), (7, 1));
     }
 
     #[test]
@@ -422,6 +411,6 @@ mod tests {
         policies.replace(Table::new(wider, TOTALS, []).unwrap());
         assert!(policies.version() > before);
         let app = Routing::empty().put_app(&test_app());
-        assert_eq!(policies.of(&app), wider);
+        assert_eq!(policies.table().of(&app), wider);
     }
 }
