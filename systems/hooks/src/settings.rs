@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
-        "Which share of the deliveries at once, of each application and in all, may be retries.",
+        "Which share of a tenant's deliveries at once may be retries; checked and kept, not yet in force.",
     ),
     Setting::new(
         "hooks.tenant_backlog_max",
