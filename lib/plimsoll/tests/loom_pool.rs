@@ -27,6 +27,8 @@ mod gone;
 #[path = "../src/pool/inline.rs"]
 mod inline;
 mod interleaved;
+#[path = "../src/label.rs"]
+mod label;
 #[path = "../src/pool/queue.rs"]
 mod queue;
 #[path = "../src/pool/state.rs"]
