@@ -208,10 +208,16 @@ impl Store {
     }
 
     /// Endpoints whose attempts failed for so long, from the first to the last that this process has
-    /// seen, up to `limit`. It is known without reading; looks at each that fails.
+    /// seen, up to `limit` of those that are wanted. It is known without reading; looks at each that
+    /// fails, under a lock that commits wait for: `wanted` must be quick.
     #[must_use]
-    pub fn failing_longer_than(&self, span_ms: i64, limit: usize) -> Vec<(EndpointId, Failing)> {
-        self.host.failing.longer_than(span_ms, limit)
+    pub fn failing_longer_than(
+        &self,
+        span_ms: i64,
+        limit: usize,
+        wanted: impl Fn(EndpointId, Failing) -> bool,
+    ) -> Vec<(EndpointId, Failing)> {
+        self.host.failing.longer_than(span_ms, limit, wanted)
     }
 
     /// The dead letters of an application, or of one of its endpoints, by message and endpoint.

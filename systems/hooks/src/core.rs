@@ -12,17 +12,20 @@ use tokio::sync::oneshot;
 
 use crate::backlog::BacklogBound;
 use crate::deliver::{self, AddressPolicy, Client, TlsError};
+use crate::disable::Disabler;
 use crate::dispatch::{Attempter, Dispatch, Limits};
 use crate::intake::Intake;
 use crate::observe::{self, Numbers, ScheduleBound};
 use crate::policy::{Override, Policies, Policy, PolicyError, Table, Totals, Who};
 use crate::release::Releaser;
+use crate::replay::Replayer;
 use crate::routing::Routing;
 use crate::settings::Settings;
 
 /// Changes that are under way at once, whoever asked for them.
 const CHANGES: usize = 256;
-/// Tasks that run as long as the system does: intake, recorder, loaders, timer, releaser.
+/// Tasks that run as long as the system does: intake, recorder, loaders, timer, releaser,
+/// replayer, disabler.
 const BACKGROUND: usize = 16;
 /// Steps that may wait for their commit before deliveries wait for it.
 const UNRECORDED: usize = 16_384;
@@ -99,6 +102,8 @@ pub(crate) struct Core {
     pub(crate) backlog: Arc<BacklogBound>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) releaser: Releaser,
+    pub(crate) replayer: Replayer,
+    pub(crate) disabler: Disabler,
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
@@ -211,16 +216,35 @@ impl Core {
         background.spawn(desk.run()).await;
         let releaser = Releaser::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
         background.spawn(releaser.clone().run()).await;
+        let backlog = BacklogBound::new(settings.tenant_backlog_max, store.clone())?;
+        let replayer = Replayer::new(
+            store.clone(),
+            claim,
+            dispatch.clone(),
+            Arc::clone(&backlog),
+            settings.replay_per_second,
+        );
+        background.spawn(replayer.clone().run()).await;
+        let disabler = Disabler::new(
+            store.clone(),
+            claim,
+            Arc::clone(&routing),
+            dispatch.clone(),
+            settings.disable_after_failing,
+        );
+        background.spawn(disabler.clone().run()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
             _bounds: bounds,
-            backlog: BacklogBound::new(settings.tenant_backlog_max, store.clone())?,
+            backlog,
             policies,
             store,
             routing,
             dispatch,
             releaser,
+            replayer,
+            disabler,
             intake,
             changes: tokio::sync::Mutex::new(changes),
             background: Mutex::new(background),
@@ -242,6 +266,24 @@ impl Core {
             self.releaser.tell();
         }
         accepted
+    }
+
+    /// Accepts messages in one commit of their own: durable when this returns, each that is `Stored`.
+    pub(crate) async fn accept_all(
+        &self,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<Accepted>, plimsoll_store::Error> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.room()?;
+        let for_later = messages.iter().any(|new| new.message.deliver_at.is_some());
+        let clerk = self.intake.clerk();
+        let accepted = self.to_the_end(async move { clerk.accept(messages).await }).await;
+        if for_later {
+            self.releaser.tell();
+        }
+        accepted.into_iter().collect()
     }
 
     /// Runs `work` to its end even when the caller goes away: for changes that are made durable

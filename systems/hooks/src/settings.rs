@@ -131,6 +131,18 @@ pub const SETTINGS: &[Setting] = &[
         "How many attempts at once find out whether an endpoint with an open breaker is well again.",
     ),
     Setting::new(
+        "hooks.disable_after_failing_hours",
+        "120",
+        Kind::Integer { min: 0, max: 24 * 365 },
+        "How many hours every attempt to an endpoint may fail before it is disabled; 0 is never.",
+    ),
+    Setting::new(
+        "hooks.replay_per_second",
+        "100",
+        Kind::Integer { min: 1, max: 10_000 },
+        "How many deliveries a second background tasks make due again, all of them together.",
+    ),
+    Setting::new(
         "hooks.svix_headers",
         "true",
         Kind::Boolean,
@@ -188,6 +200,10 @@ pub struct Settings {
     pub window_bytes_total: u64,
     /// When the breaker of an endpoint opens.
     pub breaker: Breaker,
+    /// How long every attempt to an endpoint may fail before it is disabled; `None` is for ever.
+    pub disable_after_failing: Option<Duration>,
+    /// Deliveries a second that background tasks make due again.
+    pub replay_per_second: u32,
     /// Whether the `svix-*` names are sent too.
     pub svix_headers: bool,
     /// Bytes of a request's body.
@@ -266,6 +282,11 @@ impl Settings {
                 open_max: resolved.duration("hooks.breaker_open_seconds_max"),
                 probes: resolved.integer("hooks.breaker_probes"),
             },
+            disable_after_failing: match resolved.integer("hooks.disable_after_failing_hours") {
+                0 => None,
+                hours => Some(Duration::from_secs(hours * 3_600)),
+            },
+            replay_per_second: u32::try_from(resolved.integer("hooks.replay_per_second")).unwrap_or(u32::MAX),
             svix_headers: resolved.boolean("hooks.svix_headers"),
             payload_bytes_max: resolved.integer("hooks.payload_bytes_max"),
             allow_private: resolved.networks("allow_private").to_vec(),

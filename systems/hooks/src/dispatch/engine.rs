@@ -12,6 +12,7 @@ use super::envelope::Envelope;
 use super::job::{Job, Limits, Now};
 use super::metrics::Metrics;
 use super::schedule::{Census, Schedule};
+use super::standing::Standing;
 use super::{loader, recorder};
 use crate::policy::Policies;
 use crate::routing::{AppRoute, Routing};
@@ -113,6 +114,11 @@ impl Dispatch {
         let Some(route) = self.engine.routing.app(app) else { return };
         let Some(target) = route.target(endpoint) else { return };
         self.engine.act(|schedule, now| schedule.due_on_disk(&route, &target, now.unix, now));
+    }
+
+    /// How an endpoint stands; `None` where nothing of it is in memory.
+    pub(crate) fn standing(&self, app: AppId, endpoint: EndpointId) -> Option<Standing> {
+        self.engine.lock().standing(app, endpoint, Now::read())
     }
 
     /// Messages of these applications were given fan-out rows by another way than through here.
