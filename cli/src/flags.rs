@@ -54,7 +54,11 @@ impl Common {
         }
         let file = self.config.as_deref().map(File::read).transpose()?;
         let environment = std::env::vars_os().collect();
-        let tables = [plimsoll_service::settings::SETTINGS, plimsoll_hooks::settings::SETTINGS];
+        let tables = [
+            plimsoll_service::settings::SETTINGS,
+            plimsoll_hooks::settings::SETTINGS,
+            plimsoll_jobs::settings::SETTINGS,
+        ];
         Resolved::load(&tables, Inputs { file, environment, reserved: RESERVED, flags })
     }
 }

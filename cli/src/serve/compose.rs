@@ -7,6 +7,7 @@ use plimsoll::Invalid;
 use plimsoll::rate::Quota;
 use plimsoll_hooks::Hooks;
 use plimsoll_hooks::settings::Settings;
+use plimsoll_jobs::Jobs;
 use plimsoll_service::admission::{Admission, Limits, TenantLimits, Tenants};
 use plimsoll_service::auth::{self, Caller, Keys};
 use plimsoll_service::config::Resolved;
@@ -56,17 +57,22 @@ pub(super) fn admin_options(resolved: &Resolved) -> Options {
     }
 }
 
-/// The public interface: hooks' routes behind admission and authentication, its health beside them.
+/// The public interface: the routes of hooks and jobs behind admission and authentication, hooks'
+/// health beside them. Workers that wait for jobs are bounded by jobs itself: they would take the
+/// places of those who have something to say.
 pub(super) fn api(
     hooks: &Hooks,
+    jobs: &Jobs,
     keys: Keys,
     resolved: &Resolved,
     settings: &Settings,
 ) -> Result<Router, Invalid> {
+    // What stands around a job's payload is small.
+    let body_bytes_max = settings.payload_bytes_max.max(resolved.integer("jobs.payload_bytes_max") + 8_192);
     let admission = Admission::new(Limits {
         requests: resolved.integer("admission.requests"),
-        bytes: resolved.integer("admission.bytes").max(settings.payload_bytes_max),
-        body_bytes_max: settings.payload_bytes_max,
+        bytes: resolved.integer("admission.bytes").max(body_bytes_max),
+        body_bytes_max,
         body_timeout: resolved.duration("admission.body_timeout_ms"),
     })?;
     let rate = resolved
@@ -74,10 +80,12 @@ pub(super) fn api(
         .map(|rate| Quota::per_second(rate).burst(resolved.integer("tenant.burst")));
     let limits = TenantLimits { requests: resolved.integer("tenant.requests"), rate };
     let tenants = Tenants::new(limits, resolved.count("tenant.tenants_max"))?;
+    let polls = ServiceBuilder::new().layer(auth::require(keys.clone())).layer(admission.bodies());
     let layers = ServiceBuilder::new()
         .layer(admission.layer())
         .layer(auth::require(keys))
         .layer(tenants.layer(Caller::org_of))
         .layer(admission.bodies());
-    Ok(hooks.router().layer(layers).merge(hooks.health()))
+    let answered = hooks.router().merge(jobs.router()).layer(layers);
+    Ok(answered.merge(jobs.polls().layer(polls)).merge(hooks.health()))
 }

@@ -10,6 +10,7 @@ use axum::Router;
 use plimsoll::group::Group;
 use plimsoll_hooks::settings::Settings;
 use plimsoll_hooks::{Hooks, Host};
+use plimsoll_jobs::Jobs;
 use plimsoll_service::admin::Admin;
 use plimsoll_service::config::{ConfigError, Resolved};
 use plimsoll_service::descriptors::{self, Budget};
@@ -152,10 +153,13 @@ async fn serve_from(
     let admin = admin.await.map_err(Fault::failed)?;
     let host = Host { sockets_max: budget.outbound };
     let hooks = Hooks::start(store.clone(), settings, host).await.map_err(Fault::failed)?;
-    let router = compose::api(&hooks, secrets.keys, resolved, settings).map_err(Fault::misused)?;
+    let jobs = Jobs::builder(store.clone(), plimsoll_jobs::settings::Settings::resolve(resolved)?);
+    let jobs = jobs.start().await.map_err(Fault::failed)?;
+    let router = compose::api(&hooks, &jobs, secrets.keys, resolved, settings).map_err(Fault::misused)?;
     let mut metrics = Metrics::new();
     metrics.collect(counts);
     metrics.collect(hooks.numbers());
+    metrics.collect(jobs.numbers());
     let pages = Admin::new(metrics, drain.clone(), &secrets.admin_token).map_err(Fault::failed)?.router();
     let ready = Ready {
         listen: api.address(),
@@ -178,12 +182,15 @@ async fn serve_from(
         _ = api.join() => return Err(Fault::failed("the API listener ended by itself")),
         _ = admin.join() => return Err(Fault::failed("the admin listener ended by itself")),
     }
+    // Workers that wait are told at once that there is nothing: they hold up nobody's drain.
+    jobs.close();
     requests.begin();
     let _ = api.join().await;
     let cut = hooks.drain(drain.left()).await;
     if cut > 0 {
         tracing::warn!(deliveries = cut, "cut short by the end of the drain; they are made again");
     }
+    jobs.drain(drain.left()).await;
     operators.begin();
     let _ = admin.join().await;
     Ok(())

@@ -191,6 +191,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// The id of a background job.
+    JobId = "job_";
     /// The id of an application: a tenant.
     AppId = "app_";
     /// The id of an endpoint.

@@ -16,6 +16,7 @@
 mod disk;
 mod error;
 mod id;
+mod jobs;
 mod queue;
 mod read;
 mod reads;
@@ -26,7 +27,8 @@ mod values;
 mod write;
 
 pub use error::{Error, OpenError};
-pub use id::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError, TaskId};
+pub use id::{AppId, AttemptId, EndpointId, Id, JobId, MessageId, ParseIdError, TaskId};
+pub use jobs::{Job, JobEnd, JobFilter, JobLane, JobOwner, JobRef, JobState, JobWrite, JobWritten, NewJob};
 pub use read::{
     AttemptFilter, DeadLetterFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Missing,
     Order, Page, Reference, TaskFilter,

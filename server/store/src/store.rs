@@ -157,7 +157,7 @@ impl Store {
         self.write(claim, size, |caller| Write::Change(changes, caller)).await
     }
 
-    async fn write<T>(
+    pub(crate) async fn write<T>(
         &self,
         claim: Claim,
         size: Size,

@@ -6,7 +6,9 @@ use tokio::sync::oneshot;
 use super::group::Group;
 use super::host::failure;
 use crate::queue::Size;
-use crate::{Accepted, Change, Changed, Claim, Error, Idempotency, NewMessage, Progress};
+use crate::{
+    Accepted, Change, Changed, Claim, Error, Idempotency, JobWrite, JobWritten, NewMessage, Progress,
+};
 
 /// A call that writes: under which claim, what, and who is to be told.
 pub(crate) struct Call {
@@ -19,6 +21,7 @@ pub(crate) enum Write {
     Accept(Vec<NewMessage>, oneshot::Sender<std::result::Result<Vec<Accepted>, Error>>),
     Record(Vec<Progress>, oneshot::Sender<std::result::Result<(), Error>>),
     Change(Vec<Change>, oneshot::Sender<std::result::Result<Vec<Changed>, Error>>),
+    Jobs(Vec<JobWrite>, oneshot::Sender<std::result::Result<Vec<JobWritten>, Error>>),
     /// Any statements of the engine, to bring about what only happens to others.
     #[cfg(test)]
     Engine(String, oneshot::Sender<std::result::Result<(), Error>>),
@@ -29,6 +32,7 @@ pub(super) enum Answer {
     Accepted(Vec<Accepted>),
     Recorded,
     Changed(Vec<Changed>),
+    Jobs(Vec<JobWritten>),
     Refused(Error),
 }
 
@@ -43,6 +47,7 @@ impl Call {
             Write::Accept(messages, _) => group.accept(messages).map(Answer::Accepted),
             Write::Record(progress, _) => group.record(progress).map(|()| Answer::Recorded),
             Write::Change(changes, _) => group.change(changes).map(Answer::Changed),
+            Write::Jobs(writes, _) => group.write_jobs(writes).map(Answer::Jobs),
             #[cfg(test)]
             Write::Engine(sql, _) => group.connection.execute_batch(sql).map(|()| Answer::Recorded),
         }
@@ -59,6 +64,8 @@ impl Call {
         let _gone = match (self.write, answer) {
             (Write::Accept(_, caller), Ok(Answer::Accepted(each))) => caller.send(Ok(each)).is_err(),
             (Write::Change(_, caller), Ok(Answer::Changed(each))) => caller.send(Ok(each)).is_err(),
+            (Write::Jobs(_, caller), Ok(Answer::Jobs(each))) => caller.send(Ok(each)).is_err(),
+            (Write::Jobs(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),
             (Write::Record(_, caller), answer) => caller.send(answer.map(|_| ())).is_err(),
             (Write::Accept(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),
             (Write::Change(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),
