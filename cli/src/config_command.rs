@@ -32,7 +32,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
         _ => {}
     }
     // Shown all the same: who looks for the contradiction needs to see both sides of it.
-    match Settings::resolve(&resolved) {
+    let jobs = plimsoll_jobs::settings::Settings::resolve(&resolved);
+    match Settings::resolve(&resolved).and(jobs) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => misused("config", &error),
     }

@@ -2,133 +2,135 @@
 
 use std::time::Duration;
 
-use plimsoll_service::config::{ConfigError, Kind, Resolved, Setting};
+use plimsoll_service::config::{ConfigError, Kind, Resolved, Setting, Tier};
 use rustc_hash::FxHashMap;
 
 const DAY: u64 = 86_400;
 
 /// The table of jobs' settings.
 pub const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "jobs.tenant_backlog_max",
         "1000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
         "How many jobs of one tenant may be unfinished; one more is answered 429.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "jobs.backlog_max",
         "50000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
         "How many jobs may be unfinished in all; one more is answered 503.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.tenants_max",
         "100000",
         Kind::Integer { min: 1, max: 10_000_000 },
         "How many tenants may have unfinished jobs; a job of one more is answered 503.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.tenant_concurrency",
         "64",
         Kind::Integer { min: 1, max: 65_536 },
         "How many jobs of one tenant are at work at once, whoever does them.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "jobs.claims_max",
         "10000",
         Kind::Integer { min: 1, max: 1_000_000 },
         "How many jobs workers over HTTP have at once in all.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.worker_claims_max",
         "1000",
         Kind::Integer { min: 1, max: 1_000_000 },
         "How many jobs one worker over HTTP has at once; a claim beyond that is answered 429.",
-    ),
-    setting(
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "jobs.polls_max",
         "1024",
         Kind::Integer { min: 1, max: 65_536 },
         "How many workers wait for jobs over HTTP at once; one more is answered 503.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.lease_seconds",
         "30",
         Kind::Seconds { min: 1, max: 3_600 },
         "How long a worker over HTTP may be silent before its jobs go to others.",
     ),
-    setting(
+    Setting::new(
         "jobs.run_timeout_seconds",
         "300",
         Kind::Seconds { min: 1, max: 7 * DAY },
         "How long a run may take, where the job does not say.",
     ),
-    setting(
+    Setting::new(
         "jobs.attempts_max",
         "10",
         Kind::Integer { min: 1, max: 1_000 },
         "How often a job is tried, where it does not say; after the last failure it is dead.",
     ),
-    setting(
+    Setting::new(
         "jobs.crashes_max",
         "3",
         Kind::Integer { min: 1, max: 1_000 },
         "How many workers may crash over a job before it is dead.",
     ),
-    setting(
+    Setting::new(
         "jobs.retry_first_ms",
         "1000",
         Kind::Milliseconds { min: 1, max: 86_400_000 },
         "How long a job waits at the most after its first failure; each other time twice as long.",
     ),
-    setting(
+    Setting::new(
         "jobs.retry_longest_ms",
         "3600000",
         Kind::Milliseconds { min: 1, max: 86_400_000 },
         "How long a job waits at the most after any failure.",
     ),
-    setting(
+    Setting::new(
         "jobs.payload_bytes_max",
         "262144",
         Kind::Integer { min: 64, max: 16 << 20 },
         "How large the payload of a job may be.",
-    ),
-    setting(
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.keep_done_seconds",
         "86400",
         Kind::Seconds { min: 0, max: 366 * DAY },
         "How long jobs that are done or cancelled can be looked up.",
     ),
-    setting(
+    Setting::new(
         "jobs.keep_dead_seconds",
         "2592000",
         Kind::Seconds { min: 0, max: 366 * DAY },
         "How long dead jobs are kept, to be tried again by hand.",
     ),
-    setting(
+    Setting::new(
         "jobs.window",
         "256",
         Kind::Integer { min: 4, max: 65_536 },
         "How many jobs of one kind of one tenant wait in memory; the rest waits on disk.",
     ),
-    setting(
+    Setting::new(
         "jobs.window_total",
         "200000",
         Kind::Integer { min: 1_000, max: 100_000_000 },
         "How many jobs wait in memory in all, but for the first few of each tenant and kind.",
     ),
-    Setting {
-        key: "jobs.tenant_weights",
-        default: None,
-        kind: Kind::TextList { items_max: 1_024 },
-        help: "Tenants with more than one turn in a round, as name=turns.",
-        secret: false,
-    },
+    Setting::optional(
+        "jobs.tenant_weights",
+        Kind::TextList { items_max: 1_024 },
+        "Tenants with more than one turn in a round, as name=turns.",
+    ),
 ];
-
-const fn setting(key: &'static str, default: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { key, default: Some(default), kind, help, secret: false }
-}
 
 /// The settings of jobs, read and checked against one another.
 #[derive(Clone, PartialEq, Debug)]

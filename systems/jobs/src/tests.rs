@@ -320,7 +320,8 @@ async fn handlers_do_all_jobs_within_their_bounds_however_they_end() {
     assert!((1..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     for (n, job) in ids.iter().enumerate() {
         let job = jobs.job(job.lane.org().into(), job.id).await.unwrap().unwrap();
-        let wanted = if n % 4 == 3 { plimsoll_store::JobState::Failed } else { plimsoll_store::JobState::Done };
+        let wanted =
+            if n % 4 == 3 { plimsoll_store::JobState::Failed } else { plimsoll_store::JobState::Done };
         assert_eq!((job.state, job.crashes), (wanted, u32::from(n % 4 == 1)), "{n}: {job:?}");
     }
     assert_eq!(jobs.core.engine.lock().census(), crate::schedule::Census::default());
