@@ -256,7 +256,7 @@ impl Store {
     }
 
     /// Messages behind the task's cursor that were never sent to its endpoint although it wants
-    /// them, up to `limit`; one call looks at no more than 10,000 messages.
+    /// them, up to `limit`; one call looks at no more than 2,000 messages.
     pub async fn missing(&self, task: Task, limit: u32) -> Result<Missing, Error> {
         at_most("rows", limit as usize, PAGE_MAX)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::missing(reader, &task, limit)).await

@@ -90,13 +90,13 @@ impl Replayer {
             let step = self.step(&task, share.min(STEP_MAX)).await?;
             let Change::StepTask { messages, cursor, last, .. } = &step else { return Ok(()) };
             let (some, cursor, last) = (!messages.is_empty(), *cursor, *last);
-            // A look that found nothing counts as well: it cost a read.
-            share = share.saturating_sub(u32::try_from(messages.len()).unwrap_or(u32::MAX).max(1));
+            share = share.saturating_sub(u32::try_from(messages.len()).unwrap_or(u32::MAX));
             self.store.change(self.claim, vec![step]).await?;
             if some {
                 self.dispatch.due_now(task.app, task.endpoint);
             }
-            if last {
+            // A look that found nothing was a long one: the next is another turn's.
+            if last || !some {
                 return Ok(());
             }
             task.cursor = cursor;

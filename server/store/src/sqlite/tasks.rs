@@ -23,7 +23,7 @@ use crate::{
 const TASK: &str =
     "id, org, app, endpoint, kind, since, until, cursor, replayed, state, created_at, updated_at";
 /// Messages that one look for missing ones passes over.
-const LOOK_MAX: usize = 10_000;
+const LOOK_MAX: usize = 2_000;
 
 impl Group<'_> {
     pub(super) fn start_task(&mut self, task: &Task) -> Result<Changed> {
