@@ -181,7 +181,7 @@ mod tests {
     fn the_json_names_each_mark_and_whether_it_was_passed() {
         let json = outcome(30.0).json();
         assert_eq!((&json["scenario"], &json["passed"]), (&"rate-limit".into(), &false.into()));
-        assert_eq!(json["marks"]["deliveries_per_second"]["wanted"], "19.0 to 21.0");
+        assert_eq!(json["marks"]["deliveries_per_second"]["wanted"], "19 to 21");
         assert_eq!(json["marks"]["lost"]["passed"], true);
     }
 
