@@ -30,6 +30,19 @@ pub(crate) struct BacklogBound {
     _registration: Registration,
 }
 
+/// What a message adds, and to how much at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    deliveries: u64,
+    max: u64,
+}
+
+impl Asked {
+    pub(crate) const fn of(new: &NewMessage) -> Self {
+        Self { deliveries: new.deliveries, max: new.backlog_max }
+    }
+}
+
 /// A message that was refused because too much of its application is pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Refused {
@@ -65,7 +78,7 @@ impl BacklogBound {
         }))
     }
 
-    /// How many deliveries of one application may be pending.
+    /// How many deliveries of one application may be pending, where its policy says nothing else.
     pub(crate) const fn max(&self) -> u64 {
         self.max
     }
@@ -75,18 +88,19 @@ impl BacklogBound {
     pub(crate) fn admit(&self, new: &NewMessage) -> Result<(), Refused> {
         let backlog = self.store.backlog(new.message.app);
         if new.is_too_much_beside(backlog.deliveries) {
-            return Err(self.refusal(new.message.app, new.deliveries, backlog.deliveries));
+            return Err(self.refusal(new.message.app, Asked::of(new), backlog.deliveries));
         }
         self.admitted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A message of so many deliveries was refused beside those that are pending.
-    pub(crate) fn refusal(&self, app: AppId, deliveries: u64, pending: u64) -> Refused {
+    /// What was asked for was refused beside what is pending.
+    pub(crate) fn refusal(&self, app: AppId, asked: Asked, pending: u64) -> Refused {
+        let Asked { deliveries, max } = asked;
         self.refused.fetch_add(1, Ordering::Relaxed);
         let backlog = Backlog { deliveries: pending, ..self.store.backlog(app) };
-        let retry_after = retry_after(self.max, deliveries, backlog);
-        Refused { app, max: self.max, pending, deliveries, retry_after }
+        let retry_after = retry_after(max, deliveries, backlog);
+        Refused { app, max, pending, deliveries, retry_after }
     }
 
     /// Messages that were refused.

@@ -180,6 +180,7 @@ impl Core {
         settings: &Settings,
         host: Host,
     ) -> Result<Arc<Self>, StartError> {
+        store.keep_history(small(settings.history_days));
         let routing = Arc::new(Routing::load(&store).await?);
         // One shard: SQLite has no other. Many shards are many dispatchers over one routing table.
         let claim = store.claims().first().copied().ok_or(plimsoll_store::Error::Closed)?;

@@ -73,6 +73,12 @@ pub const SETTINGS: &[Setting] = &[
     )
     .of(Tier::Tenant),
     Setting::new(
+        "hooks.history_days",
+        "90",
+        Kind::Integer { min: 1, max: 36_500 },
+        "How many days messages and their attempts are kept, payloads at the most as long; what is pending stays.",
+    ),
+    Setting::new(
         "hooks.window_messages",
         "256",
         Kind::Integer { min: 1, max: 65_536 },
@@ -192,6 +198,8 @@ pub struct Settings {
     pub retry_share_ratio: f64,
     /// Deliveries of one application that are pending.
     pub tenant_backlog_max: u64,
+    /// Days that messages and their attempts are kept.
+    pub history_days: u64,
     /// Messages of one application in memory.
     pub window_messages: usize,
     /// Bytes of one application in memory.
@@ -271,6 +279,7 @@ impl Settings {
             endpoint_concurrency: resolved.integer("hooks.endpoint_concurrency"),
             retry_share_ratio: resolved.number("hooks.retry_share_ratio"),
             tenant_backlog_max: resolved.integer("hooks.tenant_backlog_max"),
+            history_days: resolved.integer("hooks.history_days"),
             window_messages: resolved.count("hooks.window_messages"),
             window_bytes: resolved.integer("hooks.window_bytes"),
             window_bytes_total: resolved.integer("hooks.window_bytes_total"),

@@ -5,15 +5,17 @@
 //! - A call is answered after the commit that carries it is durable, or with why it was not made.
 //! - A group that fails is undone and its calls are tried one by one: a bad call fails alone.
 //! - The log is written back after the callers were answered; the purge runs when nobody waits, or
-//!   one unit every [`COMMITS_A_PURGE`] commits.
+//!   one unit behind every [`OPERATIONS_A_PURGE`] operations, so that it keeps up with what comes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plimsoll::clock;
 use rusqlite::{Connection, Result};
 
+use super::accept::DAY_MS;
 use super::backlog::Ledger;
 use super::call::{Answer, Call};
 use super::failing::FailingLedger;
@@ -28,7 +30,8 @@ use crate::stats::{Committed, Counters};
 
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
-const COMMITS_A_PURGE: u32 = 64;
+/// A unit of the purge takes away as many rows.
+const OPERATIONS_A_PURGE: usize = 256;
 /// How often is looked whether something has come to be purged with time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// How long the purge rests after it failed, for instance on a full disk.
@@ -39,6 +42,8 @@ pub(super) struct Known {
     pub(super) buckets: Buckets,
     pub(super) backlog: Ledger,
     pub(super) failing: FailingLedger,
+    /// Days that messages and attempts are kept; 0 is for ever.
+    pub(super) history_days: Arc<AtomicU32>,
 }
 
 pub(super) struct Committer {
@@ -48,7 +53,7 @@ pub(super) struct Committer {
     counters: Arc<Counters>,
     write_back: WriteBack,
     purge: Purge,
-    commits_since_purge: u32,
+    operations_since_purge: usize,
 }
 
 impl Known {
@@ -57,7 +62,14 @@ impl Known {
             buckets: Buckets::load(connection)?,
             backlog: Ledger::load(connection)?,
             failing: FailingLedger::load(connection)?,
+            history_days: Arc::default(),
         })
+    }
+
+    /// What was accepted before goes; `None` where everything is kept.
+    pub(super) fn history_begins(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let days = self.history_days.load(Ordering::Relaxed);
+        (days > 0).then(|| now - i64::from(days) * DAY_MS)
     }
 
     pub(super) fn group<'c>(&'c mut self, connection: &'c Connection) -> Group<'c> {
@@ -80,7 +92,7 @@ impl Committer {
             queue,
             counters,
             purge: Purge::default(),
-            commits_since_purge: 0,
+            operations_since_purge: 0,
         }
     }
 
@@ -100,7 +112,7 @@ impl Committer {
                 purge_at = purge_at.min(clock::now());
             }
             let now = clock::now();
-            if purge_at <= now && (idle || self.commits_since_purge >= COMMITS_A_PURGE) {
+            if purge_at <= now && (idle || self.operations_since_purge >= OPERATIONS_A_PURGE) {
                 purge_at = now + self.purge_unit();
             }
         }
@@ -108,7 +120,7 @@ impl Committer {
 
     /// Commits a group and answers its calls.
     fn commit(&mut self, calls: Vec<Queued<Call>>) {
-        self.commits_since_purge += 1;
+        self.operations_since_purge += calls.iter().map(|queued| queued.size.operations).sum::<usize>();
         match self.try_commit(&calls) {
             Ok(answers) => {
                 for (queued, answer) in calls.into_iter().zip(answers) {
@@ -208,7 +220,7 @@ impl Committer {
 
     /// One unit of the purge; how long until the next.
     fn purge_unit(&mut self) -> Duration {
-        self.commits_since_purge = 0;
+        self.operations_since_purge = 0;
         let now = wall_clock();
         match self.purge.unit(&self.connection, &mut self.known, now) {
             Ok(unit) => {

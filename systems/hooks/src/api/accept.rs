@@ -24,7 +24,7 @@ use super::query::Query;
 use super::reply::{Reply, not_found, store_error};
 use super::timestamp;
 use super::validate;
-use crate::backlog::Refused;
+use crate::backlog::{Asked, Refused};
 use crate::core::Core;
 use crate::routing::AppRoute;
 
@@ -129,7 +129,7 @@ pub(super) async fn create(
     };
     let (new, answer) = new_message(&core, &caller.org, &app, wanted, with_content);
     let new = NewMessage { idempotency: key.with_body(&body).into_inner(), ..new };
-    let deliveries = new.deliveries;
+    let asked = Asked::of(&new);
     core.backlog.admit(&new).map_err(backlog_full)?;
     match core.accept(new).await.map_err(store_error)? {
         Accepted::Stored => Ok(Reply::new(StatusCode::ACCEPTED, answer)),
@@ -138,7 +138,7 @@ pub(super) async fn create(
         }
         Accepted::KeyReused => Err(key_reused()),
         Accepted::EventIdTaken => Err(ApiError::conflict("A message with this event id exists already")),
-        Accepted::Full { pending } => Err(backlog_full(core.backlog.refusal(app.id, deliveries, pending))),
+        Accepted::Full { pending } => Err(backlog_full(core.backlog.refusal(app.id, asked, pending))),
         Accepted::NoApp => Err(not_found()),
     }
 }
@@ -167,7 +167,7 @@ pub(super) fn new_message(
     let answer = MessageOut::of(&message, with_content).to_json();
     let new = NewMessage {
         deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
-        backlog_max: core.backlog.max(),
+        backlog_max: core.policies.of(app).backlog_max,
         // What is for later is fanned out later, to the endpoints that there are then.
         ceiling: if message.deliver_at.is_some() { 0 } else { app.ceiling() },
         message,
