@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::attempt::Attempter;
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now};
+use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
 use super::schedule::{Census, Schedule};
 use super::standing::Standing;
@@ -32,6 +32,7 @@ pub(crate) struct Dispatch {
 
 pub(super) struct Engine {
     schedule: Mutex<Schedule>,
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) claim: Claim,
     pub(super) routing: Arc<Routing>,
@@ -65,6 +66,7 @@ impl Dispatch {
         plimsoll::breaker::Breaker::new(limits.breaker)?;
         let engine = Engine {
             schedule: Mutex::new(Schedule::new(limits, &policies)),
+            clock: Clock::new(),
             store,
             claim,
             routing,
@@ -214,7 +216,7 @@ impl Engine {
     }
 
     fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Job>) {
-        let now = Now::read();
+        let now = self.clock.now();
         let mut schedule = self.lock();
         schedule.follow(&self.policies, now);
         let result = change(&mut schedule, now);
@@ -280,7 +282,7 @@ impl Engine {
                 () = sleep_or_never(wait) => self.act(Schedule::tick),
                 _ = sweep.tick() => {
                     self.attempter.client.sweep();
-                    self.lock().sweep(Now::read());
+                    self.lock().sweep(self.clock.now());
                 }
             }
         }
