@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_service::config::{ConfigError, File, Inputs, Resolved};
 
-/// Where the file is can itself not be in the file: it is no setting.
-const RESERVED: &[&str] = &["PLIMSOLL_CONFIG"];
+/// Where the file is can itself not be in the file: it is no setting. Faults are for the tests of a
+/// debug build; a release build takes no notice of them.
+const RESERVED: &[&str] = &["PLIMSOLL_CONFIG", "PLIMSOLL_FAULT"];
 
 /// Where the settings come from, and where the data is.
 #[derive(Clone, Debug, clap::Args)]

@@ -15,6 +15,7 @@
 
 mod disk;
 mod error;
+mod fault;
 mod id;
 mod jobs;
 mod queue;
@@ -24,6 +25,7 @@ mod sqlite;
 mod stats;
 mod store;
 mod values;
+mod wall;
 mod write;
 
 pub use error::{Error, OpenError};
@@ -36,6 +38,7 @@ pub use read::{
 pub use stats::{COMMIT_SECONDS, Stats};
 pub use store::{Options, Store};
 pub use values::*;
+pub use wall::wall_clock;
 pub use write::{
     Accepted, Change, Changed, Claim, Idempotency, NewAttempt, NewMessage, Next, Progress, ResendRequest,
 };

@@ -21,7 +21,7 @@ impl Store {
     /// The answer remembered for a request: status, body, and whether its body was the same.
     pub async fn remembered(&self, idempotency: Idempotency) -> Result<Option<(u16, Vec<u8>, bool)>, Error> {
         let buckets = self.host.buckets.clone();
-        let now = sqlite::wall_clock();
+        let now = wall_clock();
         let read = move |reader: &_| buckets.remembered(reader, &idempotency, now);
         self.host.reads.read(Lane::Api, read).await
     }

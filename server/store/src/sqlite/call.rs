@@ -5,6 +5,8 @@ use tokio::sync::oneshot;
 
 use super::group::Group;
 use super::host::failure;
+#[cfg(debug_assertions)]
+use crate::fault::Kind;
 use crate::queue::Size;
 use crate::{
     Accepted, Change, Changed, Claim, Error, Idempotency, JobWrite, JobWritten, NewMessage, Progress,
@@ -25,6 +27,23 @@ pub(crate) enum Write {
     /// Any statements of the engine, to bring about what only happens to others.
     #[cfg(test)]
     Engine(String, oneshot::Sender<std::result::Result<(), Error>>),
+}
+
+#[cfg(debug_assertions)]
+impl Write {
+    /// As which it passes the points of faults.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Accept(..) => Some(Kind::Accept),
+            Self::Record(..) => Some(Kind::Record),
+            Self::Change(changes, _) => {
+                let releases = changes.iter().any(|change| matches!(change, Change::Release { .. }));
+                Some(if releases { Kind::Release } else { Kind::Change })
+            }
+            #[cfg(test)]
+            Self::Engine(..) => None,
+        }
+    }
 }
 
 /// What a call came to, held back until it is durable.

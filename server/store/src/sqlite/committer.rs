@@ -10,7 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use plimsoll::clock;
 use rusqlite::{Connection, Result};
@@ -24,9 +24,10 @@ use super::idempotency::Buckets;
 use super::purge::Purge;
 use super::schema;
 use super::write_back::{WriteBack, write_back};
-use crate::UnixMillis;
+use crate::fault::{Passage, When};
 use crate::queue::{Queue, Queued, Size};
 use crate::stats::{Committed, Counters};
+use crate::wall::wall_clock;
 
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
@@ -121,11 +122,13 @@ impl Committer {
     /// Commits a group and answers its calls.
     fn commit(&mut self, calls: Vec<Queued<Call>>) {
         self.operations_since_purge += calls.iter().map(|queued| queued.size.operations).sum::<usize>();
-        match self.try_commit(&calls) {
+        let passage = self.passage(&calls);
+        match self.try_commit(&calls, &passage) {
             Ok(answers) => {
                 for (queued, answer) in calls.into_iter().zip(answers) {
                     queued.call.answer(Ok(answer));
                 }
+                passage.passes(When::After, self.counters.log_pages());
             }
             Err(error) if calls.len() == 1 => {
                 self.counters.call_failed();
@@ -145,7 +148,7 @@ impl Committer {
     fn commit_alone(&mut self, queued: Queued<Call>) {
         let alone = std::slice::from_ref(&queued);
         let answer = self
-            .try_commit(alone)
+            .try_commit(alone, &self.passage(alone))
             .and_then(|mut answers| answers.pop().ok_or(rusqlite::Error::QueryReturnedNoRows));
         if answer.is_err() {
             self.counters.call_failed();
@@ -154,7 +157,7 @@ impl Committer {
     }
 
     /// One transaction. On any error, and on a panic, nothing of it holds.
-    fn try_commit(&mut self, calls: &[Queued<Call>]) -> Result<Vec<Answer>> {
+    fn try_commit(&mut self, calls: &[Queued<Call>], passage: &Passage) -> Result<Vec<Answer>> {
         let began = clock::now();
         let applied = catch_unwind(AssertUnwindSafe(|| {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -167,7 +170,9 @@ impl Committer {
             group.write_backlog()?;
             let buried = group.buried;
             drop(group);
+            passage.passes(When::Before, self.counters.log_pages());
             self.connection.prepare_cached("COMMIT")?.execute([])?;
+            passage.passes(When::Between, self.counters.log_pages());
             Ok((answers, buried))
         }));
         let committed = applied.unwrap_or_else(|_| Err(rusqlite::Error::UnwindingPanic));
@@ -191,6 +196,10 @@ impl Committer {
             took: clock::now() - began,
         });
         Ok(answers)
+    }
+
+    fn passage(&self, calls: &[Queued<Call>]) -> Passage {
+        Passage::of(calls.iter().map(|queued| &queued.call.write), self.counters.log_pages())
     }
 
     fn undo(&mut self) {
@@ -235,12 +244,6 @@ impl Committer {
             }
         }
     }
-}
-
-/// The wall clock: what is kept for days is counted by it.
-pub(crate) fn wall_clock() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The error once more, for a caller of its own.

@@ -32,7 +32,6 @@ mod tasks;
 mod write_back;
 
 pub(crate) use call::{Call, Weigh, Write};
-pub(crate) use committer::wall_clock;
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use host::Host;
 pub(crate) use jobs_read::{job, job_lanes, job_owners, jobs, jobs_ready, jobs_running, jobs_scheduled};

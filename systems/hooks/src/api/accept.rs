@@ -22,7 +22,6 @@ use super::once::{Key, key_reused};
 use super::problems::{Problem, Problems};
 use super::query::Query;
 use super::reply::{Reply, not_found, store_error};
-use super::timestamp;
 use super::validate;
 use crate::backlog::{Asked, Refused};
 use crate::core::Core;
@@ -80,7 +79,7 @@ impl<'a> MessageIn<'a> {
                 )
             }),
             deliver_at: scanned.deliver_at.and_then(|raw| {
-                let read = |text: String| validate::deliver_at(&text, timestamp::now());
+                let read = |text: String| validate::deliver_at(&text, plimsoll_store::wall_clock());
                 problems.note(&["body", "deliverAt"], body::text(raw).and_then(read))
             }),
             event_id: scanned
@@ -159,7 +158,7 @@ pub(super) fn new_message(
         event_type: wanted.event_type.into_owned(),
         channels: wanted.channels,
         payload: Some(wanted.payload.to_vec()),
-        accepted_at: timestamp::now(),
+        accepted_at: plimsoll_store::wall_clock(),
         deliver_at: wanted.deliver_at,
         canceled_at: None,
         priority: wanted.priority,
