@@ -67,12 +67,10 @@ pub(super) fn api(
     resolved: &Resolved,
     settings: &Settings,
 ) -> Result<Router, Invalid> {
-    // What stands around a job's payload is small.
-    let body_bytes_max = settings.payload_bytes_max.max(resolved.integer("jobs.payload_bytes_max") + 8_192);
     let admission = Admission::new(Limits {
         requests: resolved.integer("admission.requests"),
-        bytes: resolved.integer("admission.bytes").max(body_bytes_max),
-        body_bytes_max,
+        bytes: resolved.integer("admission.bytes").max(settings.payload_bytes_max),
+        body_bytes_max: settings.payload_bytes_max,
         body_timeout: resolved.duration("admission.body_timeout_ms"),
     })?;
     let rate = resolved

@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         "jobs.payload_bytes_max",
         "262144",
         Kind::Integer { min: 64, max: 16 << 20 },
-        "How large the payload of a job may be.",
+        "How large the payload of a job may be; its request, as any, is no larger than hooks.payload_bytes_max.",
     )
     .of(Tier::Admission),
     Setting::new(
