@@ -45,6 +45,12 @@ impl Store {
         self.host.backlog.of(app)
     }
 
+    /// The applications that have most pending, at most `count` of them, the largest first.
+    #[must_use]
+    pub fn largest_backlogs(&self, count: usize) -> Vec<(AppId, u64)> {
+        self.host.backlog.largest(count)
+    }
+
     /// What is pending of all applications; looks at each that has something pending.
     #[must_use]
     pub fn backlogs(&self) -> Backlogs {

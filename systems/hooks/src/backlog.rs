@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use plimsoll::Name;
 use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
+use plimsoll_service::error::InTheWay;
 use plimsoll_store::{AppId, Backlog, NewMessage, Store};
+
+use crate::policy::Policies;
 
 /// Who is refused is told to come back when this share of the bound is free, so that it then finds
 /// room for more than one message.
@@ -23,7 +26,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 /// The bound on what is pending of one application.
 pub(crate) struct BacklogBound {
     name: Name,
-    max: u64,
+    policies: Arc<Policies>,
     store: Store,
     admitted: AtomicU64,
     refused: AtomicU64,
@@ -65,12 +68,19 @@ impl fmt::Display for Refused {
     }
 }
 
+impl Refused {
+    /// The bound, for programs.
+    pub(crate) fn bound(&self) -> InTheWay {
+        InTheWay::new("hooks.tenant_backlog").with_use(self.max, self.pending)
+    }
+}
+
 impl BacklogBound {
-    pub(crate) fn new(max: u64, store: Store) -> Result<Arc<Self>, plimsoll::Invalid> {
+    pub(crate) fn new(policies: Arc<Policies>, store: Store) -> Result<Arc<Self>, plimsoll::Invalid> {
         let name = Name::new("hooks.tenant_backlog")?;
         Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
             name,
-            max,
+            policies,
             store,
             admitted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -79,8 +89,8 @@ impl BacklogBound {
     }
 
     /// How many deliveries of one application may be pending, where its policy says nothing else.
-    pub(crate) const fn max(&self) -> u64 {
-        self.max
+    pub(crate) fn max(&self) -> u64 {
+        self.policies.table().defaults().backlog_max
     }
 
     /// Refuses a message by what is durable now; what is on its way through its commit is not
@@ -113,7 +123,7 @@ impl Bound for BacklogBound {
     fn snapshot(&self) -> Snapshot {
         let all = self.store.backlogs();
         let mut snapshot = Snapshot::new(self.name, Kind::Custom);
-        snapshot.limit = self.max;
+        snapshot.limit = self.max();
         // The one that is nearest to the bound.
         snapshot.in_use = all.deliveries_max;
         snapshot.admitted = self.admitted.load(Ordering::Relaxed);

@@ -51,27 +51,31 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries of one application run at once.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
     Setting::new(
         "hooks.endpoint_concurrency",
         "10",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries to one endpoint run at once.",
     )
-    .of(Tier::Endpoint),
+    .of(Tier::Endpoint)
+    .at_runtime(),
     Setting::new(
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
         "Which share of the deliveries at once, of each application and in all, may be retries.",
-    ),
+    )
+    .at_runtime(),
     Setting::new(
         "hooks.tenant_backlog_max",
         "10000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
         "How many deliveries of one application may be pending; a message beyond that is answered 429.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
     Setting::new(
         "hooks.history_days",
         "90",
@@ -84,14 +88,21 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 1, max: 65_536 },
         "How many messages of one application wait in memory; the rest waits on disk.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
     Setting::new(
         "hooks.window_bytes",
         "8388608",
         Kind::Integer { min: 64 << 10, max: 1 << 30 },
         "How many bytes of messages of one application wait in memory.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::optional(
+        "hooks.policy_file",
+        Kind::Path,
+        "A TOML file of who differs from these settings, read again when it changes and on SIGHUP.",
+    ),
     Setting::new(
         "hooks.window_bytes_total",
         "134217728",

@@ -181,7 +181,7 @@ pub(super) fn new_message(
 #[cold]
 pub(super) fn backlog_full(refused: Refused) -> ApiError {
     let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "backlog_full", refused.to_string());
-    error.with_retry_after(refused.retry_after)
+    error.with_retry_after(refused.retry_after).with_bound(refused.bound())
 }
 
 /// The application that the message brings with it, where there is none yet at the path.
