@@ -40,6 +40,8 @@ impl Write {
                 let releases = changes.iter().any(|change| matches!(change, Change::Release { .. }));
                 Some(if releases { Kind::Release } else { Kind::Change })
             }
+            // Jobs have no points of their own.
+            Self::Jobs(..) => None,
             #[cfg(test)]
             Self::Engine(..) => None,
         }

@@ -24,6 +24,7 @@ use super::idempotency::Buckets;
 use super::purge::Purge;
 use super::schema;
 use super::write_back::{WriteBack, write_back};
+use crate::UnixMillis;
 use crate::fault::{Passage, When};
 use crate::queue::{Queue, Queued, Size};
 use crate::stats::{Committed, Counters};
