@@ -19,6 +19,7 @@ use super::once::{Key, key_reused};
 use super::problems::{Problem, Problems};
 use super::query::Query;
 use super::reply::{Reply, not_found, store_error};
+use crate::backlog::Asked;
 use crate::core::Core;
 
 /// Messages in one request.
@@ -64,9 +65,9 @@ pub(super) async fn create(
             }
         });
     }
-    let deliveries: Vec<u64> = asked.iter().map(|new| new.deliveries).collect();
+    let refusable: Vec<Asked> = asked.iter().map(Asked::of).collect();
     let accepted = core.accept_all(asked).await.map_err(store_error)?;
-    let mut accepted = accepted.into_iter().zip(deliveries);
+    let mut accepted = accepted.into_iter().zip(refusable);
     let answers = places.into_iter().map(|place| match place {
         Place::Settled(answer) => answer,
         Place::Asked(answer) => match accepted.next() {
@@ -76,8 +77,8 @@ pub(super) async fn create(
             Some((Accepted::EventIdTaken, _)) => {
                 Err(ApiError::conflict("A message with this event id exists already"))
             }
-            Some((Accepted::Full { pending }, deliveries)) => {
-                Err(backlog_full(core.backlog.refusal(app.id, deliveries, pending)))
+            Some((Accepted::Full { pending }, asked)) => {
+                Err(backlog_full(core.backlog.refusal(app.id, asked, pending)))
             }
             Some((Accepted::NoApp, _)) | None => Err(not_found()),
         },

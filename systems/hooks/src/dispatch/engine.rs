@@ -120,7 +120,7 @@ impl Dispatch {
 
     /// How an endpoint stands; `None` where nothing of it is in memory.
     pub(crate) fn standing(&self, app: AppId, endpoint: EndpointId) -> Option<Standing> {
-        self.engine.lock().standing(app, endpoint, Now::read())
+        self.engine.lock().standing(app, endpoint, self.engine.clock.now())
     }
 
     /// Messages of these applications were given fan-out rows by another way than through here.
