@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
-mod harness;
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use harness::plimsoll;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +29,9 @@ struct Answer {
 
 impl Server {
     async fn start(directory: &Path) -> Self {
-        let mut command = plimsoll();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        // Nothing of what the environment would set.
+        command.env_clear();
         command.arg("serve").arg("--data").arg(directory.join("data"));
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.arg("--config").arg(directory.join("plimsoll.toml"));

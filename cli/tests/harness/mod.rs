@@ -9,4 +9,4 @@ mod server;
 mod signature;
 
 pub(crate) use receivers::{Delivery, Receivers, Reply, SECRET};
-pub(crate) use server::{Server, make, plimsoll, token};
+pub(crate) use server::{Server, make, token};

@@ -113,7 +113,7 @@ impl Server {
 }
 
 /// The binary, without what the environment would set.
-pub(crate) fn plimsoll() -> Command {
+fn plimsoll() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("PLIMSOLL_") {
