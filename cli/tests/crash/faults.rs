@@ -74,6 +74,7 @@ async fn what_was_accepted_survives_a_kill_at_every_boundary_of_a_commit_and_a_t
     let mut server = Server::start(directory.path(), ANYWHERE.parse().unwrap(), SETTINGS);
     let listen = server.ready().await;
     let world = World::set_up(directory.path(), listen, &receivers, (TENANTS, ENDPOINTS)).await;
+    world.some_later.store(true, Ordering::Relaxed);
     let senders = world.begin();
     let mut torn = 0;
 

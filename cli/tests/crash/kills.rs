@@ -17,6 +17,7 @@ async fn what_was_accepted_survives_kill_nine_at_any_moment() {
     let mut server = Server::start(directory.path(), ANYWHERE.parse().unwrap(), SETTINGS);
     let listen = server.ready().await;
     let world = World::set_up(directory.path(), listen, &receivers, (TENANTS, ENDPOINTS)).await;
+    world.some_later.store(true, Ordering::Relaxed);
     let senders = world.begin();
 
     for kill in 0..kills {

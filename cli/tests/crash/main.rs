@@ -5,6 +5,8 @@
 //! `CRASH_SEED=n` repeats the moments of an earlier run; each prints its seed. `PLIMSOLL_CRASH_ROUNDS=100`
 //! kills a hundred times instead of 36, a third of them at boundaries.
 
+#![expect(clippy::unwrap_used, reason = "a failure ends the test")]
+
 #[cfg(debug_assertions)]
 mod faults;
 #[path = "../harness/mod.rs"]

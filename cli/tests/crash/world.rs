@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) accepted: AtomicU64,
     pub(crate) tries: AtomicU64,
     pub(crate) made: AtomicU64,
+    /// Whether some events are for later.
+    pub(crate) some_later: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -98,6 +100,7 @@ impl World {
             accepted: AtomicU64::new(0),
             tries: AtomicU64::new(0),
             made: AtomicU64::new(0),
+            some_later: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         })
     }
@@ -115,7 +118,7 @@ impl World {
     pub(crate) async fn send(&self, connection: &mut Connection, event: u64) {
         let path = format!("/api/v1/app/{}/msg", self.apps[(event % self.apps.len() as u64) as usize]);
         let mut body = json!({ "eventType": "crash.test", "payload": { "event": event } });
-        if event % LATER_EVERY == LATER_EVERY - 1 {
+        if self.some_later.load(Ordering::Relaxed) && event % LATER_EVERY == LATER_EVERY - 1 {
             body["deliverAt"] = json!(in_seconds(1));
         }
         self.post(connection, &path, &format!("event-{event}"), &body, 202).await;

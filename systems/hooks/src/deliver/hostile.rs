@@ -125,7 +125,7 @@ async fn drip(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
 fn client_of(attempt_timeout: Duration, allowed: &[&str]) -> Client {
     let settings = Settings {
         attempt_timeout,
-        connect_timeout: CONNECT.min(attempt_timeout),
+        connect_timeout: attempt_timeout * 2 / 5,
         response_bytes_max: BODY_MAX,
         idle_longest: HOUR,
         sockets_max: SOCKETS,
@@ -248,7 +248,7 @@ async fn who_never_answers_the_tls_handshake_is_left_at_the_deadline_of_connecti
 async fn of_an_endless_body_no_more_is_read_than_is_kept() {
     for head in [
         &b"HTTP/1.1 200 OK\r\n\r\n"[..],
-        b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551614\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n",
     ] {
         let (receiver, sent) = Receiver::floods(head, vec![b'x'; 64 * 1024]).await;
