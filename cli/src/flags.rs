@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_service::config::{ConfigError, File, Inputs, Resolved};
 
-/// Where the file is can itself not be in the file: it is no setting.
-const RESERVED: &[&str] = &["PLIMSOLL_CONFIG"];
+/// Where the file is can itself not be in the file: it is no setting. Faults are for the tests of a
+/// debug build; a release build takes no notice of them.
+const RESERVED: &[&str] = &["PLIMSOLL_CONFIG", "PLIMSOLL_FAULT"];
 
 /// Where the settings come from, and where the data is.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,7 +55,11 @@ impl Common {
         }
         let file = self.config.as_deref().map(File::read).transpose()?;
         let environment = std::env::vars_os().collect();
-        let tables = [plimsoll_service::settings::SETTINGS, plimsoll_hooks::settings::SETTINGS];
+        let tables = [
+            plimsoll_service::settings::SETTINGS,
+            plimsoll_hooks::settings::SETTINGS,
+            plimsoll_jobs::settings::SETTINGS,
+        ];
         Resolved::load(&tables, Inputs { file, environment, reserved: RESERVED, flags })
     }
 }

@@ -164,7 +164,9 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            env={k: v for k, v in os.environ.items() if not k.startswith("PLIMSOLL_")},
+            # A debug build would be killed by it at its first message: a release build knows no faults.
+            env={k: v for k, v in os.environ.items() if not k.startswith("PLIMSOLL_")}
+            | {"PLIMSOLL_FAULT": "accept.before:1=kill"},
         )
         try:
             self.url = wait_for(self.find_url, lambda: "an address to appear")

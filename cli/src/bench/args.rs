@@ -1,5 +1,12 @@
 //! What can be asked for on the command line.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::scenario::Scenario;
+
+/// Instead of the name of a scenario.
+const ALL: &str = "all";
+
 /// Measures a server of this build on this machine.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -19,6 +26,12 @@ pub(super) enum System {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Hooks {
+    /// Run a scenario instead: what sinks a webhook server, with marks that must be passed
+    #[arg(long, value_name = "NAME", value_parser = Choice::parser())]
+    pub(super) scenario: Option<Choice>,
+    /// List the scenarios, and what must hold in each
+    #[arg(long, exclusive = true)]
+    pub(super) list: bool,
     /// How long each pass measures, in seconds, after a while of warming up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(super) seconds: u32,
@@ -31,6 +44,24 @@ pub(super) struct Hooks {
     /// Print the result as one JSON object on standard output, and the table on standard error
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Which scenarios are run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Choice(Option<Scenario>);
+
+impl Choice {
+    /// In the order in which they are run.
+    pub(super) fn scenarios(&self) -> &[Scenario] {
+        self.0.as_ref().map_or(&Scenario::ALL, std::slice::from_ref)
+    }
+
+    /// The name of one of them, or `all`.
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let names = Scenario::ALL.into_iter().map(Scenario::name).chain([ALL]);
+        PossibleValuesParser::new(names)
+            .map(|name| Self(Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)))
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -48,10 +79,18 @@ fan-out passes, and bytes_written_per_delivery what it wrote to the disk in them
 The receiver counts each event at each endpoint, and verifies one signature in 64. Nothing accepted may
 be missing at the end.
 
+A scenario sets up a house of its own, does to the server what sinks others, and says of each of its
+marks whether it was passed. Each has marks that nothing accepted is lost, that memory stays flat (64 MiB
+on top of what the server has at rest), and that sockets do (what the bounds allow, and no more).
+
 Examples:
   plimsoll bench hooks
+  plimsoll bench hooks --list
+  plimsoll bench hooks --scenario noisy-neighbour
+  plimsoll bench hooks --scenario all --json | jq .passed
   plimsoll bench hooks --seconds 20 --json
   plimsoll bench hooks --set hooks.endpoint_concurrency=64     try a setting
 
 The server, the senders and the receiver share this machine: only ratios, and runs beside each other,
-mean anything. Exit codes: 0 nothing was lost, 1 something was or it failed, 2 it was called wrongly.";
+mean anything. Exit codes: 0 nothing was lost, and every mark of a scenario passed; 1 not so, or it
+failed; 2 it was called wrongly.";

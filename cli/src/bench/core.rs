@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::args::Hooks;
 use super::ceiling::ceiling;
 use super::house::{Closed, House, Spot};
-use super::load::{Load, Pace, Refused};
+use super::load::{Load, Pace, Refused, Sent};
 use super::rates::{median, per_second, quantile_ms};
 use super::report::{Report, Round};
 use super::say;
@@ -19,6 +19,8 @@ pub(super) const CONNECTIONS: usize = 64;
 pub(super) const FAN_OUT: usize = 100;
 /// How many connections send what fans out.
 pub(super) const FAN_OUT_CONNECTIONS: usize = 8;
+/// How many connections send more than can be delivered.
+pub(super) const OVERLOAD_CONNECTIONS: usize = 128;
 /// How many fanned-out events are accepted and not delivered at once: enough to keep the server busy.
 const FAN_OUT_AHEAD: u64 = 128;
 /// The most events a second that the books have room for.
@@ -37,8 +39,9 @@ pub(super) fn spots() -> Vec<Spot> {
 /// The core at work.
 pub(super) struct Core<'a> {
     pub(super) house: &'a mut House,
-    pub(super) span: Duration,
-    pub(super) warm_up: Duration,
+    span: Duration,
+    warm_up: Duration,
+    /// The books of all passes so far.
     pub(super) closed: Closed,
 }
 
@@ -51,10 +54,25 @@ pub(super) struct Pass {
     pub(super) delivered_per_second: f64,
     /// Accepted deliveries that had not arrived when the sending ended.
     pub(super) backlog: u64,
+    /// Until an event was accepted: the median, in milliseconds.
+    pub(super) accept_p50_ms: f64,
     /// What the server used, by delivery, while it was measured.
     pub(super) cpu_micros: f64,
     /// What the server wrote, by delivery.
     pub(super) written_bytes: f64,
+}
+
+/// What more than can be delivered came to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Overload {
+    /// What the senders saw.
+    pub(super) sent: Sent,
+    /// Until an event was accepted, from the moment it was due: the median.
+    pub(super) p50_ms: f64,
+    /// The 99th percentile.
+    pub(super) p99_ms: f64,
+    /// Deliveries of accepted events that were not made when the sending ended.
+    pub(super) backlog: u64,
 }
 
 /// A moment of a pass.
@@ -71,10 +89,7 @@ struct Moment {
 /// # Errors
 /// The server or the fleet failed.
 pub(super) async fn measure(house: &mut House, args: &Hooks) -> Result<Report, String> {
-    let span = Duration::from_secs(args.seconds.into());
-    let warm_up = warm_up(span);
-    let mut core = Core { house, span, warm_up, closed: Closed::default() };
-    core.probe().await?;
+    let mut core = Core::begin(house, Duration::from_secs(args.seconds.into())).await?;
     let mut ceilings = vec![core.ceiling().await?];
     let mut rounds = Vec::with_capacity(args.rounds as usize);
     for _ in 0..args.rounds {
@@ -102,11 +117,21 @@ pub(super) async fn measure(house: &mut House, args: &Hooks) -> Result<Report, S
 }
 
 /// How long a pass warms up before it measures.
-pub(super) fn warm_up(span: Duration) -> Duration {
+fn warm_up(span: Duration) -> Duration {
     (span / 4).clamp(Duration::from_millis(250), Duration::from_secs(1))
 }
 
-impl Core<'_> {
+impl<'a> Core<'a> {
+    /// In a house with the [`spots`]; sends a first message.
+    ///
+    /// # Errors
+    /// It does not arrive.
+    pub(super) async fn begin(house: &'a mut House, span: Duration) -> Result<Self, String> {
+        let mut core = Self { house, span, warm_up: warm_up(span), closed: Closed::default() };
+        core.probe().await?;
+        Ok(core)
+    }
+
     /// One message from end to end: the delivery that the ceiling is measured with.
     async fn probe(&mut self) -> Result<(), String> {
         // One more than is sent: the sender takes its next number before it waits.
@@ -137,6 +162,7 @@ impl Core<'_> {
         let to = self.moment(&load).await?;
         load.stop().await?;
         let mut pass = pass(from, to);
+        pass.accept_p50_ms = quantile_ms(&load.latencies(), 0.5);
         self.close(&mut [&mut load]).await?;
         // Until the last is there: what was accepted in the time and is delivered after it does not
         // count as delivered in it.
@@ -197,6 +223,24 @@ impl Core<'_> {
         Ok((accept_ms, delivery, rate))
     }
 
+    /// Offers that many fanned-out events a second for twice as long as a pass, whatever becomes of
+    /// them.
+    pub(super) async fn overload(&mut self, per_second: f64) -> Result<Overload, String> {
+        self.house
+            .open((self.span.as_secs_f64() * per_second * 2.0) as usize + OVERLOAD_CONNECTIONS + 1)
+            .await?;
+        let pace = Pace::PerSecond(per_second);
+        let mut load = self.house.send(MANY, OVERLOAD_CONNECTIONS, pace, Refused::GivenUp).await?;
+        self.house.watch(self.span, &[&load]).await?;
+        load.stop().await?;
+        let (sent, latencies) = (load.sent(), load.latencies());
+        let backlog = self.house.alive(MANY) * sent.accepted;
+        let backlog = backlog.saturating_sub(self.house.stats().await?.healthy);
+        self.close(&mut [&mut load]).await?;
+        let (p50_ms, p99_ms) = (quantile_ms(&latencies, 0.5), quantile_ms(&latencies, 0.99));
+        Ok(Overload { sent, p50_ms, p99_ms, backlog })
+    }
+
     async fn open(&mut self) -> Result<(), String> {
         let seconds = (self.span + self.warm_up).as_secs() as usize + 1;
         self.house.open(seconds * EVENTS_PER_SECOND_MAX).await
@@ -242,6 +286,7 @@ fn pass(from: Moment, to: Moment) -> Pass {
         accepted_per_second: per_second(to.accepted - from.accepted, from.at, to.at),
         delivered_per_second: per_second(delivered, from.at, to.at),
         backlog: to.accepted.saturating_sub(to.delivered),
+        accept_p50_ms: 0.0,
         cpu_micros: each(to.usage.cpu_micros.saturating_sub(from.usage.cpu_micros)),
         written_bytes: each(to.usage.written_bytes.saturating_sub(from.usage.written_bytes)),
     }

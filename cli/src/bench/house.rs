@@ -9,8 +9,8 @@ use plimsoll::clock;
 
 use super::load::{Load, Order, Pace, Refused};
 use super::message::Address;
-use crate::receiver::{Behaviour, Bits, EndpointPlan, Plan, Stats, Summary, machine_micros};
-use crate::stage::setup::{self, Made, Wanted};
+use crate::receiver::{Behaviour, EndpointPlan, Plan, Stats, Summary, machine_micros};
+use crate::stage::setup::{self, Made, Told, Wanted};
 use crate::stage::{Ports, Stage, Usage};
 
 /// Between two looks.
@@ -57,11 +57,32 @@ impl Spot {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Held {
     /// Before anything was sent.
-    pub(super) at_rest: Usage,
-    /// The most memory that was seen.
-    pub(super) rss_most: u64,
+    at_rest: Usage,
+    /// The most memory that was in use.
+    rss_most: u64,
     /// The most open files and sockets that were seen.
-    pub(super) descriptors_most: u64,
+    descriptors_most: u64,
+}
+
+impl Held {
+    /// How much memory came on top of what it had at rest.
+    pub(super) fn memory(self) -> u64 {
+        self.rss_most.saturating_sub(self.at_rest.rss_bytes)
+    }
+
+    /// How many sockets came on top of what it had at rest.
+    pub(super) fn sockets(self) -> u64 {
+        self.descriptors_most.saturating_sub(self.at_rest.descriptors)
+    }
+
+    fn note(&mut self, usage: Usage) {
+        self.rss_most = self.rss_most.max(usage.rss_bytes);
+        // The system keeps the peak between two looks, but a peak from before the rest is none.
+        if usage.rss_peak_bytes > self.at_rest.rss_peak_bytes {
+            self.rss_most = self.rss_most.max(usage.rss_peak_bytes);
+        }
+        self.descriptors_most = self.descriptors_most.max(usage.descriptors);
+    }
 }
 
 /// The books of one run, closed.
@@ -152,9 +173,7 @@ impl House {
                     held: Held::default(),
                     ticks: 0,
                 };
-                let at_rest = house.usage();
-                house.held.at_rest = at_rest;
-                house.note(at_rest);
+                house.held.at_rest = house.usage();
                 Ok(house)
             }
         }
@@ -222,7 +241,7 @@ impl House {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(USAGE_EVERY) {
             let usage = self.usage();
-            self.note(usage);
+            self.held.note(usage);
             self.stage.server.check().await?;
         }
         loads.iter().try_for_each(|load| load.check())
@@ -248,17 +267,33 @@ impl House {
         let due: u64 = loads.iter().map(|load| load.sent().accepted * self.alive(load.tenant())).sum();
         let began = clock::now();
         let (mut arrived_at, mut arrived) = (began, 0);
+        let mut closed = Closed::default();
         loop {
             let stats = self.stats().await?;
             let now = clock::now();
             if stats.healthy + stats.slow > arrived {
                 (arrived_at, arrived) = (now, stats.healthy + stats.slow);
             }
-            if arrived >= due || now - arrived_at > STALL || now - began > SETTLE {
-                break;
+            let late = now - arrived_at > STALL || now - began > SETTLE;
+            // The counters are of all tenants: enough of them is no proof for these.
+            if arrived >= due || late {
+                closed = self.compare(loads).await?;
+                if closed.lost == 0 || late {
+                    break;
+                }
             }
             self.tick(&[]).await?;
         }
+        let stats = self.stats().await?;
+        closed.duplicates = stats.duplicates;
+        closed.faults = stats.bad_signatures + stats.strangers + stats.accepted_twice;
+        closed.last_at = stats.last_at;
+        closed.stats = stats;
+        Ok(closed)
+    }
+
+    /// What was accepted beside what has arrived, now.
+    async fn compare(&mut self, loads: &[&Load]) -> Result<Closed, String> {
         let mut closed = Closed::default();
         for load in loads {
             let compared = self.stage.fleet.compare(load.tenant(), &load.accepted()).await?;
@@ -266,11 +301,6 @@ impl House {
             closed.due += compared.due;
             closed.lost += compared.due - compared.delivered;
         }
-        let stats = self.stats().await?;
-        closed.duplicates = stats.duplicates;
-        closed.faults = stats.bad_signatures + stats.strangers + stats.accepted_twice;
-        closed.last_at = stats.last_at;
-        closed.stats = stats;
         Ok(closed)
     }
 
@@ -294,18 +324,16 @@ impl House {
     ///
     /// # Errors
     /// The fleet has ended.
-    #[expect(dead_code, reason = "for the scenarios")]
     pub(super) async fn trace(&mut self, endpoint: usize) -> Result<Vec<u64>, String> {
         self.stage.fleet.trace(endpoint).await
     }
 
-    /// Which of its tenant's events arrived at an endpoint.
+    /// What the server says of its deliveries to these endpoints.
     ///
     /// # Errors
-    /// The fleet has ended.
-    #[expect(dead_code, reason = "for the scenarios")]
-    pub(super) async fn arrived(&mut self, endpoint: usize) -> Result<Bits, String> {
-        self.stage.fleet.arrived(endpoint, self.events_max).await
+    /// It does not say.
+    pub(super) async fn told(&self, endpoints: impl Iterator<Item = usize>) -> Result<Vec<Told>, String> {
+        setup::told(self.stage.server.listen, &self.token, &self.made, endpoints).await
     }
 
     /// The first delivery of this run, as the server sent it.
@@ -327,20 +355,21 @@ impl House {
     }
 
     /// What the server held so far.
-    #[expect(dead_code, reason = "for the scenarios")]
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&mut self) -> Held {
+        let usage = self.usage();
+        self.held.note(usage);
         self.held
+    }
+
+    /// The numbers of a tenant's endpoints.
+    pub(super) fn endpoints_of(&self, tenant: usize) -> Vec<usize> {
+        (0..self.spots.len()).filter(|number| self.spots[*number].tenant == tenant).collect()
     }
 
     /// How many endpoints of a tenant take what they get.
     pub(super) fn alive(&self, tenant: usize) -> u64 {
         let alive = |spot: &&Spot| spot.tenant == tenant && spot.behaviour.is_alive();
         self.spots.iter().filter(alive).count() as u64
-    }
-
-    fn note(&mut self, usage: Usage) {
-        self.held.rss_most = self.held.rss_most.max(usage.rss_bytes);
-        self.held.descriptors_most = self.held.descriptors_most.max(usage.descriptors);
     }
 }
 
@@ -349,4 +378,25 @@ fn secret() -> String {
     let mut bytes = [0; 24];
     fastrand::fill(&mut bytes);
     format!("whsec_{}", STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_is_counted_from_the_rest() {
+        let usage = |rss_bytes, rss_peak_bytes, descriptors| Usage {
+            rss_bytes,
+            rss_peak_bytes,
+            descriptors,
+            ..Usage::default()
+        };
+        let mut held = Held { at_rest: usage(100, 150, 10), ..Held::default() };
+        held.note(usage(120, 150, 30));
+        held.note(usage(110, 150, 20));
+        assert_eq!((held.memory(), held.sockets()), (20, 20), "the peak is from before");
+        held.note(usage(90, 180, 5));
+        assert_eq!((held.memory(), held.sockets()), (80, 20), "a peak between two looks");
+    }
 }

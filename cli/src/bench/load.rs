@@ -86,6 +86,13 @@ pub(super) struct Sent {
     pub(super) last_at: u64,
 }
 
+impl Sent {
+    /// Answers that say what became of an event, where what is refused is given up.
+    pub(super) fn decided(&self) -> u64 {
+        self.accepted + self.too_many + self.unavailable
+    }
+}
+
 /// Senders at work.
 pub(super) struct Load {
     shared: Arc<Shared>,
@@ -206,7 +213,7 @@ impl Load {
         locked(&self.shared.latencies).reset();
     }
 
-    /// The latencies of acceptance, in microseconds.
+    /// The latencies of acceptance, from when an event was due, in microseconds.
     pub(super) fn latencies(&self) -> Histogram<u64> {
         locked(&self.shared.latencies).clone()
     }

@@ -19,6 +19,8 @@ mod pace;
 mod rates;
 mod report;
 mod run;
+mod scenario;
+mod site;
 
 pub(crate) use args::Args;
 pub(crate) use run::run;

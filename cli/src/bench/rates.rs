@@ -30,7 +30,6 @@ pub(super) fn quantile_ms(latencies: &Histogram<u64>, quantile: f64) -> f64 {
 }
 
 /// The rate of a series of moments, in order, from its first to its last; 0 of fewer than two.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the scenarios"))]
 pub(super) fn rate_of(moments: &[u64]) -> f64 {
     match moments {
         [first, .., last] => per_second(moments.len() as u64 - 1, *first, *last),
@@ -39,7 +38,6 @@ pub(super) fn rate_of(moments: &[u64]) -> f64 {
 }
 
 /// The most of these moments, in order, that lie within any one second.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the scenarios"))]
 pub(super) fn busiest_second(moments: &[u64]) -> usize {
     let mut first = 0;
     let mut most = 0;

@@ -10,9 +10,9 @@ use super::rates::{median, ratio};
 use crate::stage::number::{grouped, hundredths, mebibytes, millis};
 
 /// What fan-out is to reach of the ceiling.
-const FAN_OUT_GOAL: f64 = 0.6;
+pub(super) const FAN_OUT_GOAL: f64 = 0.6;
 /// What one endpoint is to reach of the ceiling.
-const ONE_ENDPOINT_GOAL: f64 = 0.35;
+pub(super) const ONE_ENDPOINT_GOAL: f64 = 0.35;
 
 /// All that was measured.
 #[derive(Clone, Debug, Default)]

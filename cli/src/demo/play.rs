@@ -253,7 +253,9 @@ impl<'a> Play<'a> {
     }
 
     async fn proof(&mut self) -> Result<Proof, String> {
-        let told = setup::told(self.stage.server.listen, &self.token, &self.made).await?;
+        let told =
+            setup::told(self.stage.server.listen, &self.token, &self.made, 0..self.made.endpoints.len())
+                .await?;
         let accepted: Vec<_> = (0..self.shape.tenants).map(|tenant| self.load.accepted(tenant)).collect();
         let mut proof = Proof::default();
         for (endpoint, (behaviour, told)) in self.shape.behaviours.iter().zip(told).enumerate() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The most endpoints of a fleet.
-const ENDPOINTS_MAX: usize = 10_000;
+const ENDPOINTS_MAX: usize = 20_000;
 /// The most events of a run.
 const EVENTS_MAX: usize = 10_000_000;
 /// The most (event, endpoint) pairs of a run: a bit each, 32 MiB.

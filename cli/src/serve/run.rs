@@ -1,6 +1,7 @@
 //! The command: start, serve, drain, end.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +11,18 @@ use axum::Router;
 use plimsoll::group::Group;
 use plimsoll_hooks::settings::Settings;
 use plimsoll_hooks::{Hooks, Host};
-use plimsoll_service::admin::Admin;
+use plimsoll_jobs::Jobs;
+use plimsoll_service::admin::{Admin, Parts};
 use plimsoll_service::config::{ConfigError, Resolved};
 use plimsoll_service::descriptors::{self, Budget};
-use plimsoll_service::drain::{Drain, Signals};
+use plimsoll_service::drain::{Drain, Hangups, Signals};
 use plimsoll_service::listen::{Counts, Listener};
-use plimsoll_service::telemetry::{Metrics, init_logs};
+use plimsoll_service::policy::{self, Control};
+use plimsoll_service::telemetry::{Load, Metrics, init_logs};
 use plimsoll_store::{Options, Store};
 
-use super::compose::{self, Secrets};
+use super::compose::{self, Doors, Secrets};
+use super::live::Live;
 use super::ready::Ready;
 use crate::flags;
 use crate::{failed, misused};
@@ -49,6 +53,8 @@ Examples:
 When it is ready it says so on standard output. Where that is not a terminal, the first line is for
 programs: {\"admin\":\"127.0.0.1:8072\",\"data\":\"./plimsoll-data\",\"listen\":\"127.0.0.1:8071\"}, with the
 real ports where 0 was asked for. Logs go to standard error.
+
+SIGHUP: the file of settings and the policy file are read again; what may change at runtime does.
 
 SIGTERM or Ctrl-C: no more requests, what runs finishes within drain_seconds, the rest stays in the
 store, exit code 0. A second one ends it at once; what was accepted is safe either way.";
@@ -87,7 +93,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Fault> {
-    let resolved = args.server.resolve()?;
+    let resolved = args.server.clone().resolve()?;
     let settings = Settings::resolve(&resolved)?;
     init_logs(resolved.text("log").unwrap_or_default()).map_err(Fault::misused)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,15 +103,23 @@ fn start(args: Args) -> Result<(), Fault> {
         .enable_all()
         .build()
         .map_err(Fault::failed)?;
-    let served = runtime.block_on(serve_until_signalled(&resolved, &settings));
+    let set = Set { args: args.server, resolved, settings };
+    let served = runtime.block_on(serve_until_signalled(&set));
     // A look-up of a name may hang for as long as it likes: nobody waits for it.
     runtime.shutdown_background();
     served
 }
 
-async fn serve_until_signalled(resolved: &Resolved, settings: &Settings) -> Result<(), Fault> {
+/// What it was started with.
+struct Set {
+    args: flags::Server,
+    resolved: Resolved,
+    settings: Settings,
+}
+
+async fn serve_until_signalled(set: &Set) -> Result<(), Fault> {
     let signals = Signals::listen().map_err(Fault::failed)?;
-    let drain = Drain::new(resolved.duration("drain_seconds"));
+    let drain = Drain::new(set.resolved.duration("drain_seconds"));
     tokio::select! {
         biased;
         code = drain.on_signals(signals) => {
@@ -113,19 +127,30 @@ async fn serve_until_signalled(resolved: &Resolved, settings: &Settings) -> Resu
             // At once: nothing is waited for, not even by a destructor.
             std::process::exit(i32::from(code))
         }
-        served = serve(resolved, settings, &drain) => served,
+        served = serve(set, &drain) => served,
     }
 }
 
-async fn serve(resolved: &Resolved, settings: &Settings, drain: &Drain) -> Result<(), Fault> {
+async fn serve(set: &Set, drain: &Drain) -> Result<(), Fault> {
+    let Set { resolved, settings, .. } = set;
     let wanted = compose::wanted(resolved, settings);
     let budget = Budget::split(descriptors::raise(), wanted).map_err(Fault::failed)?;
+    compose::check_sockets(resolved, budget)?;
     tracing::info!(?budget, "open files are shared out");
-    let data = flags::data(resolved)?;
-    // First: whoever has the store has the directory.
-    let store = Store::open(Options { directory: data.into() }).await.map_err(Fault::failed)?;
+    let data = flags::data(resolved)?.to_path_buf();
+    let secrets = Secrets::load(resolved, &data).map_err(Fault::failed)?;
+    let counts = Counts::new();
+    let options = compose::admin_options(resolved);
+    let listener = Listener::bind(resolved.address("admin"), options, counts.clone());
+    let listener = listener.await.map_err(Fault::failed)?;
+    let address = listener.address();
+    let pages = Admin::new(drain.clone(), &secrets.admin_token).map_err(Fault::failed)?;
+    let operators = Drain::new(ADMIN_DRAIN);
+    let group = listen(listener, pages.router(), &operators).await?;
+    let store = Store::open(Options { directory: data.clone() }).await.map_err(Fault::failed)?;
     store.keep_free(resolved.integer("store.disk_free_bytes_min"));
-    let served = serve_from(&store, resolved, settings, budget, data.into(), drain).await;
+    let desk = Desk { pages, address, group, drain: operators };
+    let served = serve_from(&store, set, budget, Own { data, secrets, counts }, desk, drain).await;
     let closed = tokio::time::timeout(drain.left() + CLOSE, store.close()).await;
     if closed.is_err() {
         return served.and(Err(Fault::failed("the store did not close in time; what was accepted is safe")));
@@ -134,41 +159,66 @@ async fn serve(resolved: &Resolved, settings: &Settings, drain: &Drain) -> Resul
     served
 }
 
+/// The admin listener, which is there from the beginning to the end.
+struct Desk {
+    pages: Admin,
+    address: SocketAddr,
+    group: Group<()>,
+    drain: Drain,
+}
+
+/// What a server has of its own.
+struct Own {
+    data: PathBuf,
+    secrets: Secrets,
+    counts: Counts,
+}
+
 async fn serve_from(
     store: &Store,
-    resolved: &Resolved,
-    settings: &Settings,
+    set: &Set,
     budget: Budget,
-    data: PathBuf,
+    own: Own,
+    mut desk: Desk,
     drain: &Drain,
 ) -> Result<(), Fault> {
-    let secrets = Secrets::load(resolved, &data).map_err(Fault::failed)?;
-    let counts = Counts::new();
+    let Set { args, resolved, settings } = set;
+    let Own { data, secrets, counts } = own;
+    let hangups = Hangups::listen().map_err(Fault::failed)?;
     let api_options = compose::api_options(resolved, budget);
     let api = Listener::bind(resolved.address("listen"), api_options, counts.clone());
     let api = api.await.map_err(Fault::failed)?;
-    let admin_options = compose::admin_options(resolved);
-    let admin = Listener::bind(resolved.address("admin"), admin_options, counts.clone());
-    let admin = admin.await.map_err(Fault::failed)?;
     let host = Host { sockets_max: budget.outbound };
     let hooks = Hooks::start(store.clone(), settings, host).await.map_err(Fault::failed)?;
-    let router = compose::api(&hooks, secrets.keys, resolved, settings).map_err(Fault::misused)?;
+    let jobs = Jobs::builder(store.clone(), plimsoll_jobs::settings::Settings::resolve(resolved)?);
+    let jobs = jobs.start().await.map_err(Fault::failed)?;
+    let doors = Doors::new(resolved, settings).map_err(Fault::misused)?;
+    let router = compose::api(&hooks, &jobs, secrets.keys, &doors);
+    let live = Live::new(doors, hooks.clone(), resolved, settings);
+    let control = Control::start(compose::policy_options(resolved, &data), live.clone())?;
     let mut metrics = Metrics::new();
     metrics.collect(counts);
     metrics.collect(hooks.numbers());
-    let pages = Admin::new(metrics, drain.clone(), &secrets.admin_token).map_err(Fault::failed)?.router();
+    metrics.collect(jobs.numbers());
+    metrics.collect(control.clone());
+    metrics.collect(Load { bounds: compose::LOAD });
     let ready = Ready {
         listen: api.address(),
-        admin: admin.address(),
+        admin: desk.address,
         data: &data,
         admin_token_in_file: resolved.text("admin_token").is_none(),
     };
     // Requests in progress take milliseconds; half of the time is theirs at the most, so that one
     // that is stuck leaves the deliveries the other half.
     let requests = Drain::new(resolved.duration("drain_seconds") / 2);
-    let operators = Drain::new(ADMIN_DRAIN);
     let mut api = listen(api, router, &requests).await?;
-    let mut admin = listen(admin, pages, &operators).await?;
+    let mut followers = Group::new(2).map_err(Fault::failed)?;
+    followers.spawn(live.follow(args.clone(), control.clone(), hangups, drain.clone())).await;
+    let (watched, until) = (control.clone(), drain.clone());
+    followers.spawn(async move { watched.watch(&until).await }).await;
+    let health = hooks.clone();
+    let parts = Parts::new(metrics).check("store", move || health.can_write()).pages(policy::routes(control));
+    desk.pages.begin(parts);
     ready.say();
     tokio::select! {
         () = drain.started() => {}
@@ -176,16 +226,20 @@ async fn serve_from(
             return Err(Fault::failed("another plimsoll has taken over this data: what was accepted is safe with it"));
         }
         _ = api.join() => return Err(Fault::failed("the API listener ended by itself")),
-        _ = admin.join() => return Err(Fault::failed("the admin listener ended by itself")),
+        _ = desk.group.join() => return Err(Fault::failed("the admin listener ended by itself")),
     }
+    // Workers that wait are told at once that there is nothing: they hold up nobody's drain.
+    jobs.close();
     requests.begin();
     let _ = api.join().await;
     let cut = hooks.drain(drain.left()).await;
     if cut > 0 {
         tracing::warn!(deliveries = cut, "cut short by the end of the drain; they are made again");
     }
-    operators.begin();
-    let _ = admin.join().await;
+    jobs.drain(drain.left()).await;
+    let _ = followers.join().await;
+    desk.drain.begin();
+    let _ = desk.group.join().await;
     Ok(())
 }
 

@@ -50,8 +50,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Made {
     /// The ids of the tenants' applications.
     pub(crate) apps: Vec<String>,
-    /// The ids of the endpoints.
-    pub(crate) endpoints: Vec<String>,
+    /// The endpoints: the number of their tenant, and their id.
+    pub(crate) endpoints: Vec<(usize, String)>,
 }
 
 /// One request to the API; a GET where it has no key.
@@ -102,20 +102,27 @@ pub(crate) async fn make(
         Request::post(path, format!("{run}-endpoint-{number}"), &body)
     });
     let answers = all(to, token, requests.collect()).await?;
-    let endpoints = answers.iter().map(id_of).collect::<Result<_, _>>()?;
+    let made = |(answer, wanted): (&Bytes, &Wanted)| Ok((wanted.tenant, id_of(answer)?));
+    let endpoints = answers.iter().zip(endpoints).map(made).collect::<Result<_, String>>()?;
     Ok(Made { apps, endpoints })
 }
 
-/// What the server says of each endpoint's deliveries.
+/// What the server says of the deliveries to these endpoints, by number.
 ///
 /// # Errors
 /// It does not say.
-pub(crate) async fn told(to: SocketAddr, token: &str, made: &Made) -> Result<Vec<Told>, String> {
-    let request = |(number, id): (usize, &String)| {
-        let app = &made.apps[number % made.apps.len()];
+pub(crate) async fn told(
+    to: SocketAddr,
+    token: &str,
+    made: &Made,
+    endpoints: impl Iterator<Item = usize>,
+) -> Result<Vec<Told>, String> {
+    let request = |number: usize| {
+        let (tenant, id) = &made.endpoints[number];
+        let app = &made.apps[*tenant];
         Request { path: format!("/api/v1/app/{app}/endpoint/{id}/stats"), key: None, body: Bytes::new() }
     };
-    let answers = all(to, token, made.endpoints.iter().enumerate().map(request).collect()).await?;
+    let answers = all(to, token, endpoints.map(request).collect()).await?;
     let read =
         |body: &Bytes| serde_json::from_slice(body).map_err(|error| format!("endpoint stats: {error}"));
     answers.iter().map(read).collect()

@@ -1,6 +1,6 @@
 //! Endpoints in this process that verify signatures and keep books.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,11 @@ pub(crate) struct Books {
 }
 
 impl Books {
+    /// How many message ids came.
+    pub(crate) fn distinct_ids(&self) -> usize {
+        self.ids.values().collect::<HashSet<_>>().len()
+    }
+
     /// How many (endpoint, event) pairs were answered with 200.
     pub(crate) fn delivered(&self) -> usize {
         self.deliveries.values().filter(|(_, taken)| *taken > 0).count()
@@ -75,16 +80,34 @@ pub(crate) struct Receivers {
     _tasks: JoinSet<()>,
 }
 
+/// By which clock a signature's age is judged.
+#[derive(Clone, Copy)]
+enum Clock {
+    Ours,
+    Theirs,
+}
+
 type Rule = Arc<dyn Fn(Delivery) -> Reply + Send + Sync>;
 
 impl Receivers {
     /// Starts them; `rule` says how to answer.
     pub(crate) async fn start(rule: impl Fn(Delivery) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_by(Clock::Ours, rule).await
+    }
+
+    /// Starts them for a server whose clock is set: what it says the time is, is the time.
+    pub(crate) async fn start_by_their_clock(
+        rule: impl Fn(Delivery) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_by(Clock::Theirs, rule).await
+    }
+
+    async fn start_by(clock: Clock, rule: impl Fn(Delivery) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback address can be bound");
         let address = listener.local_addr().expect("it is bound");
         let books = Arc::new(Mutex::new(Books::default()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&books), Arc::new(rule)));
+        tasks.spawn(serve(listener, Arc::clone(&books), clock, Arc::new(rule)));
         Self { address, books, _tasks: tasks }
     }
 
@@ -103,7 +126,7 @@ fn locked(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
     books.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>, rule: Rule) {
+async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>, clock: Clock, rule: Rule) {
     // As many as the one server under test opens; it has a bound of its own.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -112,7 +135,7 @@ async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>, rule: Rule) {
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let (books, rule) = (Arc::clone(&books), Arc::clone(&rule));
-                async move { Ok::<_, Infallible>(take(&books, &rule, request).await) }
+                async move { Ok::<_, Infallible>(take(&books, clock, &rule, request).await) }
             });
             // A killed server cuts its connections.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -120,13 +143,22 @@ async fn serve(listener: TcpListener, books: Arc<Mutex<Books>>, rule: Rule) {
     }
 }
 
-async fn take(books: &Mutex<Books>, rule: &Rule, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn take(
+    books: &Mutex<Books>,
+    clock: Clock,
+    rule: &Rule,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return answer(400) };
     let body = body.to_bytes();
     let key = Key::from_secret(SECRET).expect("the secret is a constant");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let now = match clock {
+        Clock::Ours => now,
+        Clock::Theirs => text("webhook-timestamp").and_then(|text| text.parse().ok()).unwrap_or(now),
+    };
     let signed = Signed {
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),

@@ -26,6 +26,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on the data in `directory`; its log goes to a file beside the data, one for all lives.
     pub(crate) fn start(directory: &Path, listen: SocketAddr, settings: &[&str]) -> Self {
+        Self::start_with_fault(directory, listen, settings, "")
+    }
+
+    /// Starts it with faults on purpose, as `PLIMSOLL_FAULT` has them.
+    pub(crate) fn start_with_fault(
+        directory: &Path,
+        listen: SocketAddr,
+        settings: &[&str],
+        fault: &str,
+    ) -> Self {
         let log = directory.join("log");
         let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
         let mut command = plimsoll();
@@ -36,6 +46,7 @@ impl Server {
             command.args(["--set", setting]);
         }
         let mut process = command
+            .env("PLIMSOLL_FAULT", fault)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)

@@ -1,39 +1,55 @@
 //! The admin listener's routes: numbers, health, and the registry of bounds.
 //!
-//! `/metrics`, `/health` and `/ready` are open, since probes and scrapers carry no token; what lies
-//! under `/debug` asks for one. The listener is on the loopback address unless configured otherwise.
+//! `/metrics`, `/health` and `/ready` are open, since probes and scrapers carry no token; `/debug`
+//! and the pages that the host adds ask for one. The listener is on the loopback address unless configured otherwise.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, Request, StatusCode};
 use plimsoll::registry;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use serde_json::json;
+use tower::ServiceExt;
 
 use crate::auth::bearer;
 use crate::config::Resolved;
 use crate::drain::Drain;
 use crate::error::ApiError;
+use crate::gate::{Gate, GateLayer};
 use crate::secret::{Secret, SecretError};
 use crate::telemetry::Metrics;
 
 /// The file of the data directory that holds the token of `/debug` when none is configured.
 pub const TOKEN_FILE: &str = "admin.token";
 
-/// The admin listener's state, before it becomes a router.
+/// The admin listener's state; cheap to clone, all clones share one state.
+///
+/// It can be served before there is anything to show: until it [begins](Self::begin) `/ready` says
+/// that the process is starting.
+#[derive(Clone)]
 pub struct Admin {
-    metrics: Metrics,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     drain: Drain,
     token: Token,
+    parts: OnceLock<Parts>,
+}
+
+/// What the listener shows once the process has started.
+pub struct Parts {
+    metrics: Metrics,
     checks: Vec<Check>,
+    pages: Router,
 }
 
 /// Whether a part of the process can do its work; `Err` says why not.
@@ -42,13 +58,11 @@ struct Check {
     ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
-impl Admin {
-    /// Numbers from `metrics`, readiness until `drain` begins, `/debug` for who has `token`.
-    ///
-    /// # Errors
-    /// When the system has no random numbers.
-    pub fn new(metrics: Metrics, drain: Drain, token: &Secret) -> Result<Self, NoRandom> {
-        Ok(Self { metrics, drain, token: Token::new(token)?, checks: Vec::new() })
+impl Parts {
+    /// Numbers from `metrics`.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, checks: Vec::new(), pages: Router::new() }
     }
 
     /// Lets `/ready` ask `ready` as well: it must be quick.
@@ -62,21 +76,52 @@ impl Admin {
         self
     }
 
+    /// Adds routes for operators: they ask for the token.
+    #[must_use]
+    pub fn pages(mut self, pages: Router) -> Self {
+        self.pages = self.pages.merge(pages);
+        self
+    }
+}
+
+impl Admin {
+    /// Ready from its beginning until `drain` begins, the operator's pages for who has `token`.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn new(drain: Drain, token: &Secret) -> Result<Self, NoRandom> {
+        let inner = Inner { drain, token: Token::new(token)?, parts: OnceLock::new() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The process has started: from here on there is something to show. Once.
+    pub fn begin(&self, parts: Parts) {
+        let pages = parts
+            .pages
+            .route("/debug/bounds", get(bounds))
+            // Of the routes alone: who asks for a page that is not there needs no token to be told.
+            .route_layer(GateLayer(self.inner.token.clone()))
+            .fallback(async || {
+                ApiError::not_found("See /metrics, /health, /ready, /policy and /debug/bounds")
+            });
+        let begun = self.inner.parts.set(Parts { pages, ..parts });
+        debug_assert!(begun.is_ok(), "a process starts once");
+    }
+
     /// The routes.
-    pub fn router(self) -> Router {
+    pub fn router(&self) -> Router {
         Router::new()
             .route("/health", get(async || Json(json!({"status": "ok"}))))
             .route("/ready", get(ready))
             .route("/metrics", get(metrics))
-            .route("/debug/bounds", get(bounds))
-            .fallback(async || ApiError::not_found("See /metrics, /health, /ready and /debug/bounds"))
-            .with_state(Arc::new(self))
+            .fallback(pages)
+            .with_state(self.clone())
     }
 }
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("drain", &self.drain).finish_non_exhaustive()
+        f.debug_struct("Admin").field("drain", &self.inner.drain).finish_non_exhaustive()
     }
 }
 
@@ -93,8 +138,9 @@ pub fn token(resolved: &Resolved, data: &Path) -> Result<Secret, SecretError> {
 }
 
 /// Compares tokens in constant time: both are signed with a key nobody knows.
+#[derive(Clone)]
 struct Token {
-    key: hmac::Key,
+    key: Arc<hmac::Key>,
     tag: hmac::Tag,
 }
 
@@ -114,7 +160,7 @@ impl Token {
     fn new(token: &Secret) -> Result<Self, NoRandom> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| NoRandom)?;
         let tag = hmac::sign(&key, token.reveal().as_bytes());
-        Ok(Self { key, tag })
+        Ok(Self { key: Arc::new(key), tag })
     }
 
     fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -123,17 +169,34 @@ impl Token {
     }
 }
 
-async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
-    Ok(([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], admin.metrics.page()?).into_response())
+impl Gate for Token {
+    type Held = ();
+
+    fn pass<B>(&self, request: &mut Request<B>) -> Result<(), ApiError> {
+        self.check(request.headers())
+    }
 }
 
-async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    let mut not_ready: Vec<String> = admin
-        .checks
-        .iter()
-        .filter_map(|check| (check.ready)().err().map(|why| format!("{}: {why}", check.name)))
-        .collect();
-    if admin.drain.is_started() {
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let page = match admin.inner.parts.get() {
+        Some(begun) => begun.metrics.page_for(accepted)?,
+        // While it starts there is the process itself to see.
+        None => Metrics::new().page_for(accepted)?,
+    };
+    Ok(([(CONTENT_TYPE, page.content_type)], page.text).into_response())
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let mut not_ready: Vec<String> = match admin.inner.parts.get() {
+        None => vec!["starting".into()],
+        Some(begun) => begun
+            .checks
+            .iter()
+            .filter_map(|check| (check.ready)().err().map(|why| format!("{}: {why}", check.name)))
+            .collect(),
+    };
+    if admin.inner.drain.is_started() {
         not_ready.push("draining".into());
     }
     if not_ready.is_empty() {
@@ -144,8 +207,18 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn bounds(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    admin.token.check(&headers)?;
+/// The operator's pages, once there are any.
+async fn pages(State(admin): State<Admin>, request: axum::extract::Request) -> Response {
+    match admin.inner.parts.get() {
+        Some(begun) => match begun.pages.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        None => ApiError::unavailable("starting", "The server is starting").into_response(),
+    }
+}
+
+async fn bounds() -> Response {
     let bounds: Vec<_> = registry::snapshot()
         .into_iter()
         .map(|bound| {
@@ -176,7 +249,7 @@ async fn bounds(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<R
             })
         })
         .collect();
-    Ok(Json(json!({"bounds": bounds})).into_response())
+    Json(json!({"bounds": bounds})).into_response()
 }
 
 #[cfg(test)]
@@ -185,15 +258,20 @@ mod tests {
     use std::time::Duration;
 
     use axum::body::Body;
-    use http::Request;
     use plimsoll::breaker::Breaker;
     use plimsoll::semaphore::Semaphore;
-    use tower::ServiceExt;
 
     use super::*;
 
     fn admin(drain: &Drain) -> Admin {
-        Admin::new(Metrics::new(), drain.clone(), &Secret::new("open sesame")).unwrap()
+        Admin::new(drain.clone(), &Secret::new("open sesame")).unwrap()
+    }
+
+    fn begun(drain: &Drain, parts: Parts) -> Router {
+        let admin = admin(drain);
+        let router = admin.router();
+        admin.begin(parts);
+        router
     }
 
     async fn fetch(router: &Router, path: &str, token: Option<&str>) -> (u16, String) {
@@ -210,7 +288,10 @@ mod tests {
     #[tokio::test]
     async fn debug_asks_for_the_token_and_the_rest_does_not() {
         let drain = Drain::new(Duration::ZERO);
-        let router = admin(&drain).router();
+        let router = begun(
+            &drain,
+            Parts::new(Metrics::new()).pages(Router::new().route("/policy", get(async || "p"))),
+        );
         let _seen = Semaphore::builder("admin-test").limit(5).build().unwrap();
         let _closed = Breaker::builder("admin-test-closed").build().unwrap();
         for path in ["/health", "/ready", "/metrics"] {
@@ -226,6 +307,8 @@ mod tests {
         let seen = found("admin-test");
         assert_eq!((&seen["limit"], &seen["kind"]), (&5.into(), &"semaphore".into()));
         assert!(found("admin-test-closed").as_object().unwrap()["limit"].is_null());
+        assert_eq!(fetch(&router, "/policy", None).await.0, 401);
+        assert_eq!(fetch(&router, "/policy", Some("open sesame")).await, (200, "p".into()));
         assert_eq!(fetch(&router, "/elsewhere", None).await.0, 404);
     }
 
@@ -235,7 +318,7 @@ mod tests {
         let well = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&well);
         let check = move || seen.load(Ordering::Relaxed).then_some(()).ok_or_else(|| "not begun".to_owned());
-        let router = admin(&drain).check("hooks", check).router();
+        let router = begun(&drain, Parts::new(Metrics::new()).check("hooks", check));
         let (status, body) = fetch(&router, "/ready", None).await;
         assert!(status == 503 && body.contains("hooks: not begun"), "{body}");
         well.store(true, Ordering::Relaxed);
@@ -244,5 +327,19 @@ mod tests {
         let (status, body) = fetch(&router, "/ready", None).await;
         assert!(status == 503 && body.contains("draining"), "{body}");
         assert_eq!(fetch(&router, "/health", None).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn while_it_starts_it_lives_and_is_not_ready() {
+        let admin = admin(&Drain::new(Duration::ZERO));
+        let router = admin.router();
+        assert_eq!(fetch(&router, "/health", None).await.0, 200);
+        let (status, body) = fetch(&router, "/ready", None).await;
+        assert!(status == 503 && body.contains("starting"), "{body}");
+        assert!(fetch(&router, "/metrics", None).await.1.contains("process_open_fds"));
+        assert_eq!(fetch(&router, "/debug/bounds", Some("open sesame")).await.0, 503);
+        admin.begin(Parts::new(Metrics::new()));
+        assert_eq!(fetch(&router, "/ready", None).await.0, 200);
+        assert_eq!(fetch(&router, "/debug/bounds", Some("open sesame")).await.0, 200);
     }
 }

@@ -94,6 +94,28 @@ impl Drain {
     }
 }
 
+/// The signal that asks to read the configuration again, which no longer ends the process.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens for SIGHUP.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one; several that came meanwhile are one.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 impl Signals {
     /// Listens for SIGTERM and SIGINT, which no longer end the process by themselves.
     ///

@@ -146,9 +146,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", detail)
     }
 
-    /// 503: not now, and not the caller's fault.
+    /// 503: not now, and not the caller's fault. What stands in the way is named by the code until a
+    /// [bound](Self::with_bound) is.
     pub fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with_retry_after(RETRY_AFTER_UNKNOWN)
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+        error.with_retry_after(RETRY_AFTER_UNKNOWN).with_bound(InTheWay::new(code))
     }
 
     /// Not admitted by a limiter: 429 for the caller's own limit, 503 for ours, with `Retry-After`.

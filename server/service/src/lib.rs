@@ -14,6 +14,7 @@ pub mod drain;
 pub mod error;
 pub mod gate;
 pub mod listen;
+pub mod policy;
 pub mod request;
 pub mod secret;
 pub mod settings;

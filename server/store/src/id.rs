@@ -6,7 +6,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::wall;
 
 /// Seconds between the Unix epoch and the zero of these ids.
 const EPOCH_SECONDS: u64 = 1_400_000_000;
@@ -26,7 +27,7 @@ impl Id {
     /// A fresh id for now.
     #[must_use]
     pub fn fresh() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = wall::since_epoch();
         let fraction = (u64::from(now.subsec_nanos()) << 16) / 1_000_000_000;
         Self::from_parts(now.as_secs(), fraction as u16, fastrand::u128(..))
     }
@@ -191,6 +192,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// The id of a background job.
+    JobId = "job_";
     /// The id of an application: a tenant.
     AppId = "app_";
     /// The id of an endpoint.
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn ids_made_later_are_greater_and_paging_bounds_are_between() {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        let before = wall::wall_clock();
         let id = Id::fresh();
         assert!(Id::at_millis(before) <= id);
         assert!(Id::at_millis(before + 5_000) > id);

@@ -15,7 +15,9 @@
 
 mod disk;
 mod error;
+mod fault;
 mod id;
+mod jobs;
 mod queue;
 mod read;
 mod reads;
@@ -23,10 +25,12 @@ mod sqlite;
 mod stats;
 mod store;
 mod values;
+mod wall;
 mod write;
 
 pub use error::{Error, OpenError};
-pub use id::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError, TaskId};
+pub use id::{AppId, AttemptId, EndpointId, Id, JobId, MessageId, ParseIdError, TaskId};
+pub use jobs::{Job, JobEnd, JobFilter, JobLane, JobOwner, JobRef, JobState, JobWrite, JobWritten, NewJob};
 pub use read::{
     AttemptFilter, DeadLetterFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Missing,
     Order, Page, Reference, TaskFilter,
@@ -34,6 +38,7 @@ pub use read::{
 pub use stats::{COMMIT_SECONDS, Stats};
 pub use store::{Options, Store};
 pub use values::*;
+pub use wall::wall_clock;
 pub use write::{
     Accepted, Change, Changed, Claim, Idempotency, NewAttempt, NewMessage, Next, Progress, ResendRequest,
 };

@@ -21,7 +21,7 @@ impl Store {
     /// The answer remembered for a request: status, body, and whether its body was the same.
     pub async fn remembered(&self, idempotency: Idempotency) -> Result<Option<(u16, Vec<u8>, bool)>, Error> {
         let buckets = self.host.buckets.clone();
-        let now = sqlite::wall_clock();
+        let now = wall_clock();
         let read = move |reader: &_| buckets.remembered(reader, &idempotency, now);
         self.host.reads.read(Lane::Api, read).await
     }
@@ -43,6 +43,12 @@ impl Store {
     #[must_use]
     pub fn backlog(&self, app: AppId) -> Backlog {
         self.host.backlog.of(app)
+    }
+
+    /// The applications that have most pending, at most `count` of them, the largest first.
+    #[must_use]
+    pub fn largest_backlogs(&self, count: usize) -> Vec<(AppId, u64)> {
+        self.host.backlog.largest(count)
     }
 
     /// What is pending of all applications; looks at each that has something pending.
@@ -208,10 +214,16 @@ impl Store {
     }
 
     /// Endpoints whose attempts failed for so long, from the first to the last that this process has
-    /// seen, up to `limit`. It is known without reading; looks at each that fails.
+    /// seen, up to `limit` of those that are wanted. It is known without reading; looks at each that
+    /// fails, under a lock that commits wait for: `wanted` must be quick.
     #[must_use]
-    pub fn failing_longer_than(&self, span_ms: i64, limit: usize) -> Vec<(EndpointId, Failing)> {
-        self.host.failing.longer_than(span_ms, limit)
+    pub fn failing_longer_than(
+        &self,
+        span_ms: i64,
+        limit: usize,
+        wanted: impl Fn(EndpointId, Failing) -> bool,
+    ) -> Vec<(EndpointId, Failing)> {
+        self.host.failing.longer_than(span_ms, limit, wanted)
     }
 
     /// The dead letters of an application, or of one of its endpoints, by message and endpoint.
@@ -250,7 +262,7 @@ impl Store {
     }
 
     /// Messages behind the task's cursor that were never sent to its endpoint although it wants
-    /// them, up to `limit`; one call looks at no more than 10,000 messages.
+    /// them, up to `limit`; one call looks at no more than 2,000 messages.
     pub async fn missing(&self, task: Task, limit: u32) -> Result<Missing, Error> {
         at_most("rows", limit as usize, PAGE_MAX)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::missing(reader, &task, limit)).await

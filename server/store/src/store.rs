@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -78,6 +79,12 @@ impl Store {
     /// What is left is for the deliveries of what was accepted, which are recorded all the same.
     pub fn keep_free(&self, bytes: u64) {
         self.host.disk.keep_free(bytes);
+    }
+
+    /// Messages and their attempts go so many days after the message was accepted, from now on; 0, as
+    /// at first, is never. What is pending stays, however old.
+    pub fn keep_history(&self, days: u32) {
+        self.host.history_days.store(days, Ordering::Relaxed);
     }
 
     /// Whether something new may be taken in, as [`accept`](Self::accept) asks of itself.
@@ -157,7 +164,7 @@ impl Store {
         self.write(claim, size, |caller| Write::Change(changes, caller)).await
     }
 
-    async fn write<T>(
+    pub(crate) async fn write<T>(
         &self,
         claim: Claim,
         size: Size,

@@ -1,6 +1,9 @@
 //! The plain values that go in and out.
 
-use crate::{AppId, AttemptId, EndpointId, Id, MessageId, TaskId};
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{AppId, AttemptId, EndpointId, Id, MessageId, ParseIdError, TaskId};
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = i64;
@@ -99,8 +102,8 @@ impl DisabledBy {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Vec<u8>);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({} bytes)", self.0.len())
     }
 }
@@ -423,6 +426,21 @@ pub struct DeadLetterId {
     pub message: MessageId,
     /// The endpoint.
     pub endpoint: EndpointId,
+}
+
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.message, self.endpoint)
+    }
+}
+
+impl FromStr for DeadLetterId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let (message, endpoint) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self { message: message.parse()?, endpoint: endpoint.parse()? })
+    }
 }
 
 /// A delivery that failed for good, kept until it succeeds after all.

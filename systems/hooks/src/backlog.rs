@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use plimsoll::Name;
 use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
+use plimsoll_service::error::InTheWay;
 use plimsoll_store::{AppId, Backlog, NewMessage, Store};
+
+use crate::policy::Policies;
 
 /// Who is refused is told to come back when this share of the bound is free, so that it then finds
 /// room for more than one message.
@@ -23,11 +26,24 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 /// The bound on what is pending of one application.
 pub(crate) struct BacklogBound {
     name: Name,
-    max: u64,
+    policies: Arc<Policies>,
     store: Store,
     admitted: AtomicU64,
     refused: AtomicU64,
     _registration: Registration,
+}
+
+/// What a message adds, and to how much at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    deliveries: u64,
+    max: u64,
+}
+
+impl Asked {
+    pub(crate) const fn of(new: &NewMessage) -> Self {
+        Self { deliveries: new.deliveries, max: new.backlog_max }
+    }
 }
 
 /// A message that was refused because too much of its application is pending.
@@ -52,12 +68,19 @@ impl fmt::Display for Refused {
     }
 }
 
+impl Refused {
+    /// The bound, for programs.
+    pub(crate) fn bound(&self) -> InTheWay {
+        InTheWay::new("hooks.tenant_backlog").with_use(self.max, self.pending)
+    }
+}
+
 impl BacklogBound {
-    pub(crate) fn new(max: u64, store: Store) -> Result<Arc<Self>, plimsoll::Invalid> {
+    pub(crate) fn new(policies: Arc<Policies>, store: Store) -> Result<Arc<Self>, plimsoll::Invalid> {
         let name = Name::new("hooks.tenant_backlog")?;
         Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
             name,
-            max,
+            policies,
             store,
             admitted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -65,9 +88,9 @@ impl BacklogBound {
         }))
     }
 
-    /// How many deliveries of one application may be pending.
-    pub(crate) const fn max(&self) -> u64 {
-        self.max
+    /// How many deliveries of one application may be pending, where its policy says nothing else.
+    pub(crate) fn max(&self) -> u64 {
+        self.policies.table().defaults().backlog_max
     }
 
     /// Refuses a message by what is durable now; what is on its way through its commit is not
@@ -75,18 +98,19 @@ impl BacklogBound {
     pub(crate) fn admit(&self, new: &NewMessage) -> Result<(), Refused> {
         let backlog = self.store.backlog(new.message.app);
         if new.is_too_much_beside(backlog.deliveries) {
-            return Err(self.refusal(new.message.app, new.deliveries, backlog.deliveries));
+            return Err(self.refusal(new.message.app, Asked::of(new), backlog.deliveries));
         }
         self.admitted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A message of so many deliveries was refused beside those that are pending.
-    pub(crate) fn refusal(&self, app: AppId, deliveries: u64, pending: u64) -> Refused {
+    /// What was asked for was refused beside what is pending.
+    pub(crate) fn refusal(&self, app: AppId, asked: Asked, pending: u64) -> Refused {
+        let Asked { deliveries, max } = asked;
         self.refused.fetch_add(1, Ordering::Relaxed);
         let backlog = Backlog { deliveries: pending, ..self.store.backlog(app) };
-        let retry_after = retry_after(self.max, deliveries, backlog);
-        Refused { app, max: self.max, pending, deliveries, retry_after }
+        let retry_after = retry_after(max, deliveries, backlog);
+        Refused { app, max, pending, deliveries, retry_after }
     }
 
     /// Messages that were refused.
@@ -99,7 +123,7 @@ impl Bound for BacklogBound {
     fn snapshot(&self) -> Snapshot {
         let all = self.store.backlogs();
         let mut snapshot = Snapshot::new(self.name, Kind::Custom);
-        snapshot.limit = self.max;
+        snapshot.limit = self.max();
         // The one that is nearest to the bound.
         snapshot.in_use = all.deliveries_max;
         snapshot.admitted = self.admitted.load(Ordering::Relaxed);

@@ -7,22 +7,28 @@ use std::time::Duration;
 use plimsoll::breaker;
 use plimsoll::group::Group;
 use plimsoll::retry;
+use plimsoll_service::policy::Commit;
 use plimsoll_store::{Accepted, NewMessage, Store};
 use tokio::sync::oneshot;
 
 use crate::backlog::BacklogBound;
 use crate::deliver::{self, AddressPolicy, Client, TlsError};
+use crate::disable::Disabler;
 use crate::dispatch::{Attempter, Dispatch, Limits};
+use crate::health::Health;
 use crate::intake::Intake;
-use crate::observe::{self, Numbers, ScheduleBound};
-use crate::policy::{Override, Policies, Policy, PolicyError, Table, Totals, Who};
+use crate::observe::{self, Numbers, ScheduleBound, Trend};
+use crate::overrides::Differing;
+use crate::policy::{self, Policies, Policy, PolicyError, Table, Totals};
 use crate::release::Releaser;
+use crate::replay::Replayer;
 use crate::routing::Routing;
 use crate::settings::Settings;
 
 /// Changes that are under way at once, whoever asked for them.
 const CHANGES: usize = 256;
-/// Tasks that run as long as the system does: intake, recorder, loaders, timer, releaser.
+/// Tasks that run as long as the system does: intake, recorder, loaders, timer, releaser,
+/// replayer, disabler.
 const BACKGROUND: usize = 16;
 /// Steps that may wait for their commit before deliveries wait for it.
 const UNRECORDED: usize = 16_384;
@@ -99,6 +105,9 @@ pub(crate) struct Core {
     pub(crate) backlog: Arc<BacklogBound>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) releaser: Releaser,
+    pub(crate) replayer: Replayer,
+    pub(crate) disabler: Disabler,
+    health: Health,
     intake: Intake,
     changes: tokio::sync::Mutex<Group<()>>,
     background: Mutex<Group<()>>,
@@ -139,14 +148,16 @@ impl Hooks {
         cut
     }
 
-    /// Says who differs from the settings, instead of whoever did before. Takes effect at once.
+    /// Checks who differs from the settings, and these with them; what is returned puts both in
+    /// force at once, instead of what was before. Of the settings only those count that may change
+    /// at runtime.
     ///
     /// # Errors
     /// When an entry is out of its range or does not fit with the others: then nothing is changed.
-    pub fn set_overrides(&self, entries: Vec<(Who, Override)>) -> Result<(), PolicyError> {
-        let policies = &self.core.policies;
-        policies.replace(policies.table().with(entries)?);
-        Ok(())
+    pub fn prepare(&self, settings: &Settings, differing: &Differing) -> Result<Commit, PolicyError> {
+        let policies = Arc::clone(&self.core.policies);
+        let table = policies_of(settings, policies.table().totals(), differing)?;
+        Ok(Box::new(move || policies.replace(table)))
     }
 
     /// Waits until another process has taken over what this one delivers: nothing can be recorded
@@ -158,6 +169,14 @@ impl Hooks {
         self.core.dispatch.fenced().await;
     }
 
+    /// Whether what is accepted can be made durable now.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn can_write(&self) -> Result<(), String> {
+        self.core.health.check(&self.core.store)
+    }
+
     /// Its numbers, for the metrics page.
     #[must_use]
     pub fn numbers(&self) -> Numbers {
@@ -165,6 +184,7 @@ impl Hooks {
             dispatch: self.core.dispatch.clone(),
             store: self.core.store.clone(),
             backlog: Arc::clone(&self.core.backlog),
+            trend: Arc::new(Mutex::new(Trend::new())),
         }
     }
 }
@@ -175,6 +195,7 @@ impl Core {
         settings: &Settings,
         host: Host,
     ) -> Result<Arc<Self>, StartError> {
+        store.keep_history(small(settings.history_days));
         let routing = Arc::new(Routing::load(&store).await?);
         // One shard: SQLite has no other. Many shards are many dispatchers over one routing table.
         let claim = store.claims().first().copied().ok_or(plimsoll_store::Error::Closed)?;
@@ -195,7 +216,8 @@ impl Core {
         let attempter =
             Attempter { client, retries, svix_headers: settings.svix_headers, metrics: Arc::default() };
         let limits = limits(settings, &host);
-        let policies = Policies::new(policies(settings, limits.concurrency)?);
+        let totals = totals(settings, limits.concurrency);
+        let policies = Policies::new(policies_of(settings, totals, &Differing::default())?);
         let dispatch = Dispatch::new(
             limits,
             store.clone(),
@@ -211,16 +233,36 @@ impl Core {
         background.spawn(desk.run()).await;
         let releaser = Releaser::new(store.clone(), claim, Arc::clone(&routing), dispatch.clone());
         background.spawn(releaser.clone().run()).await;
+        let backlog = BacklogBound::new(Arc::clone(&policies), store.clone())?;
+        let replayer = Replayer::new(
+            store.clone(),
+            claim,
+            dispatch.clone(),
+            Arc::clone(&backlog),
+            settings.replay_per_second,
+        );
+        background.spawn(replayer.clone().run()).await;
+        let disabler = Disabler::new(
+            store.clone(),
+            claim,
+            Arc::clone(&routing),
+            dispatch.clone(),
+            settings.disable_after_failing,
+        );
+        background.spawn(disabler.clone().run()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
             _bounds: bounds,
-            backlog: BacklogBound::new(settings.tenant_backlog_max, store.clone())?,
+            backlog,
             policies,
+            health: Health::default(),
             store,
             routing,
             dispatch,
             releaser,
+            replayer,
+            disabler,
             intake,
             changes: tokio::sync::Mutex::new(changes),
             background: Mutex::new(background),
@@ -242,6 +284,24 @@ impl Core {
             self.releaser.tell();
         }
         accepted
+    }
+
+    /// Accepts messages in one commit of their own: durable when this returns, each that is `Stored`.
+    pub(crate) async fn accept_all(
+        &self,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<Accepted>, plimsoll_store::Error> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.room()?;
+        let for_later = messages.iter().any(|new| new.message.deliver_at.is_some());
+        let clerk = self.intake.clerk();
+        let accepted = self.to_the_end(async move { clerk.accept(messages).await }).await;
+        if for_later {
+            self.releaser.tell();
+        }
+        accepted.into_iter().collect()
     }
 
     /// Runs `work` to its end even when the caller goes away: for changes that are made durable
@@ -280,10 +340,10 @@ fn limits(settings: &Settings, host: &Host) -> Limits {
     }
 }
 
-/// What holds for every application that nothing else is said of.
-fn policies(settings: &Settings, concurrency: usize) -> Result<Table, PolicyError> {
+/// What holds for every application.
+fn policies_of(settings: &Settings, totals: Totals, differing: &Differing) -> Result<Table, PolicyError> {
     // A machine with few sockets lowers what is set.
-    let tenant = size(settings.tenant_concurrency).min(concurrency);
+    let tenant = size(settings.tenant_concurrency).min(totals.concurrency);
     let defaults = Policy {
         concurrency: tenant,
         endpoint_concurrency: size(settings.endpoint_concurrency).min(tenant),
@@ -293,12 +353,16 @@ fn policies(settings: &Settings, concurrency: usize) -> Result<Table, PolicyErro
         backlog_max: settings.tenant_backlog_max,
         retry_share_ratio: settings.retry_share_ratio,
     };
-    let totals = Totals {
+    let defaults = policy::apply(defaults, Some(&differing.defaults));
+    Table::new(defaults, totals, differing.entries.iter().cloned())
+}
+
+fn totals(settings: &Settings, concurrency: usize) -> Totals {
+    Totals {
         concurrency,
         window_bytes: size(settings.window_bytes_total),
         payload_bytes_max: size(settings.payload_bytes_max),
-    };
-    Table::new(defaults, totals, [])
+    }
 }
 
 fn size(setting: u64) -> usize {

@@ -31,11 +31,18 @@ struct Waiting {
 #[derive(Clone)]
 pub(crate) struct Intake {
     tx: mpsc::Sender<Waiting>,
+    clerk: Clerk,
 }
 
 /// What the intake's task works with.
 pub(crate) struct Desk {
     rx: mpsc::Receiver<Waiting>,
+    clerk: Clerk,
+}
+
+/// Commits messages and hands them to the dispatcher; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Clerk {
     store: Store,
     claim: Claim,
     routing: Arc<Routing>,
@@ -45,7 +52,13 @@ pub(crate) struct Desk {
 impl Intake {
     pub(crate) fn new(store: Store, claim: Claim, routing: Arc<Routing>, dispatch: Dispatch) -> (Self, Desk) {
         let (tx, rx) = mpsc::channel(WAITING);
-        (Self { tx }, Desk { rx, store, claim, routing, dispatch })
+        let clerk = Clerk { store, claim, routing, dispatch };
+        (Self { tx, clerk: clerk.clone() }, Desk { rx, clerk })
+    }
+
+    /// Who commits what is a batch already.
+    pub(crate) fn clerk(&self) -> Clerk {
+        self.clerk.clone()
     }
 
     /// Durable when this returns `Stored`.
@@ -83,17 +96,25 @@ impl Desk {
     }
 
     async fn commit(&self, batch: Vec<Waiting>) {
-        let routes: Vec<_> = batch
-            .iter()
-            .filter(|waiting| waiting.message.ceiling > 0)
-            .filter_map(|waiting| {
-                let message = &waiting.message.message;
-                Some((self.routing.app(message.app)?, message.id))
-            })
-            .collect();
-        self.dispatch.expect(routes.iter().map(|(route, message)| (route, *message)));
         let (messages, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.message, waiting.answer)).unzip();
+        let results = self.clerk.accept(messages).await;
+        for (answer, result) in answers.into_iter().zip(results) {
+            // Nobody waits any more: the client went away, its message stays accepted.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+impl Clerk {
+    /// Accepts messages in one commit; one answer each, in order. To be run to its end.
+    pub(crate) async fn accept(&self, messages: Vec<NewMessage>) -> Vec<Result<Accepted, Error>> {
+        let routes: Vec<_> = messages
+            .iter()
+            .filter(|new| new.ceiling > 0)
+            .filter_map(|new| Some((self.routing.app(new.message.app)?, new.message.id)))
+            .collect();
+        self.dispatch.expect(routes.iter().map(|(route, message)| (route, *message)));
         // The store takes the messages with it; what is delivered from memory is a copy.
         let envelopes: Vec<_> =
             messages.iter().map(|new| (new.ceiling, Envelope::from(new.message.clone()))).collect();
@@ -108,10 +129,7 @@ impl Desk {
             Ok(Accepted::Stored) => Arrival::Durable(envelope, ceiling),
             _ => Arrival::Refused(envelope.app, envelope.id),
         }));
-        for (answer, result) in answers.into_iter().zip(results) {
-            // Nobody waits any more: the client went away, its message stays accepted.
-            let _ = answer.send(result);
-        }
+        results
     }
 }
 

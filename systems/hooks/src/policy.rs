@@ -113,6 +113,18 @@ pub struct PolicyError {
 }
 
 impl PolicyError {
+    /// Whose it was, as [`Who`] is written; `all` where it was the defaults.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// What is wrong, without whose it is.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        format!("{} is {}, allowed is {}", self.field, self.value, self.allowed)
+    }
+
     /// The field that was refused.
     #[must_use]
     pub const fn field(&self) -> &'static str {
@@ -197,12 +209,14 @@ impl Table {
         Policy { endpoint_concurrency: policy.endpoint_concurrency.min(policy.concurrency), ..policy }
     }
 
-    /// The same defaults with others who differ from them.
-    ///
-    /// # Errors
-    /// As [`Table::new`].
-    pub fn with(&self, entries: impl IntoIterator<Item = (Who, Override)>) -> Result<Self, PolicyError> {
-        Self::new(self.defaults, self.totals, entries)
+    /// What holds for who does not differ.
+    pub(crate) const fn defaults(&self) -> Policy {
+        self.defaults
+    }
+
+    /// What all policies must fit into.
+    pub(crate) const fn totals(&self) -> Totals {
+        self.totals
     }
 
     fn is_plain(&self) -> bool {
@@ -217,7 +231,7 @@ impl Table {
     }
 }
 
-fn apply(base: Policy, change: Option<&Override>) -> Policy {
+pub(crate) fn apply(base: Policy, change: Option<&Override>) -> Policy {
     let Some(change) = change else { return base };
     let size = |value: Option<u64>, base: usize| {
         value.map_or(base, |value| usize::try_from(value).unwrap_or(usize::MAX))
@@ -311,6 +325,11 @@ impl Policies {
 
     pub(crate) fn table(&self) -> Arc<Table> {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the application may use now.
+    pub(crate) fn of(&self, app: &AppRoute) -> Policy {
+        self.table().of(app)
     }
 
     /// Until the table is replaced; for the one who wakes the dispatcher.

@@ -51,41 +51,58 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries of one application run at once.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
     Setting::new(
         "hooks.endpoint_concurrency",
         "10",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries to one endpoint run at once.",
     )
-    .of(Tier::Endpoint),
+    .of(Tier::Endpoint)
+    .at_runtime(),
     Setting::new(
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
         "Which share of a tenant's deliveries at once may be retries; checked and kept, not yet in force.",
-    ),
+    )
+    .at_runtime(),
     Setting::new(
         "hooks.tenant_backlog_max",
         "10000000",
         Kind::Integer { min: 1, max: 1_000_000_000_000 },
         "How many deliveries of one application may be pending; a message beyond that is answered 429.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::new(
+        "hooks.history_days",
+        "90",
+        Kind::Integer { min: 1, max: 36_500 },
+        "How many days messages and their attempts are kept, payloads at the most as long; what is pending stays.",
+    ),
     Setting::new(
         "hooks.window_messages",
         "256",
         Kind::Integer { min: 1, max: 65_536 },
         "How many messages of one application wait in memory; the rest waits on disk.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
     Setting::new(
         "hooks.window_bytes",
         "8388608",
         Kind::Integer { min: 64 << 10, max: 1 << 30 },
         "How many bytes of messages of one application wait in memory.",
     )
-    .of(Tier::Tenant),
+    .of(Tier::Tenant)
+    .at_runtime(),
+    Setting::optional(
+        "hooks.policy_file",
+        Kind::Path,
+        "A TOML file of who differs from these settings, read again when it changes and on SIGHUP.",
+    ),
     Setting::new(
         "hooks.window_bytes_total",
         "134217728",
@@ -129,6 +146,18 @@ pub const SETTINGS: &[Setting] = &[
         "1",
         Kind::Integer { min: 1, max: 1_000 },
         "How many attempts at once find out whether an endpoint with an open breaker is well again.",
+    ),
+    Setting::new(
+        "hooks.disable_after_failing_hours",
+        "120",
+        Kind::Integer { min: 0, max: 24 * 365 },
+        "How many hours every attempt to an endpoint may fail before it is disabled; 0 is never.",
+    ),
+    Setting::new(
+        "hooks.replay_per_second",
+        "100",
+        Kind::Integer { min: 1, max: 10_000 },
+        "How many deliveries a second background tasks make due again, all of them together.",
     ),
     Setting::new(
         "hooks.svix_headers",
@@ -180,6 +209,8 @@ pub struct Settings {
     pub retry_share_ratio: f64,
     /// Deliveries of one application that are pending.
     pub tenant_backlog_max: u64,
+    /// Days that messages and their attempts are kept.
+    pub history_days: u64,
     /// Messages of one application in memory.
     pub window_messages: usize,
     /// Bytes of one application in memory.
@@ -188,6 +219,10 @@ pub struct Settings {
     pub window_bytes_total: u64,
     /// When the breaker of an endpoint opens.
     pub breaker: Breaker,
+    /// How long every attempt to an endpoint may fail before it is disabled; `None` is for ever.
+    pub disable_after_failing: Option<Duration>,
+    /// Deliveries a second that background tasks make due again.
+    pub replay_per_second: u32,
     /// Whether the `svix-*` names are sent too.
     pub svix_headers: bool,
     /// Bytes of a request's body.
@@ -255,6 +290,7 @@ impl Settings {
             endpoint_concurrency: resolved.integer("hooks.endpoint_concurrency"),
             retry_share_ratio: resolved.number("hooks.retry_share_ratio"),
             tenant_backlog_max: resolved.integer("hooks.tenant_backlog_max"),
+            history_days: resolved.integer("hooks.history_days"),
             window_messages: resolved.count("hooks.window_messages"),
             window_bytes: resolved.integer("hooks.window_bytes"),
             window_bytes_total: resolved.integer("hooks.window_bytes_total"),
@@ -266,6 +302,11 @@ impl Settings {
                 open_max: resolved.duration("hooks.breaker_open_seconds_max"),
                 probes: resolved.integer("hooks.breaker_probes"),
             },
+            disable_after_failing: match resolved.integer("hooks.disable_after_failing_hours") {
+                0 => None,
+                hours => Some(Duration::from_secs(hours * 3_600)),
+            },
+            replay_per_second: u32::try_from(resolved.integer("hooks.replay_per_second")).unwrap_or(u32::MAX),
             svix_headers: resolved.boolean("hooks.svix_headers"),
             payload_bytes_max: resolved.integer("hooks.payload_bytes_max"),
             allow_private: resolved.networks("allow_private").to_vec(),

@@ -10,7 +10,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) const fn new(problems: Vec<String>) -> Self {
+    pub(crate) const fn new(problems: Vec<String>) -> Self {
         Self { problems }
     }
 

@@ -31,15 +31,21 @@ fn flatten(table: &DeTable<'_>, prefix: &str, text: &str, depth: usize, lines: &
                 flatten(inner, &format!("{key}."), text, depth - 1, lines);
             }
             value => {
-                let before = &text.as_bytes()[..name.span().start.min(text.len())];
-                let number = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let number = line_of(text, name.span().start);
                 lines.push(Line { key, value: raw(value), number });
             }
         }
     }
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
+/// The line of the byte at `at`, from 1.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// A value as a TOML text has it.
+pub(crate) fn raw(value: &DeValue<'_>) -> Raw {
     match value {
         DeValue::String(text) => Raw::Text(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

@@ -31,8 +31,11 @@ mod show;
 mod value;
 
 pub use error::ConfigError;
+pub(crate) use file::{line_of, raw as raw_of_toml};
 pub use load::{File, Inputs};
 pub use markdown::markdown;
-pub use resolved::{Entry, Resolved, Source};
+pub(crate) use nearest::nearest;
+pub use resolved::{Entry, Reloaded, Resolved, Source};
 pub use setting::{Changes, Kind, Setting, Tier};
+pub(crate) use value::Raw;
 pub use value::Value;

@@ -4,7 +4,7 @@
 const DISTANCE_MAX: usize = 4;
 
 /// The known word that is nearest to `word`, if any is near.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     // The distance of long words takes long to find, and nobody meant them.
     if word.len() > 128 {
         return None;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::setting::{Kind, Setting};
+use super::setting::{Changes, Kind, Setting};
 use super::value::Value;
 
 /// A setting, its value, and where that came from.
@@ -20,6 +20,17 @@ pub struct Entry {
     pub value: Value,
     /// Who said so.
     pub source: Source,
+}
+
+/// What became of settings that were read again.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reloaded {
+    /// What is to be in force now.
+    pub resolved: Resolved,
+    /// The keys whose value is another now.
+    pub now: Vec<&'static str>,
+    /// The keys whose value will be another when the process starts again.
+    pub at_start: Vec<&'static str>,
 }
 
 /// Where a value came from.
@@ -71,6 +82,25 @@ pub struct Resolved {
 impl Resolved {
     pub(super) const fn new(entries: Vec<Entry>, by_key: BTreeMap<&'static str, usize>) -> Self {
         Self { entries, by_key }
+    }
+
+    /// These settings with those of `new` that may change at runtime, and the keys of what has
+    /// changed: what takes effect now, and what only when the process starts again.
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Reloaded {
+        let mut reloaded = Reloaded { resolved: self.clone(), now: Vec::new(), at_start: Vec::new() };
+        for entry in &mut reloaded.resolved.entries {
+            let found = new.entry(entry.setting.key);
+            let changed = found.value != entry.value;
+            match entry.setting.changes {
+                Changes::AtRuntime => {
+                    *entry = found.clone();
+                    reloaded.now.extend(changed.then_some(found.setting.key));
+                }
+                Changes::AtStart => reloaded.at_start.extend(changed.then_some(found.setting.key)),
+            }
+        }
+        reloaded
     }
 
     /// Every setting, in the order of the tables.
@@ -195,4 +225,24 @@ impl Resolved {
 
 fn wrong_kind(key: &str, what: &str) -> ! {
     panic!("{key} is declared as {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Inputs, Kind, Resolved, Setting};
+
+    #[test]
+    fn of_settings_read_again_only_those_take_effect_that_may_change_at_runtime() {
+        const TABLE: &[Setting] = &[
+            Setting::new("a", "1", Kind::Text, "A.").at_runtime(),
+            Setting::new("b", "1", Kind::Text, "B."),
+            Setting::new("c", "1", Kind::Text, "C.").at_runtime(),
+        ];
+        let flags = [("a", "2"), ("b", "2")].map(|(key, value)| (key.into(), value.into(), "--set".into()));
+        let before = Resolved::load(&[TABLE], Inputs::default()).unwrap();
+        let after = Resolved::load(&[TABLE], Inputs { flags: flags.into(), ..Inputs::default() }).unwrap();
+        let reloaded = before.reloaded(&after);
+        assert_eq!((reloaded.now, reloaded.at_start), (vec!["a"], vec!["b"]));
+        assert_eq!((reloaded.resolved.text("a"), reloaded.resolved.text("b")), (Some("2"), Some("1")));
+    }
 }

@@ -42,13 +42,7 @@ impl Resolved {
             let value = match &entry.value {
                 Value::Absent => json!(null),
                 _ if entry.setting.secret => json!(HIDDEN),
-                Value::Integer(number) => json!(number),
-                Value::Number(number) => json!(number),
-                Value::Boolean(value) => json!(value),
-                Value::Integers(items) => json!(items),
-                Value::Texts(items) => json!(items),
-                Value::Networks(items) => json!(items.iter().map(ToString::to_string).collect::<Vec<_>>()),
-                value @ (Value::Text(_) | Value::Address(_) | Value::Path(_)) => json!(value.to_string()),
+                value => value.to_json(),
             };
             let about = json!({
                 "value": value,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use serde_json::json;
 
 use super::setting::{ITEMS_MAX, Kind, TEXT_BYTES_MAX};
 
@@ -36,7 +37,7 @@ pub enum Value {
 
 /// A value before its kind was looked at: what a file or the environment can say.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Raw {
+pub(crate) enum Raw {
     /// Text of the environment, a flag or a default: a list is written with commas.
     Loose(String),
     Integer(i64),
@@ -49,8 +50,30 @@ pub(super) enum Raw {
 }
 
 impl Raw {
+    /// As a JSON text has it.
+    pub(crate) fn of_json(value: &serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Other("null"),
+            serde_json::Value::Bool(value) => Self::Boolean(*value),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => Self::Integer(number),
+                (None, Some(number)) => Self::Float(number),
+                (None, None) => Self::Other("number that is too large"),
+            },
+            serde_json::Value::String(text) => Self::Text(text.clone()),
+            // Lists of lists are no value of ours: what is in them does not matter.
+            serde_json::Value::Array(items) => Self::List(
+                items
+                    .iter()
+                    .map(|item| if item.is_array() { Self::Other("list") } else { Self::of_json(item) })
+                    .collect(),
+            ),
+            serde_json::Value::Object(_) => Self::Other("table"),
+        }
+    }
+
     /// Reads it as `kind`; `None` when it is not one.
-    pub(super) fn read(&self, kind: Kind) -> Option<Value> {
+    pub(crate) fn read(&self, kind: Kind) -> Option<Value> {
         match (self, kind.is_list()) {
             // An empty variable is one that is not set.
             (Self::Loose(text), false) => read_one(kind, &Self::Loose(text.trim().into())),
@@ -176,6 +199,22 @@ fn read_list(kind: Kind, items: &[Raw]) -> Option<Value> {
             items.iter().map(Raw::network).collect::<Option<_>>().map(Value::Networks)
         }
         _ => None,
+    }
+}
+
+impl Value {
+    /// In its own type; a list of networks is one of texts.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Absent => serde_json::Value::Null,
+            Self::Integer(number) => json!(number),
+            Self::Number(number) => json!(number),
+            Self::Boolean(value) => json!(value),
+            Self::Integers(items) => json!(items),
+            Self::Texts(items) => json!(items),
+            Self::Networks(items) => json!(items.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            value @ (Self::Text(_) | Self::Address(_) | Self::Path(_)) => json!(value.to_string()),
+        }
     }
 }
 

@@ -40,6 +40,19 @@ impl Metrics {
         self.registry.register_collector(Box::new(collector));
     }
 
+    /// The page in the format that the caller accepts: OpenMetrics where it says so, else the text
+    /// format of Prometheus.
+    ///
+    /// # Errors
+    /// 500 when a collector fails.
+    pub fn page_for(&self, accept: &str) -> Result<Page, ApiError> {
+        let text = self.page()?;
+        if accept.contains("application/openmetrics-text") {
+            return Ok(Page { content_type: Self::CONTENT_TYPE, text });
+        }
+        Ok(Page { content_type: "text/plain; version=0.0.4; charset=utf-8", text: plain(&text) })
+    }
+
     /// The page, as its [type](Self::CONTENT_TYPE) wants it.
     ///
     /// # Errors
@@ -52,6 +65,38 @@ impl Metrics {
         })?;
         Ok(page)
     }
+}
+
+/// A page and its format.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// The format.
+    pub content_type: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+/// The page in the older format, in which the name of a counter is that of its samples, and where a
+/// unit is part of the name alone.
+fn plain(page: &str) -> String {
+    let mut plain = String::with_capacity(page.len());
+    let mut help = None;
+    for line in page.lines() {
+        if let Some(of) = line.strip_prefix("# HELP ") {
+            // What it is of is known by the next line.
+            help = of.split_once(' ');
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|of| of.split_once(' ')) {
+            let total = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, help)) = help.take() {
+                plain.push_str(&format!("# HELP {name}{total} {help}\n"));
+            }
+            plain.push_str(&format!("# TYPE {name}{total} {kind}\n"));
+        } else if !line.starts_with("# ") {
+            plain.push_str(line);
+            plain.push('\n');
+        }
+    }
+    plain
 }
 
 impl Default for Metrics {
@@ -109,5 +154,20 @@ mod tests {
                 line.unwrap_or_else(|| panic!("{name} in\n{page}"))[name.len()..].parse().unwrap();
             assert!(value >= 0.0, "{name}");
         }
+    }
+
+    #[test]
+    fn who_does_not_ask_for_openmetrics_gets_the_older_format_of_the_same() {
+        let metrics = Metrics::new();
+        let new = metrics.page_for("application/openmetrics-text;version=1.0.0,text/plain;q=0.5").unwrap();
+        assert_eq!(new.content_type, Metrics::CONTENT_TYPE);
+        let old = metrics.page_for("*/*").unwrap();
+        assert!(old.content_type.starts_with("text/plain; version=0.0.4"));
+        for line in ["# TYPE process_cpu_seconds_total counter", "# TYPE process_open_fds gauge"] {
+            assert!(old.text.lines().any(|found| found == line), "{line} in\n{}", old.text);
+        }
+        assert!(!old.text.contains("# EOF") && !old.text.contains("# UNIT"));
+        let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(samples(&old.text), samples(&new.text));
     }
 }

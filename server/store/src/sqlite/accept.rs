@@ -7,7 +7,7 @@ use super::group::Group;
 use super::idempotency::Held;
 use crate::{Accepted, AppId, Idempotency, MessageId, NewMessage, UnixMillis};
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// How many messages with one event id are looked at: those of buried applications do not count.
 const SAME_EVENT_MAX: i64 = 64;

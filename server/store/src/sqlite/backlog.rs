@@ -6,7 +6,8 @@
 //! - A commit writes one row for an application, however many deliveries it adds or settles.
 //! - What is published is durable: callers see it once the commit that made it so is.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plimsoll::clock::{self, Instant};
@@ -46,6 +47,19 @@ impl Published {
             deliveries: pending.deliveries,
             drained_per_second: pending.drain.per_second(clock::now()),
         })
+    }
+
+    /// The largest, the first of them the largest: looks at each.
+    pub(crate) fn largest(&self, count: usize) -> Vec<(AppId, u64)> {
+        let mut largest = BinaryHeap::with_capacity(count + 1);
+        for (app, pending) in self.lock().iter() {
+            largest.push(Reverse((pending.deliveries, *app)));
+            if largest.len() > count {
+                largest.pop();
+            }
+        }
+        let sorted = largest.into_sorted_vec().into_iter();
+        sorted.map(|Reverse((deliveries, app))| (app, deliveries)).collect()
     }
 
     /// All of them together: looks at each.
@@ -238,6 +252,19 @@ mod tests {
             prop_assert!(left(deliveries, ceiling, low) >= left(deliveries, ceiling, high));
             prop_assert_eq!(left(ceiling, ceiling, low), ceiling.saturating_sub(low));
         }
+    }
+
+    #[test]
+    fn the_largest_backlogs_come_first_and_no_more_than_asked_for() {
+        let mut ledger = Ledger::default();
+        let apps: Vec<AppId> = (0..5).map(|_| AppId::fresh()).collect();
+        for (number, app) in apps.iter().enumerate() {
+            ledger.accepted(*app, 10 + number as u64);
+        }
+        ledger.committed();
+        assert_eq!(ledger.published().largest(2), [(apps[4], 14), (apps[3], 13)]);
+        assert_eq!(ledger.published().largest(9).len(), 5);
+        assert!(ledger.published().largest(0).is_empty());
     }
 
     #[test]

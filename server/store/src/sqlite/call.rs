@@ -5,8 +5,12 @@ use tokio::sync::oneshot;
 
 use super::group::Group;
 use super::host::failure;
+#[cfg(debug_assertions)]
+use crate::fault::Kind;
 use crate::queue::Size;
-use crate::{Accepted, Change, Changed, Claim, Error, Idempotency, NewMessage, Progress};
+use crate::{
+    Accepted, Change, Changed, Claim, Error, Idempotency, JobWrite, JobWritten, NewMessage, Progress,
+};
 
 /// A call that writes: under which claim, what, and who is to be told.
 pub(crate) struct Call {
@@ -19,9 +23,29 @@ pub(crate) enum Write {
     Accept(Vec<NewMessage>, oneshot::Sender<std::result::Result<Vec<Accepted>, Error>>),
     Record(Vec<Progress>, oneshot::Sender<std::result::Result<(), Error>>),
     Change(Vec<Change>, oneshot::Sender<std::result::Result<Vec<Changed>, Error>>),
+    Jobs(Vec<JobWrite>, oneshot::Sender<std::result::Result<Vec<JobWritten>, Error>>),
     /// Any statements of the engine, to bring about what only happens to others.
     #[cfg(test)]
     Engine(String, oneshot::Sender<std::result::Result<(), Error>>),
+}
+
+#[cfg(debug_assertions)]
+impl Write {
+    /// As which it passes the points of faults.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Accept(..) => Some(Kind::Accept),
+            Self::Record(..) => Some(Kind::Record),
+            Self::Change(changes, _) => {
+                let releases = changes.iter().any(|change| matches!(change, Change::Release { .. }));
+                Some(if releases { Kind::Release } else { Kind::Change })
+            }
+            // Jobs have no points of their own.
+            Self::Jobs(..) => None,
+            #[cfg(test)]
+            Self::Engine(..) => None,
+        }
+    }
 }
 
 /// What a call came to, held back until it is durable.
@@ -29,6 +53,7 @@ pub(super) enum Answer {
     Accepted(Vec<Accepted>),
     Recorded,
     Changed(Vec<Changed>),
+    Jobs(Vec<JobWritten>),
     Refused(Error),
 }
 
@@ -43,6 +68,7 @@ impl Call {
             Write::Accept(messages, _) => group.accept(messages).map(Answer::Accepted),
             Write::Record(progress, _) => group.record(progress).map(|()| Answer::Recorded),
             Write::Change(changes, _) => group.change(changes).map(Answer::Changed),
+            Write::Jobs(writes, _) => group.write_jobs(writes).map(Answer::Jobs),
             #[cfg(test)]
             Write::Engine(sql, _) => group.connection.execute_batch(sql).map(|()| Answer::Recorded),
         }
@@ -59,6 +85,8 @@ impl Call {
         let _gone = match (self.write, answer) {
             (Write::Accept(_, caller), Ok(Answer::Accepted(each))) => caller.send(Ok(each)).is_err(),
             (Write::Change(_, caller), Ok(Answer::Changed(each))) => caller.send(Ok(each)).is_err(),
+            (Write::Jobs(_, caller), Ok(Answer::Jobs(each))) => caller.send(Ok(each)).is_err(),
+            (Write::Jobs(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),
             (Write::Record(_, caller), answer) => caller.send(answer.map(|_| ())).is_err(),
             (Write::Accept(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),
             (Write::Change(_, caller), answer) => caller.send(Err(unexpected(answer))).is_err(),

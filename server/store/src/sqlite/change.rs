@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension, Result, params};
 use super::encode;
 use super::group::Group;
 use super::idempotency::Held;
+use super::tasks::Again;
 use crate::{
     App, AppId, Change, Changed, Endpoint, EndpointId, EventType, Idempotency, MessageId, Priority,
-    ResendRequest, UnixMillis,
+    ResendRequest, Trigger, UnixMillis,
 };
 
 impl Group<'_> {
@@ -198,7 +199,8 @@ impl Group<'_> {
         if !self.endpoint_lives(*app, *endpoint)? {
             return Ok(Changed::Missing);
         }
-        self.send_again(*app, *message, *endpoint, *at, Priority::High).map(done_if)
+        let again = Again { trigger: Trigger::Manual, priority: Priority::High };
+        self.make_due(*app, *message, *endpoint, *at, &again).map(done_if)
     }
 
     /// The content of a message goes, and its retention with it.

@@ -5,15 +5,17 @@
 //! - A call is answered after the commit that carries it is durable, or with why it was not made.
 //! - A group that fails is undone and its calls are tried one by one: a bad call fails alone.
 //! - The log is written back after the callers were answered; the purge runs when nobody waits, or
-//!   one unit every [`COMMITS_A_PURGE`] commits.
+//!   one unit behind every [`OPERATIONS_A_PURGE`] operations, so that it keeps up with what comes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use plimsoll::clock;
 use rusqlite::{Connection, Result};
 
+use super::accept::DAY_MS;
 use super::backlog::Ledger;
 use super::call::{Answer, Call};
 use super::failing::FailingLedger;
@@ -23,12 +25,15 @@ use super::purge::Purge;
 use super::schema;
 use super::write_back::{WriteBack, write_back};
 use crate::UnixMillis;
+use crate::fault::{Passage, When};
 use crate::queue::{Queue, Queued, Size};
 use crate::stats::{Committed, Counters};
+use crate::wall::wall_clock;
 
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
-const COMMITS_A_PURGE: u32 = 64;
+/// A unit of the purge takes away as many rows.
+const OPERATIONS_A_PURGE: usize = 256;
 /// How often is looked whether something has come to be purged with time.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// How long the purge rests after it failed, for instance on a full disk.
@@ -39,6 +44,8 @@ pub(super) struct Known {
     pub(super) buckets: Buckets,
     pub(super) backlog: Ledger,
     pub(super) failing: FailingLedger,
+    /// Days that messages and attempts are kept; 0 is for ever.
+    pub(super) history_days: Arc<AtomicU32>,
 }
 
 pub(super) struct Committer {
@@ -48,7 +55,7 @@ pub(super) struct Committer {
     counters: Arc<Counters>,
     write_back: WriteBack,
     purge: Purge,
-    commits_since_purge: u32,
+    operations_since_purge: usize,
 }
 
 impl Known {
@@ -57,7 +64,14 @@ impl Known {
             buckets: Buckets::load(connection)?,
             backlog: Ledger::load(connection)?,
             failing: FailingLedger::load(connection)?,
+            history_days: Arc::default(),
         })
+    }
+
+    /// What was accepted before goes; `None` where everything is kept.
+    pub(super) fn history_begins(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let days = self.history_days.load(Ordering::Relaxed);
+        (days > 0).then(|| now - i64::from(days) * DAY_MS)
     }
 
     pub(super) fn group<'c>(&'c mut self, connection: &'c Connection) -> Group<'c> {
@@ -80,7 +94,7 @@ impl Committer {
             queue,
             counters,
             purge: Purge::default(),
-            commits_since_purge: 0,
+            operations_since_purge: 0,
         }
     }
 
@@ -100,7 +114,7 @@ impl Committer {
                 purge_at = purge_at.min(clock::now());
             }
             let now = clock::now();
-            if purge_at <= now && (idle || self.commits_since_purge >= COMMITS_A_PURGE) {
+            if purge_at <= now && (idle || self.operations_since_purge >= OPERATIONS_A_PURGE) {
                 purge_at = now + self.purge_unit();
             }
         }
@@ -108,12 +122,14 @@ impl Committer {
 
     /// Commits a group and answers its calls.
     fn commit(&mut self, calls: Vec<Queued<Call>>) {
-        self.commits_since_purge += 1;
-        match self.try_commit(&calls) {
+        self.operations_since_purge += calls.iter().map(|queued| queued.size.operations).sum::<usize>();
+        let passage = self.passage(&calls);
+        match self.try_commit(&calls, &passage) {
             Ok(answers) => {
                 for (queued, answer) in calls.into_iter().zip(answers) {
                     queued.call.answer(Ok(answer));
                 }
+                passage.passes(When::After, self.counters.log_pages());
             }
             Err(error) if calls.len() == 1 => {
                 self.counters.call_failed();
@@ -133,7 +149,7 @@ impl Committer {
     fn commit_alone(&mut self, queued: Queued<Call>) {
         let alone = std::slice::from_ref(&queued);
         let answer = self
-            .try_commit(alone)
+            .try_commit(alone, &self.passage(alone))
             .and_then(|mut answers| answers.pop().ok_or(rusqlite::Error::QueryReturnedNoRows));
         if answer.is_err() {
             self.counters.call_failed();
@@ -142,7 +158,7 @@ impl Committer {
     }
 
     /// One transaction. On any error, and on a panic, nothing of it holds.
-    fn try_commit(&mut self, calls: &[Queued<Call>]) -> Result<Vec<Answer>> {
+    fn try_commit(&mut self, calls: &[Queued<Call>], passage: &Passage) -> Result<Vec<Answer>> {
         let began = clock::now();
         let applied = catch_unwind(AssertUnwindSafe(|| {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -155,7 +171,9 @@ impl Committer {
             group.write_backlog()?;
             let buried = group.buried;
             drop(group);
+            passage.passes(When::Before, self.counters.log_pages());
             self.connection.prepare_cached("COMMIT")?.execute([])?;
+            passage.passes(When::Between, self.counters.log_pages());
             Ok((answers, buried))
         }));
         let committed = applied.unwrap_or_else(|_| Err(rusqlite::Error::UnwindingPanic));
@@ -179,6 +197,10 @@ impl Committer {
             took: clock::now() - began,
         });
         Ok(answers)
+    }
+
+    fn passage(&self, calls: &[Queued<Call>]) -> Passage {
+        Passage::of(calls.iter().map(|queued| &queued.call.write), self.counters.log_pages())
     }
 
     fn undo(&mut self) {
@@ -208,7 +230,7 @@ impl Committer {
 
     /// One unit of the purge; how long until the next.
     fn purge_unit(&mut self) -> Duration {
-        self.commits_since_purge = 0;
+        self.operations_since_purge = 0;
         let now = wall_clock();
         match self.purge.unit(&self.connection, &mut self.known, now) {
             Ok(unit) => {
@@ -223,12 +245,6 @@ impl Committer {
             }
         }
     }
-}
-
-/// The wall clock: what is kept for days is counted by it.
-pub(crate) fn wall_clock() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The error once more, for a caller of its own.

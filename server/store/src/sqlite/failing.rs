@@ -27,11 +27,17 @@ impl Published {
         self.lock().get(&endpoint).copied()
     }
 
-    /// Those that failed for so long, from the first failure to the last; looks at each that fails.
-    pub(crate) fn longer_than(&self, span_ms: i64, limit: usize) -> Vec<(EndpointId, Failing)> {
+    /// Those that failed for so long, from the first failure to the last, and are wanted.
+    pub(crate) fn longer_than(
+        &self,
+        span_ms: i64,
+        limit: usize,
+        wanted: impl Fn(EndpointId, Failing) -> bool,
+    ) -> Vec<(EndpointId, Failing)> {
         let failing = self.lock();
-        let long = failing.iter().filter(|(_, failing)| failing.last - failing.since >= span_ms);
-        long.take(limit).map(|(endpoint, failing)| (*endpoint, *failing)).collect()
+        let each = failing.iter().map(|(endpoint, failing)| (*endpoint, *failing));
+        let long = each.filter(|(_, failing)| failing.last - failing.since >= span_ms);
+        long.filter(|(endpoint, failing)| wanted(*endpoint, *failing)).take(limit).collect()
     }
 }
 

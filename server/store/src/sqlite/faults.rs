@@ -311,6 +311,50 @@ fn a_payload_goes_when_its_days_are_over() {
     assert_eq!(count(&connection, "messages"), 100, "the messages stay");
 }
 
+#[test]
+fn history_goes_when_its_days_are_over_but_for_what_is_pending() {
+    let (connection, mut known) = tables();
+    let (app, endpoint_id) = (app(), EndpointId::fresh());
+    let mut group = known.group(&connection);
+    let endpoint = Endpoint { id: endpoint_id, ..endpoint(app.id) };
+    group.change(&[Change::PutApp(app.clone()), Change::PutEndpoint(endpoint.into())]).unwrap();
+    let mut accepted = Vec::new();
+    for hour in 0..600 {
+        let mut new = message(app.id, "a");
+        new.message.accepted_at = NOW + hour * HOUR;
+        new.idempotency = None;
+        group.accept(std::slice::from_ref(&new)).unwrap();
+        accepted.push(new.message.id);
+    }
+    // The first 300 are to be fanned out still, each third of the others is to be tried again.
+    for (place, message) in accepted.iter().enumerate().skip(300) {
+        let next =
+            if place % 3 == 0 { Next::Retry { due_at: NOW } } else { Next::End(AttemptState::Succeeded) };
+        group.record(&[attempt(app.id, *message, endpoint_id, next)]).unwrap();
+        group.record(&[Progress::Finished { app: app.id, message: *message }]).unwrap();
+    }
+    drop(group);
+    let mut purge = Purge::default();
+    let mut left = |known: &mut Known, hours: i64| {
+        while purge.unit(&connection, known, NOW + hours * HOUR).unwrap().more {}
+        ["messages", "attempts", "fanout", "due_work"].map(|table| count(&connection, table))
+    };
+    assert_eq!(left(&mut known, 100_000), [600, 300, 300, 100], "it is kept for ever unless told otherwise");
+    known.history_days.store(2, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(left(&mut known, 48 + 360), [560, 260, 300, 100], "two thirds of sixty");
+    assert_eq!(left(&mut known, 48 + 600), [400, 100, 300, 100]);
+    let mut group = known.group(&connection);
+    for message in &accepted[..300] {
+        group.record(&[Progress::Finished { app: app.id, message: *message }]).unwrap();
+    }
+    drop(group);
+    assert_eq!(
+        left(&mut known, 48 + 600),
+        [100, 100, 0, 100],
+        "what is settled meanwhile goes with the next pass"
+    );
+}
+
 fn idempotency(key: u8) -> Idempotency {
     Idempotency { key: [key; 16], fingerprint: [key; 16], keep_for_ms: 24 * HOUR as u32 }
 }

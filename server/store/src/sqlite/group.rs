@@ -14,6 +14,7 @@ use super::committer::Known;
 use super::encode::{self, MESSAGE, MESSAGES, PAYLOAD, Prepared};
 use super::failing::FailingLedger;
 use super::idempotency::Buckets;
+use super::jobs::Unfinished;
 use crate::{AppId, EndpointId, Message, MessageId};
 
 pub(super) struct Group<'c> {
@@ -24,6 +25,7 @@ pub(super) struct Group<'c> {
     pub(super) statements: Statements<'c>,
     live_apps: HashSet<AppId>,
     live_endpoints: HashSet<EndpointId>,
+    pub(super) unfinished_jobs: Unfinished,
     /// Whether there is something new to purge.
     pub(super) buried: bool,
 }
@@ -103,6 +105,7 @@ impl<'c> Group<'c> {
             statements: Statements::new(),
             live_apps: HashSet::new(),
             live_endpoints: HashSet::new(),
+            unfinished_jobs: Unfinished::new(),
             buried: false,
         }
     }
@@ -137,6 +140,7 @@ impl<'c> Group<'c> {
 
     /// Writes what the group did to the backlogs: the last of it before the commit.
     pub(super) fn write_backlog(&mut self) -> Result<()> {
+        self.write_unfinished_jobs()?;
         let live_apps = &self.live_apps;
         let statement = self.statements.app_lives.on(self.connection)?;
         self.backlog.write(self.connection, |app| {

@@ -6,6 +6,7 @@
 //!   then gives the directory back.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -36,6 +37,7 @@ pub(crate) struct Host {
     pub(crate) buckets: idempotency::Published,
     pub(crate) backlog: backlog::Published,
     pub(crate) failing: failing::Published,
+    pub(crate) history_days: Arc<AtomicU32>,
     pub(crate) epoch: u64,
     ended: watch::Receiver<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -46,6 +48,7 @@ struct Opened {
     buckets: idempotency::Published,
     backlog: backlog::Published,
     failing: failing::Published,
+    history_days: Arc<AtomicU32>,
     epoch: u64,
 }
 
@@ -74,12 +77,25 @@ impl Host {
                 })
                 .map_err(|source| OpenError::Directory { path: directory.clone(), source })?
         };
-        let Opened { reads, buckets, backlog, failing, epoch } = match opening.await {
+        let opened = match opening.await {
             Ok(opened) => opened?,
             Err(_) => return Err(failed(&directory, "the committer's thread panicked".into())),
         };
         let thread = Mutex::new(Some(thread));
-        Ok(Self { commits, reads, counters, disk, buckets, backlog, failing, epoch, ended, thread })
+        let Opened { reads, buckets, backlog, failing, history_days, epoch } = opened;
+        Ok(Self {
+            commits,
+            reads,
+            counters,
+            disk,
+            buckets,
+            backlog,
+            failing,
+            history_days,
+            epoch,
+            ended,
+            thread,
+        })
     }
 
     /// Lets nobody in any more, finishes what is inside and waits until the files are closed.
@@ -142,7 +158,9 @@ fn serve(
     };
     let (buckets, backlog) = (files.known.buckets.published(), files.known.backlog.published());
     let failing = files.known.failing.published();
-    let answer = Opened { reads: reads.lanes.clone(), buckets, backlog, failing, epoch: files.epoch };
+    let (reads_of, epoch) = (reads.lanes.clone(), files.epoch);
+    let history_days = Arc::clone(&files.known.history_days);
+    let answer = Opened { reads: reads_of, buckets, backlog, failing, history_days, epoch };
     let committer =
         Committer::new(files.writer, write_back, files.known, Arc::clone(commits), Arc::clone(counters));
     // Who waited for the opening may have gone: then nobody closes the store but we.

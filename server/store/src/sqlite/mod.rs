@@ -14,6 +14,9 @@ mod filter;
 mod group;
 mod host;
 mod idempotency;
+mod jobs;
+mod jobs_read;
+mod jobs_schema;
 mod open;
 mod purge;
 mod read_attempts;
@@ -29,9 +32,9 @@ mod tasks;
 mod write_back;
 
 pub(crate) use call::{Call, Weigh, Write};
-pub(crate) use committer::wall_clock;
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use host::Host;
+pub(crate) use jobs_read::{job, job_lanes, job_owners, jobs, jobs_ready, jobs_running, jobs_scheduled};
 pub(crate) use read_attempts::{attempt, attempts_of_endpoint, attempts_of_message, last_attempts};
 pub(crate) use read_config::{
     all_apps, all_endpoints, app, apps, endpoint, endpoints, event_type, event_types,

@@ -29,6 +29,8 @@ const FREE_PAGES_A_UNIT: i64 = 128;
 #[derive(Default)]
 pub(super) struct Purge {
     due_now: bool,
+    /// Messages up to this row number were looked at in this pass, and stay.
+    history_seen: i64,
 }
 
 /// What one unit came to.
@@ -60,12 +62,49 @@ impl Purge {
             return Ok(Unit { purged: 0, more: true });
         }
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let purged = rows(connection, known, now)?;
+        let mut purged = rows(connection, known, now)?;
+        if purged == 0
+            && let Some(before) = known.history_begins(now)
+        {
+            purged = self.history(connection, before)?;
+        }
         known.backlog.write(connection, |app| app_lives(connection, app))?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         known.backlog.committed();
         let more = purged > 0 || give_back(connection)? > 0;
         Ok(Unit { purged, more })
+    }
+
+    /// Messages that were accepted before then, each after what became of it. What is pending stays,
+    /// however old, and is passed over until the next pass.
+    fn history(&mut self, connection: &Connection, before: UnixMillis) -> Result<usize> {
+        let mut next = connection.prepare_cached(
+            "SELECT number, app, id, accepted_at FROM messages WHERE number > ?1 ORDER BY number LIMIT 1",
+        )?;
+        let mut pending = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM fanout WHERE app = ?1 AND message = ?2) \
+             OR EXISTS (SELECT 1 FROM scheduled WHERE app = ?1 AND message = ?2) \
+             OR EXISTS (SELECT 1 FROM due_work WHERE kind = 1 AND subject = ?2)",
+        )?;
+        let (mut rows, mut passed) = (0, 0);
+        while rows + passed < ROWS {
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            let found: Option<(i64, [u8; 20], [u8; 20], UnixMillis)> =
+                next.query_row([self.history_seen], read).optional()?;
+            let Some((number, app, message, _)) = found.filter(|found| found.3 < before) else {
+                // In the order of acceptance: those behind it are younger.
+                self.history_seen = 0;
+                return Ok(rows);
+            };
+            if pending.query_row([app, message], |row| row.get(0))? {
+                self.history_seen = number;
+                passed += 1;
+            } else {
+                rows += message_and_attempts(connection, number, (&app, &message), ROWS - rows)?;
+            }
+        }
+        // Cut off by its size, perhaps before it took anything away.
+        Ok(rows.max(1))
     }
 }
 
@@ -183,20 +222,39 @@ fn messages(connection: &Connection, app: &[u8; 20]) -> Result<usize> {
         else {
             break;
         };
-        let attempts = run(
-            connection,
-            "DELETE FROM attempts WHERE message = ?1 AND (endpoint, number) IN \
-             (SELECT endpoint, number FROM attempts WHERE message = ?1 ORDER BY endpoint, number LIMIT ?2)",
-            params![message, (ROWS - rows) as i64],
-        )?;
-        rows += attempts;
-        if rows < ROWS {
-            let options = "DELETE FROM message_options WHERE app = ?1 AND id = ?2";
-            run(connection, options, params![app, message])?;
-            rows += run(connection, "DELETE FROM messages WHERE number = ?1", params![number])?;
-        }
+        rows += message_and_attempts(connection, number, (app, &message), ROWS - rows)?;
     }
     Ok(rows)
+}
+
+/// A message after its dead letters and attempts, or as many of those as `most`.
+fn message_and_attempts(
+    connection: &Connection,
+    number: i64,
+    (app, message): (&[u8; 20], &[u8; 20]),
+    most: usize,
+) -> Result<usize> {
+    let letters = run(
+        connection,
+        "DELETE FROM dead_letters WHERE (endpoint, message) IN (SELECT endpoint, message FROM dead_letters \
+         INDEXED BY dead_letters_by_app WHERE app = ?1 AND message = ?2 LIMIT ?3)",
+        params![app, message, most as i64],
+    )?;
+    if letters == most {
+        return Ok(letters);
+    }
+    let most = most - letters;
+    let attempts = run(
+        connection,
+        "DELETE FROM attempts WHERE message = ?1 AND (endpoint, number) IN \
+         (SELECT endpoint, number FROM attempts WHERE message = ?1 ORDER BY endpoint, number LIMIT ?2)",
+        params![message, most as i64],
+    )?;
+    if attempts == most {
+        return Ok(letters + attempts);
+    }
+    run(connection, "DELETE FROM message_options WHERE app = ?1 AND id = ?2", params![app, message])?;
+    Ok(letters + attempts + run(connection, "DELETE FROM messages WHERE number = ?1", params![number])?)
 }
 
 /// Buried rows that nothing belongs to any more.

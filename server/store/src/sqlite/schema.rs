@@ -2,12 +2,14 @@
 
 use rusqlite::{Connection, Result};
 
+use super::jobs_schema::JOBS;
+
 /// Marks the file as ours: "Plim".
 pub(super) const APPLICATION_ID: i32 = 0x506C_696D;
 
 /// The steps, oldest first; the version of a file is how many of them it has seen. A step that was
 /// released is never changed: what must change is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE, CONTROL];
+pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE, CONTROL, JOBS];
 
 /// Why the tables are as they are:
 /// - Identifiers are their 20 bytes; they sort by time, so tables clustered by them grow at one end.

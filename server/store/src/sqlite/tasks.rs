@@ -23,7 +23,7 @@ use crate::{
 const TASK: &str =
     "id, org, app, endpoint, kind, since, until, cursor, replayed, state, created_at, updated_at";
 /// Messages that one look for missing ones passes over.
-const LOOK_MAX: usize = 10_000;
+const LOOK_MAX: usize = 2_000;
 
 impl Group<'_> {
     pub(super) fn start_task(&mut self, task: &Task) -> Result<Changed> {
@@ -65,19 +65,30 @@ impl Group<'_> {
         cursor: MessageId,
         last: bool,
     ) -> Result<Changed> {
-        let sql = "SELECT app, endpoint, cursor FROM tasks WHERE id = ?1 AND state = 0";
-        let read = |row: &Row<'_>| Ok((encode::id(row, 0)?, encode::id(row, 1)?, encode::id(row, 2)?));
-        let found = self.connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?;
-        let Some((app, endpoint, before)) = found else { return Ok(Changed::Missing) };
-        let (app, endpoint) = (AppId(app), EndpointId(endpoint));
+        let sql = format!("SELECT {TASK} FROM tasks WHERE id = ?1 AND state = 0");
+        let found = self.connection.prepare_cached(&sql)?.query_row([id.as_bytes()], task).optional()?;
+        let Some(Task { app, endpoint, kind, cursor: before, .. }) = found else {
+            return Ok(Changed::Missing);
+        };
         // The same step once more has been done.
-        if before > cursor.0 || (before == cursor.0 && !last) {
+        if before > cursor || (before == cursor && !last) {
             return Ok(Changed::Done);
         }
+        // What failed for good is tried once; what was never sent, as often as any other.
+        let trigger = match kind {
+            TaskKind::Recover => Trigger::Manual,
+            TaskKind::ReplayMissing => Trigger::Scheduled,
+        };
         let lives = self.endpoint_lives(app, endpoint)?;
         let mut replayed = 0_i64;
         for message in messages.iter().filter(|_| lives) {
-            replayed += i64::from(self.send_again(app, *message, endpoint, at, Priority::Low)?);
+            replayed += i64::from(self.make_due(
+                app,
+                *message,
+                endpoint,
+                at,
+                &Again { trigger, priority: Priority::Low },
+            )?);
         }
         let state = match (lives, last) {
             (false, _) => TaskState::Failed,
@@ -91,14 +102,14 @@ impl Group<'_> {
         Ok(Changed::Done)
     }
 
-    /// Makes one attempt due; `false` where the content is kept no more.
-    pub(super) fn send_again(
+    /// Makes an attempt due; `false` where the content is kept no more.
+    pub(super) fn make_due(
         &mut self,
         app: AppId,
         message: MessageId,
         endpoint: EndpointId,
         at: UnixMillis,
-        priority: Priority,
+        again: &Again,
     ) -> Result<bool> {
         let sql = "SELECT 1 FROM messages WHERE app = ?1 AND id = ?2 AND payload IS NOT NULL";
         let keys = [app.as_bytes(), message.as_bytes()];
@@ -108,11 +119,18 @@ impl Group<'_> {
         let sql = "SELECT coalesce(max(number), 0) FROM attempts WHERE message = ?1 AND endpoint = ?2";
         let keys = [message.as_bytes(), endpoint.as_bytes()];
         let tries = self.connection.prepare_cached(sql)?.query_row(keys, |row| row.get(0))?;
-        let work = WorkId::delivery(message, endpoint, Trigger::Manual);
+        let work = WorkId::delivery(message, endpoint, again.trigger);
         // Asked for twice before it was begun, it is done once.
-        self.put_due(&Due { work, tenant: app, due_at: at, tries, priority: priority as u8 }, Put::Keep)?;
+        let priority = again.priority as u8;
+        self.put_due(&Due { work, tenant: app, due_at: at, priority, tries }, Put::Keep)?;
         Ok(true)
     }
+}
+
+/// How something is sent once more.
+pub(super) struct Again {
+    pub(super) trigger: Trigger,
+    pub(super) priority: Priority,
 }
 
 fn task(row: &Row<'_>) -> Result<Task> {

@@ -185,14 +185,15 @@ async fn an_endpoint_fails_from_its_first_failure_to_its_next_success() {
     made.record(vec![at(1, NOW, retry), at(2, NOW + 4, Next::End(AttemptState::Faulted))]).await;
     made.record(vec![at(3, NOW + HOUR, retry)]).await;
     assert_eq!(made.store.failing(wanted.id), Some(Failing { app, since: NOW, last: NOW + HOUR }));
-    assert_eq!(made.store.failing_longer_than(HOUR + 1, 9), []);
-    assert_eq!(made.store.failing_longer_than(HOUR, 9).len(), 1);
+    assert_eq!(made.store.failing_longer_than(HOUR + 1, 9, |_, _| true), []);
+    assert_eq!(made.store.failing_longer_than(HOUR, 9, |_, _| true).len(), 1);
+    assert_eq!(made.store.failing_longer_than(HOUR, 9, |_, _| false), []);
 
     let made = made.crashed().await;
     let known = made.store.failing(wanted.id).unwrap();
     assert_eq!((known.since, known.last), (NOW, NOW), "the last is only known in memory");
     made.record(vec![at(4, NOW + DAY, retry)]).await;
-    assert_eq!(made.store.failing_longer_than(DAY, 9).len(), 1);
+    assert_eq!(made.store.failing_longer_than(DAY, 9, |_, _| true).len(), 1);
     made.record(vec![at(5, NOW + DAY, Next::End(AttemptState::Succeeded))]).await;
     assert_eq!(made.store.failing(wanted.id), None);
     let made = made.crashed().await;

@@ -22,9 +22,8 @@ use super::once::{Key, key_reused};
 use super::problems::{Problem, Problems};
 use super::query::Query;
 use super::reply::{Reply, not_found, store_error};
-use super::timestamp;
 use super::validate;
-use crate::backlog::Refused;
+use crate::backlog::{Asked, Refused};
 use crate::core::Core;
 use crate::routing::AppRoute;
 
@@ -80,7 +79,7 @@ impl<'a> MessageIn<'a> {
                 )
             }),
             deliver_at: scanned.deliver_at.and_then(|raw| {
-                let read = |text: String| validate::deliver_at(&text, timestamp::now());
+                let read = |text: String| validate::deliver_at(&text, plimsoll_store::wall_clock());
                 problems.note(&["body", "deliverAt"], body::text(raw).and_then(read))
             }),
             event_id: scanned
@@ -129,7 +128,7 @@ pub(super) async fn create(
     };
     let (new, answer) = new_message(&core, &caller.org, &app, wanted, with_content);
     let new = NewMessage { idempotency: key.with_body(&body).into_inner(), ..new };
-    let deliveries = new.deliveries;
+    let asked = Asked::of(&new);
     core.backlog.admit(&new).map_err(backlog_full)?;
     match core.accept(new).await.map_err(store_error)? {
         Accepted::Stored => Ok(Reply::new(StatusCode::ACCEPTED, answer)),
@@ -138,7 +137,7 @@ pub(super) async fn create(
         }
         Accepted::KeyReused => Err(key_reused()),
         Accepted::EventIdTaken => Err(ApiError::conflict("A message with this event id exists already")),
-        Accepted::Full { pending } => Err(backlog_full(core.backlog.refusal(app.id, deliveries, pending))),
+        Accepted::Full { pending } => Err(backlog_full(core.backlog.refusal(app.id, asked, pending))),
         Accepted::NoApp => Err(not_found()),
     }
 }
@@ -159,7 +158,7 @@ pub(super) fn new_message(
         event_type: wanted.event_type.into_owned(),
         channels: wanted.channels,
         payload: Some(wanted.payload.to_vec()),
-        accepted_at: timestamp::now(),
+        accepted_at: plimsoll_store::wall_clock(),
         deliver_at: wanted.deliver_at,
         canceled_at: None,
         priority: wanted.priority,
@@ -167,7 +166,7 @@ pub(super) fn new_message(
     let answer = MessageOut::of(&message, with_content).to_json();
     let new = NewMessage {
         deliveries: app.deliveries(&message.event_type, message.channels.as_deref()),
-        backlog_max: core.backlog.max(),
+        backlog_max: core.policies.of(app).backlog_max,
         // What is for later is fanned out later, to the endpoints that there are then.
         ceiling: if message.deliver_at.is_some() { 0 } else { app.ceiling() },
         message,
@@ -182,7 +181,7 @@ pub(super) fn new_message(
 #[cold]
 pub(super) fn backlog_full(refused: Refused) -> ApiError {
     let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "backlog_full", refused.to_string());
-    error.with_retry_after(refused.retry_after)
+    error.with_retry_after(refused.retry_after).with_bound(refused.bound())
 }
 
 /// The application that the message brings with it, where there is none yet at the path.

@@ -79,6 +79,8 @@ struct AppOut<'a> {
     id: Text<AppId>,
     metadata: &'a RawValue,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_at: Option<Timestamp>,
     rate_limit: Option<u32>,
     throttle_rate: Option<u32>,
     uid: Option<&'a str>,
@@ -92,6 +94,7 @@ impl<'a> From<&'a App> for AppOut<'a> {
             id: Text(app.id),
             metadata: stored_json(&app.metadata),
             name: &app.name,
+            paused_at: app.paused_at.map(Timestamp),
             rate_limit: app.throttle_rate,
             throttle_rate: app.throttle_rate,
             uid: app.uid.as_deref(),
@@ -169,7 +172,7 @@ pub(super) async fn ensure(core: &Arc<Core>, wanted: AppIn, org: Org) -> Result<
     .await
 }
 
-async fn stored(core: &Core, org: &Org, id: AppId) -> Result<App, ApiError> {
+pub(super) async fn stored(core: &Core, org: &Org, id: AppId) -> Result<App, ApiError> {
     let found = core.store.app(Arc::clone(org), Reference::Id(id)).await.map_err(store_error)?;
     found.ok_or_else(not_found)
 }
@@ -240,7 +243,7 @@ pub(super) async fn patch(
 }
 
 /// Stores a changed application; under the organisation's write lock.
-async fn replace(core: &Core, app: App) -> Result<Reply, ApiError> {
+pub(super) async fn replace(core: &Core, app: App) -> Result<Reply, ApiError> {
     uid_is_free(core, &app.org, app.uid.as_deref(), Some(app.id))?;
     let change = vec![Change::PutApp(app.clone())];
     let changed = core.store.change(core.store.claim_of(app.id), change).await.map_err(store_error)?;

@@ -1,6 +1,6 @@
 //! An endpoint as it is answered, by itself or as a destination of a message.
 
-use plimsoll_store::{DeliveryState, Endpoint, EndpointId, MessageEndpoint};
+use plimsoll_store::{DeliveryState, DisabledBy, Endpoint, EndpointId, MessageEndpoint};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -22,12 +22,17 @@ pub(super) struct EndpointOut<'a> {
     created_at: Timestamp,
     description: &'a str,
     disabled: bool,
+    /// What disabled it, where that was not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_by: Option<&'static str>,
     event_types: Option<&'a [String]>,
     filter_types: Option<&'a [String]>,
     id: Text<EndpointId>,
     metadata: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_at: Option<Timestamp>,
     rate_limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u8>,
@@ -47,11 +52,13 @@ impl<'a> From<&'a Endpoint> for EndpointOut<'a> {
             created_at: Timestamp(endpoint.created_at),
             description: &endpoint.description,
             disabled: endpoint.disabled,
+            disabled_by: endpoint.disabled_by.filter(|_| endpoint.disabled).map(disabled_by),
             event_types: endpoint.event_types.as_deref(),
             filter_types: endpoint.event_types.as_deref(),
             id: Text(endpoint.id),
             metadata: stored_json(&endpoint.metadata),
             next_attempt: None,
+            paused_at: endpoint.paused_at.map(Timestamp),
             rate_limit: endpoint.throttle_rate,
             status: None,
             status_text: None,
@@ -74,6 +81,14 @@ impl<'a> From<&'a MessageEndpoint> for EndpointOut<'a> {
         };
         let endpoint = Self::from(&destination.endpoint);
         Self { next_attempt, status: Some(status), status_text: Some(text), ..endpoint }
+    }
+}
+
+/// What disabled an endpoint, in a word.
+pub(super) const fn disabled_by(by: DisabledBy) -> &'static str {
+    match by {
+        DisabledBy::Failing => "failing",
+        DisabledBy::Gone => "gone",
     }
 }
 

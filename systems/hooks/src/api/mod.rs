@@ -14,22 +14,29 @@
 mod accept;
 mod app;
 mod attempt;
+mod batch;
+mod dead_letter;
 mod endpoint;
 mod endpoint_in;
 mod endpoint_out;
 mod event_type;
 mod find;
 mod headers;
+mod health;
 mod message;
 mod message_out;
 mod once;
 mod page;
+mod pause;
 mod reply;
 mod routes;
 mod secret;
 mod shape;
+mod task;
 mod validate;
 
+#[cfg(test)]
+mod control_tests;
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use plimsoll_service::error::{ApiError, Whose};
+use plimsoll_service::error::{ApiError, InTheWay, Whose};
 use plimsoll_store::Changed;
 use serde::Serialize;
 
@@ -88,7 +88,9 @@ pub(super) fn store_error(error: plimsoll_store::Error) -> ApiError {
                 "store.disk_free_bytes_min: {free} bytes are free on the server's disk and {min} are kept for \
                  what was accepted; nothing new is accepted before there is more"
             );
-            ApiError::unavailable("storage_low", detail).with_retry_after(DISK_RETRY_AFTER)
+            // Of this bound the use is what is free.
+            let bound = InTheWay::new("store.disk_free_bytes_min").with_use(min, free);
+            ApiError::unavailable("storage_low", detail).with_retry_after(DISK_RETRY_AFTER).with_bound(bound)
         }
         Error::DiskFull => {
             tracing::error!("the disk is full: nothing can be accepted");

@@ -8,7 +8,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http::StatusCode;
 use plimsoll_service::error::ApiError;
 
-use super::{accept, app, attempt, endpoint, event_type, headers, message, secret};
+use super::{
+    accept, app, attempt, batch, dead_letter, endpoint, event_type, headers, message, pause, secret, task,
+};
 use crate::core::Core;
 
 /// What answers without a token.
@@ -20,11 +22,32 @@ pub(crate) fn health() -> Router {
 
 /// Everything else.
 pub(crate) fn router(core: Arc<Core>) -> Router {
-    let routes = vec![
+    both_with_and_without_slash(routes())
+        .fallback(|| async { ApiError::not_found("There is nothing at this path") })
+        // Admission bounds bodies, by configuration.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(core)
+}
+
+/// Every path that asks for a token, and its methods.
+pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<Core>>)> {
+    vec![
         ("/api/v1/app", get(app::list).post(app::create)),
         ("/api/v1/app/{app}", get(app::get).put(app::put).patch(app::patch).delete(app::delete)),
         ("/api/v1/app/{app}/attempt/endpoint/{endpoint}", get(attempt::list_by_endpoint)),
         ("/api/v1/app/{app}/attempt/msg/{message}", get(attempt::list_by_message)),
+        ("/api/v1/app/{app}/dead-letter", get(dead_letter::list)),
+        ("/api/v1/app/{app}/dead-letter/replay", post(dead_letter::replay)),
+        ("/api/v1/app/{app}/pause", post(pause::pause_app)),
+        ("/api/v1/app/{app}/resume", post(pause::resume_app)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/dead-letter", get(dead_letter::list_by_endpoint)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/health", get(super::health::get)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/pause", post(pause::pause_endpoint)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/recover", post(task::recover)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/replay-missing", post(task::replay_missing)),
+        ("/api/v1/app/{app}/endpoint/{endpoint}/resume", post(pause::resume_endpoint)),
+        ("/api/v1/background-task", get(task::list)),
+        ("/api/v1/background-task/{task}", get(task::get)),
         ("/api/v1/app/{app}/endpoint", get(endpoint::list).post(endpoint::create)),
         (
             "/api/v1/app/{app}/endpoint/{endpoint}",
@@ -38,6 +61,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         ("/api/v1/app/{app}/endpoint/{endpoint}/secret/rotate", post(secret::rotate)),
         ("/api/v1/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats)),
         ("/api/v1/app/{app}/msg", get(message::list).post(accept::create)),
+        ("/api/v1/app/{app}/msg/batch", post(batch::create)),
         ("/api/v1/app/{app}/msg/{message}", get(message::get)),
         ("/api/v1/app/{app}/msg/{message}/cancel", post(message::cancel)),
         ("/api/v1/app/{app}/msg/{message}/content", delete(message::expunge)),
@@ -49,12 +73,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
             "/api/v1/event-type/{name}",
             get(event_type::get).put(event_type::put).patch(event_type::patch).delete(event_type::delete),
         ),
-    ];
-    both_with_and_without_slash(routes)
-        .fallback(|| async { ApiError::not_found("There is nothing at this path") })
-        // Admission bounds bodies, by configuration.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(core)
+    ]
 }
 
 fn both_with_and_without_slash<S>(routes: Vec<(&str, MethodRouter<S>)>) -> Router<S>

@@ -16,46 +16,46 @@ use crate::core::{Core, Host};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Api {
-    core: Arc<Core>,
+pub(super) struct Api {
+    pub(super) core: Arc<Core>,
     router: Router,
     _directory: tempfile::TempDir,
 }
 
 /// What came back.
 #[derive(Clone, PartialEq, Debug)]
-struct Answer {
-    status: u16,
-    body: Value,
-    retry_after: Option<u64>,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Answer {
     #[track_caller]
-    fn is(&self, status: u16) -> &Value {
+    pub(super) fn is(&self, status: u16) -> &Value {
         assert_eq!(self.status, status, "{}", self.body);
         &self.body
     }
 
     #[track_caller]
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         self.body["id"].as_str().unwrap().to_owned()
     }
 
     /// The ids (or names) of a list.
     #[track_caller]
-    fn list(&self, field: &str) -> Vec<String> {
+    pub(super) fn list(&self, field: &str) -> Vec<String> {
         let data = self.is(200)["data"].as_array().unwrap();
         data.iter().map(|one| one[field].as_str().unwrap().to_owned()).collect()
     }
 }
 
 impl Api {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    async fn start_with(flags: &[(&str, &str)]) -> Self {
+    pub(super) async fn start_with(flags: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options { directory: directory.path().to_owned() }).await.unwrap();
         let settings = crate::tests::settings(flags);
@@ -64,7 +64,14 @@ impl Api {
         Self { core, router, _directory: directory }
     }
 
-    async fn send(&self, org: &str, method: &str, path: &str, key: Option<&str>, body: String) -> Answer {
+    pub(super) async fn send(
+        &self,
+        org: &str,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: String,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(format!("/api/v1/{path}"))
@@ -83,32 +90,32 @@ impl Api {
         Answer { status: head.status.as_u16(), body, retry_after }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.send("org_a", "GET", path, None, String::new()).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    pub(super) async fn delete(&self, path: &str) -> Answer {
         self.send("org_a", "DELETE", path, None, String::new()).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send("org_a", "POST", path, None, body.to_string()).await
     }
 
-    async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
+    pub(super) async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
         self.send("org_a", "POST", path, Some(key), body.to_string()).await
     }
 
-    async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(super) async fn put(&self, path: &str, body: Value) -> Answer {
         self.send("org_a", "PUT", path, None, body.to_string()).await
     }
 
-    async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(super) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send("org_a", "PATCH", path, None, body.to_string()).await
     }
 
     /// An application with the uid `app`.
-    async fn with_app() -> Self {
+    pub(super) async fn with_app() -> Self {
         let api = Self::start().await;
         api.post("app", json!({"name": "App", "uid": "app"})).await.is(201);
         api
@@ -500,7 +507,7 @@ async fn a_tenant_with_too_much_pending_is_told_so_and_nobody_else() {
 }
 
 /// Waits until it holds; asks again and again.
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+pub(super) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let wait = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -509,7 +516,7 @@ async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
 }
 
-fn in_millis(millis: i64) -> String {
+pub(super) fn in_millis(millis: i64) -> String {
     let at = super::timestamp::Timestamp(super::timestamp::now() + millis);
     String::from_utf8(at.text().to_vec()).unwrap()
 }

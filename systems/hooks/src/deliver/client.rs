@@ -20,10 +20,14 @@ use tokio_rustls::TlsConnector;
 use super::address::AddressPolicy;
 use super::connection::{Connection, Stream};
 use super::idle::Idle;
+use super::metered::{Allowance, Metered};
+use super::names::Names;
 use super::target::{Destination, Prepared};
 
 /// At most this many names are resolved at once: each takes a thread of the runtime.
 const RESOLVING_MAX: u64 = 32;
+/// What a receiver may send before there is a TLS session: many times what a chain of certificates is.
+const HANDSHAKE_BYTES_MAX: usize = 256 * 1024;
 /// How often who waits for a socket looks for an idle connection to close.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -86,6 +90,7 @@ pub(crate) struct Client {
     tls: TlsConnector,
     sockets: Semaphore,
     resolving: Semaphore,
+    names: Names,
     idle: Mutex<Idle>,
 }
 
@@ -101,8 +106,14 @@ impl Client {
             settings,
             policy,
             tls,
+            names: Names::System,
             idle: Mutex::default(),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
     }
 
     /// Posts `body` with the headers of `prepared` and `extra`, and waits for the answer.
@@ -163,17 +174,18 @@ impl Client {
         request: impl Fn() -> Request<Full<Bytes>>,
     ) -> Result<(Connection, Response<Incoming>), Failure> {
         if let Some(mut kept) = self.reuse(destination).await {
-            match kept.send(request()).await {
+            match kept.send(request(), self.settings.response_bytes_max).await {
                 Ok(response) => return Ok((kept, response)),
-                // The other side closed the idle connection just as the request went out and
-                // answered nothing: that says nothing about this delivery, so it goes over a fresh
+                // The other side closed the idle connection just as the request went out, without a
+                // complete head: that says nothing about this delivery, so it goes over a fresh
                 // connection, once, in the same attempt. A reset or a time-out ends the attempt.
                 Err(error) if error.is_canceled() || error.is_incomplete_message() => {}
                 Err(error) => return Err(Failure::Http { error }),
             }
         }
         let mut fresh = self.connect(destination).await?;
-        let response = fresh.send(request()).await.map_err(|error| Failure::Http { error })?;
+        let response = fresh.send(request(), self.settings.response_bytes_max).await;
+        let response = response.map_err(|error| Failure::Http { error })?;
         Ok((fresh, response))
     }
 
@@ -212,7 +224,8 @@ impl Client {
     }
 
     async fn open(&self, destination: &Destination, socket: OwnedPermit) -> Result<Connection, Failure> {
-        let stream = self.open_tcp(destination).await?;
+        let allowance = Allowance::new(HANDSHAKE_BYTES_MAX);
+        let stream = Metered::new(self.open_tcp(destination).await?, allowance.clone());
         let stream: Box<dyn Stream> = if destination.tls {
             let name = ServerName::try_from(destination.host.trim_matches(['[', ']']).to_owned())
                 .map_err(|error| Failure::Tls { error: std::io::Error::other(error) })?;
@@ -221,20 +234,17 @@ impl Client {
         } else {
             Box::new(stream)
         };
-        Connection::open(stream, socket).await.map_err(|error| Failure::Http { error })
+        Connection::open(stream, allowance, socket).await.map_err(|error| Failure::Http { error })
     }
 
     async fn open_tcp(&self, destination: &Destination) -> Result<TcpStream, Failure> {
         let host = || destination.host.to_string();
-        let addresses: Vec<SocketAddr> = match destination.literal() {
+        let addresses = match destination.literal() {
             Some(address) => vec![SocketAddr::new(address, destination.port)],
             None => {
                 let _turn = self.resolving.acquire().await;
-                tokio::net::lookup_host((&*destination.host, destination.port))
-                    .await
-                    .map_err(|error| Failure::Resolve { host: host(), error })?
-                    .take(16)
-                    .collect()
+                let found = self.names.lookup(&destination.host, destination.port).await;
+                found.map_err(|error| Failure::Resolve { host: host(), error })?
             }
         };
         let mut failure = Failure::NotAllowed { host: host() };
@@ -263,6 +273,12 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// How many sockets are open, kept ones among them.
+    #[cfg(test)]
+    pub(crate) fn sockets(&self) -> u64 {
+        self.sockets.in_use()
     }
 
     /// How many connections are kept.

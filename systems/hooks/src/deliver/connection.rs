@@ -13,10 +13,15 @@ use hyper_util::rt::TokioIo;
 use plimsoll::semaphore::OwnedPermit;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::metered::Allowance;
+
 /// What a socket or a TLS session over one is.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// The head of an answer: what the parser holds of it at the most, and of all interim heads before it.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
@@ -25,19 +30,36 @@ pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Driver,
     driven_to_its_end: bool,
+    allowance: Allowance,
     _socket: OwnedPermit,
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1 over an open stream.
-    pub(crate) async fn open(stream: Box<dyn Stream>, socket: OwnedPermit) -> hyper::Result<Self> {
+    /// Speaks HTTP/1.1 over an open stream, which reads as much as it has an allowance for.
+    pub(crate) async fn open(
+        stream: Box<dyn Stream>,
+        allowance: Allowance,
+        socket: OwnedPermit,
+    ) -> hyper::Result<Self> {
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(64 * 1024).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Box::pin(connection), driven_to_its_end: false, _socket: socket })
+            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
+        Ok(Self {
+            sender,
+            driver: Box::pin(connection),
+            driven_to_its_end: false,
+            allowance,
+            _socket: socket,
+        })
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+    /// Sends a request and waits for the head of the answer; no more is read off the socket than a
+    /// head and `body_bytes_max`.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        body_bytes_max: usize,
+    ) -> hyper::Result<Response<Incoming>> {
+        self.allowance.set(HEAD_BYTES_MAX + body_bytes_max);
         let response = self.sender.send_request(request);
         tokio::pin!(response);
         drive(&mut self.driver, &mut self.driven_to_its_end, response).await

@@ -9,9 +9,10 @@ use tokio::sync::Notify;
 
 use super::attempt::Attempter;
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now};
+use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
 use super::schedule::{Census, Schedule};
+use super::standing::Standing;
 use super::{loader, recorder};
 use crate::policy::Policies;
 use crate::routing::{AppRoute, Routing};
@@ -31,6 +32,7 @@ pub(crate) struct Dispatch {
 
 pub(super) struct Engine {
     schedule: Mutex<Schedule>,
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) claim: Claim,
     pub(super) routing: Arc<Routing>,
@@ -64,6 +66,7 @@ impl Dispatch {
         plimsoll::breaker::Breaker::new(limits.breaker)?;
         let engine = Engine {
             schedule: Mutex::new(Schedule::new(limits, &policies)),
+            clock: Clock::new(),
             store,
             claim,
             routing,
@@ -113,6 +116,11 @@ impl Dispatch {
         let Some(route) = self.engine.routing.app(app) else { return };
         let Some(target) = route.target(endpoint) else { return };
         self.engine.act(|schedule, now| schedule.due_on_disk(&route, &target, now.unix, now));
+    }
+
+    /// How an endpoint stands; `None` where nothing of it is in memory.
+    pub(crate) fn standing(&self, app: AppId, endpoint: EndpointId) -> Option<Standing> {
+        self.engine.lock().standing(app, endpoint, self.engine.clock.now())
     }
 
     /// Messages of these applications were given fan-out rows by another way than through here.
@@ -208,7 +216,7 @@ impl Engine {
     }
 
     fn change_and_pick<T>(&self, change: impl FnOnce(&mut Schedule, Now) -> T) -> (T, Vec<Job>) {
-        let now = Now::read();
+        let now = self.clock.now();
         let mut schedule = self.lock();
         schedule.follow(&self.policies, now);
         let result = change(&mut schedule, now);
@@ -274,7 +282,7 @@ impl Engine {
                 () = sleep_or_never(wait) => self.act(Schedule::tick),
                 _ = sweep.tick() => {
                     self.attempter.client.sweep();
-                    self.lock().sweep(Now::read());
+                    self.lock().sweep(self.clock.now());
                 }
             }
         }

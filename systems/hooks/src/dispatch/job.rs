@@ -1,6 +1,7 @@
 //! What is handed to a delivery, what comes back, and the bounds in force.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use plimsoll::clock::{self, Instant};
@@ -17,11 +18,31 @@ pub(crate) struct Now {
     pub(crate) unix: UnixMillis,
 }
 
-impl Now {
-    pub(crate) fn read() -> Self {
-        Self { at: clock::now(), unix: unix_millis() }
+/// The wall clock of a schedule: it follows one that is set forward, and runs on where one is set
+/// back. Work that was due stays due: who sets a clock back by an hour must not wait an hour for it.
+pub(crate) struct Clock {
+    /// Milliseconds by which the wall clock was ahead of the monotonic one, at the most.
+    ahead: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) const fn new() -> Self {
+        Self { ahead: AtomicI64::new(i64::MIN) }
     }
 
+    pub(crate) fn now(&self) -> Now {
+        Self::shown(&self.ahead, clock::now(), unix_millis())
+    }
+
+    fn shown(ahead: &AtomicI64, at: Instant, unix: UnixMillis) -> Now {
+        let monotonic = i64::try_from(at.as_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        let by = unix.saturating_sub(monotonic);
+        let most = ahead.fetch_max(by, Ordering::Relaxed).max(by);
+        Now { at, unix: monotonic.saturating_add(most) }
+    }
+}
+
+impl Now {
     /// The instant at which the wall clock will show `unix`, if nobody sets it.
     pub(crate) fn instant_of(self, unix: UnixMillis) -> Instant {
         self.at + Duration::from_millis(u64::try_from(unix - self.unix).unwrap_or(0))
@@ -35,8 +56,7 @@ impl Now {
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn unix_millis() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    plimsoll_store::wall_clock()
 }
 
 /// The bounds of the schedule.
@@ -119,4 +139,20 @@ pub(crate) struct Report {
 pub(crate) enum Then {
     End(AttemptState),
     RetryIn(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_runs_on_and_one_that_is_set_forward_is_followed() {
+        let (ahead, begun) = (AtomicI64::new(i64::MIN), Instant::from_nanos(7_000_000_000));
+        let shown = |after: u64, unix| Clock::shown(&ahead, begun + Duration::from_secs(after), unix).unix;
+        assert_eq!(shown(0, 1_000_000), 1_000_000);
+        assert_eq!(shown(1, 1_001_000), 1_001_000);
+        assert_eq!(shown(2, 2_000), 1_002_000, "set back, it runs on");
+        assert_eq!(shown(3, 5_000_000), 5_000_000, "set forward, it follows");
+        assert_eq!(shown(4, 1_004_000), 5_001_000);
+    }
 }

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::engine::Engine;
 use super::envelope::Envelope;
-use super::job::{Now, unix_millis};
+
 use super::loads::{Load, LoadedDue};
 
 /// Rows a read asks for while the past is looked through.
@@ -43,7 +43,7 @@ async fn read(engine: &Arc<Engine>, load: &Load) -> Result<(), Error> {
             read_fanouts(engine, *app, except.clone(), *limit, *bytes).await
         }
         Load::Due { app, endpoint, except, limit } => {
-            let now = unix_millis();
+            let now = engine.clock.now().unix;
             let kind = WorkKind::Delivery;
             let (works, next) = engine.store.due(kind, *app, endpoint.0, now, except.clone(), *limit).await?;
             let (works, next) = with_messages(engine, *app, works, next).await?;
@@ -143,7 +143,7 @@ pub(super) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
         for key in keys {
             let Some(route) = engine.routing.app(key.tenant) else { continue };
             let Some(target) = route.target(EndpointId(key.key)) else { continue };
-            engine.lock().due_on_disk(&route, &target, key.due_at, Now::read());
+            engine.lock().due_on_disk(&route, &target, key.due_at, engine.clock.now());
         }
         engine.act(|_, _| ());
     }

@@ -19,6 +19,7 @@ mod metrics;
 mod outbox;
 mod recorder;
 mod schedule;
+mod standing;
 mod tenant;
 mod window;
 
@@ -31,3 +32,4 @@ pub(crate) use envelope::Envelope;
 pub(crate) use job::Limits;
 pub(crate) use job::unix_millis;
 pub(crate) use metrics::{BUCKETS_MS, Histogram};
+pub(crate) use standing::Standing;

@@ -1,0 +1,64 @@
+//! What was pushed, in a file of the data directory that is replaced whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::read;
+use super::table::{Field, Table};
+use crate::config::{self, ConfigError};
+
+/// The file of the data directory.
+const FILE: &str = "policy.json";
+
+/// What was pushed, and how often anything was.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(super) struct Pushed {
+    pub(super) version: u64,
+    pub(super) table: Table,
+}
+
+pub(super) fn path(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
+/// As it was left; nothing where nobody ever pushed.
+pub(super) fn load(directory: &Path, fields: &[Field]) -> Result<Pushed, ConfigError> {
+    let path = path(directory);
+    if let Err(error) = fs::metadata(&path)
+        && error.kind() == ErrorKind::NotFound
+    {
+        return Ok(Pushed::default());
+    }
+    let file = config::File::read(&path)?;
+    let shown = path.display();
+    let wrong = |what: &str| {
+        ConfigError::one(format!("{shown}: {what}; it holds what was pushed, removing it takes that back"))
+    };
+    let value: serde_json::Value =
+        serde_json::from_str(&file.text).map_err(|error| wrong(&error.to_string()))?;
+    let version = value["version"].as_u64().ok_or_else(|| wrong("no version"))?;
+    let table = read::json(value["policy"].to_string().as_bytes(), fields)
+        .map_err(|error| wrong(&error.to_string()))?;
+    Ok(Pushed { version, table })
+}
+
+/// Replaces the file: whoever reads it, after whatever crash, finds the old or the new one whole.
+pub(super) fn store(directory: &Path, pushed: &Pushed) -> io::Result<()> {
+    let path = path(directory);
+    let draft = path.with_extension("draft");
+    // Left over where a process ended half-way.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let text = json!({"version": pushed.version, "policy": pushed.table.to_json()});
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(format!("{text:#}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, &path)?;
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,100 @@
+//! Disables endpoints that are of no use any more, durably and with the reason.
+//!
+//! What an endpoint's owner says stands: enabled again, it gets a new start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_store::{
+    AppId, Change, Changed, Claim, DisabledBy, Endpoint, EndpointId, Error, Failing, Store,
+};
+
+use crate::dispatch::{Dispatch, unix_millis};
+use crate::routing::Routing;
+
+/// How often is looked for endpoints that failed for too long.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Endpoints that one look disables; the next goes on.
+const AT_ONCE: usize = 256;
+
+/// Disables endpoints; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Disabler {
+    store: Store,
+    claim: Claim,
+    routing: Arc<Routing>,
+    dispatch: Dispatch,
+    /// How long an endpoint may fail; `None` is for ever.
+    failing_max: Option<Duration>,
+}
+
+impl Disabler {
+    pub(crate) fn new(
+        store: Store,
+        claim: Claim,
+        routing: Arc<Routing>,
+        dispatch: Dispatch,
+        failing_max: Option<Duration>,
+    ) -> Self {
+        Self { store, claim, routing, dispatch, failing_max }
+    }
+
+    /// How long an endpoint may fail without one success; `None` is for ever.
+    pub(crate) const fn failing_max(&self) -> Option<Duration> {
+        self.failing_max
+    }
+
+    /// Disables the endpoint and says why; `false` where it is gone or was disabled already.
+    pub(crate) async fn disable(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        by: DisabledBy,
+    ) -> Result<bool, Error> {
+        let _lock = self.routing.write_lock(app).await;
+        let target = self.routing.app(app).and_then(|route| route.target(endpoint));
+        let Some(target) = target.filter(|target| !target.endpoint.disabled) else { return Ok(false) };
+        let disabled = Endpoint {
+            disabled: true,
+            disabled_by: Some(by),
+            updated_at: unix_millis(),
+            ..target.endpoint.clone()
+        };
+        let change = vec![Change::PutEndpoint(Box::new(disabled.clone()))];
+        let changed = self.store.change(self.claim, change).await?;
+        if changed != [Changed::Done] {
+            return Ok(false);
+        }
+        self.routing.put_endpoint(disabled);
+        self.dispatch.endpoint_changed(app, endpoint);
+        tracing::warn!(%app, %endpoint, ?by, "an endpoint was disabled");
+        Ok(true)
+    }
+
+    /// Disables the endpoints that failed for too long; returns how many.
+    pub(crate) async fn disable_failing(&self) -> Result<usize, Error> {
+        let Some(longest) = self.failing_max else { return Ok(0) };
+        let span_ms = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+        let enabled = |endpoint, failing: Failing| {
+            let target = self.routing.app(failing.app).and_then(|route| route.target(endpoint));
+            target.is_some_and(|target| !target.endpoint.disabled)
+        };
+        let mut disabled = 0;
+        for (endpoint, failing) in self.store.failing_longer_than(span_ms, AT_ONCE, enabled) {
+            disabled += usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing).await?);
+        }
+        Ok(disabled)
+    }
+
+    /// Looks for endpoints that failed for too long, as long as the system runs.
+    pub(crate) async fn run(self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            match self.disable_failing().await {
+                Ok(_) => {}
+                Err(Error::Fenced { .. } | Error::Closed) => return,
+                Err(error) => tracing::error!(%error, "cannot disable endpoints that fail, trying again"),
+            }
+        }
+    }
+}

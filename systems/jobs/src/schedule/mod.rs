@@ -1,0 +1,564 @@
+//! Decides who gets which job next. Pure: it is told what happened and what time it is, and says
+//! what is to be done.
+//!
+//! # Invariants
+//! - A job is given to one worker at a time; its tenant has no more at work than it may, its kind no
+//!   more than it has slots.
+//! - Between the tenants of a kind turns go round by weight, whatever each has waiting; between the
+//!   keys of a tenant they go round by share of the keys (stochastic fairness: two keys that fall
+//!   into one share are one), the most urgent first.
+//! - Memory has a window of each lane and at most [`Limits::window_total`] jobs beyond the first few
+//!   of each, whatever waits on disk.
+
+mod claims;
+mod polls;
+mod ring;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll::clock::Instant;
+use plimsoll_store::{Job, JobId, JobLane, JobOwner, JobRef, UnixMillis};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub(crate) use claims::{Expired, Held, NotHeld, Worker};
+pub(crate) use polls::{Poll, PollId};
+
+use claims::Claims;
+use polls::Polls;
+use ring::{Left, Ring};
+use window::Window;
+
+/// A lane's window while [`Limits::window_total`] jobs are in memory.
+const WINDOW_MIN: usize = 4;
+
+/// What is bounded, and by how much.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Unfinished jobs of a tenant.
+    pub(crate) tenant_backlog: u64,
+    /// Unfinished jobs in all.
+    pub(crate) backlog: u64,
+    /// Tenants with unfinished jobs.
+    pub(crate) tenants: usize,
+    /// Jobs of a tenant at work at once.
+    pub(crate) tenant_concurrency: usize,
+    /// Jobs that workers over HTTP have at once, all and each.
+    pub(crate) claims: usize,
+    pub(crate) worker_claims: usize,
+    /// Workers that wait over HTTP at once.
+    pub(crate) polls: usize,
+    /// Jobs of a lane in memory, and of all lanes.
+    pub(crate) window: usize,
+    pub(crate) window_total: usize,
+    /// How long a worker over HTTP may be silent.
+    pub(crate) lease: Duration,
+    /// Turns in a round; one where a tenant is not named.
+    pub(crate) weights: FxHashMap<String, u32>,
+}
+
+/// Which bound stood in the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Full {
+    pub(crate) bound: &'static str,
+    pub(crate) limit: u64,
+    pub(crate) in_use: u64,
+    /// Whether it is the caller's own.
+    pub(crate) whose: Whose,
+}
+
+/// Whose bound it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whose {
+    Caller,
+    Ours,
+}
+
+/// Jobs of one kind: of one organisation, or of all where a handler of the process does them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct RingKey {
+    pub(crate) org: Option<Arc<str>>,
+    pub(crate) kind: Arc<str>,
+}
+
+/// Jobs for somebody. Their claims are to be made durable first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Assignment {
+    pub(crate) to: To,
+    pub(crate) jobs: Vec<JobRef>,
+}
+
+/// For whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum To {
+    Handler,
+    Poll(PollId),
+}
+
+#[derive(Default)]
+struct Owner {
+    unfinished: u64,
+    running: usize,
+    /// Rings in which it has no turn because it is at its bound.
+    parked: Vec<RingKey>,
+}
+
+/// How it stands, for operators.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Census {
+    pub(crate) unfinished: u64,
+    pub(crate) tenants: usize,
+    pub(crate) tenant_unfinished_max: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) claims: usize,
+    pub(crate) polls: usize,
+    pub(crate) lanes: usize,
+    pub(crate) in_memory: usize,
+    /// When the oldest job in memory became due.
+    pub(crate) oldest: Option<UnixMillis>,
+}
+
+pub(crate) struct Schedule {
+    limits: Limits,
+    owners: FxHashMap<JobOwner, Owner>,
+    unfinished: u64,
+    windows: FxHashMap<JobLane, Window>,
+    in_memory: usize,
+    rings: FxHashMap<RingKey, Ring>,
+    /// Free slots of the kinds that this process does itself.
+    slots: FxHashMap<Arc<str>, usize>,
+    claims: Claims,
+    polls: Polls,
+    /// Rings in which something may have become possible.
+    stirred: FxHashSet<RingKey>,
+    loads: VecDeque<JobLane>,
+    draining: bool,
+}
+
+impl Schedule {
+    pub(crate) fn new(limits: Limits, slots: FxHashMap<Arc<str>, usize>) -> Self {
+        Self {
+            limits,
+            owners: FxHashMap::default(),
+            unfinished: 0,
+            windows: FxHashMap::default(),
+            in_memory: 0,
+            rings: FxHashMap::default(),
+            slots,
+            claims: Claims::default(),
+            polls: Polls::default(),
+            stirred: FxHashSet::default(),
+            loads: VecDeque::new(),
+            draining: false,
+        }
+    }
+
+    /// A job is about to be accepted: takes its place in the backlog.
+    pub(crate) fn admit(&mut self, owner: &JobOwner) -> Result<(), Full> {
+        let Limits { tenant_backlog, backlog, tenants, .. } = self.limits;
+        let full = |bound, limit, in_use, whose| Err(Full { bound, limit, in_use, whose });
+        match self.owners.get(owner) {
+            Some(known) if known.unfinished >= tenant_backlog => {
+                return full("jobs.tenant_backlog_max", tenant_backlog, known.unfinished, Whose::Caller);
+            }
+            None if self.owners.len() >= tenants => {
+                let in_use = self.owners.len() as u64;
+                return full("jobs.tenants_max", tenants as u64, in_use, Whose::Ours);
+            }
+            _ => {}
+        }
+        if self.unfinished >= backlog {
+            return full("jobs.backlog_max", backlog, self.unfinished, Whose::Ours);
+        }
+        self.found(owner.clone(), 1);
+        Ok(())
+    }
+
+    /// A tenant has so many unfinished jobs (more).
+    pub(crate) fn found(&mut self, owner: JobOwner, unfinished: u64) {
+        self.owners.entry(owner).or_default().unfinished += unfinished;
+        self.unfinished += unfinished;
+    }
+
+    /// A job of the tenant is over, or was not accepted after all.
+    pub(crate) fn over(&mut self, owner: &JobOwner) {
+        if let Some(known) = self.owners.get_mut(owner) {
+            known.unfinished = known.unfinished.saturating_sub(1);
+            self.unfinished = self.unfinished.saturating_sub(1);
+        }
+        self.forget_idle_owner(owner);
+    }
+
+    fn forget_idle_owner(&mut self, owner: &JobOwner) {
+        let idle = |known: &Owner| known.unfinished == 0 && known.running == 0;
+        if self.owners.get(owner).is_some_and(idle) {
+            self.owners.remove(owner);
+        }
+    }
+
+    /// A job is ready, and durably so.
+    pub(crate) fn offer(&mut self, lane: &JobLane, job: JobRef) {
+        if self.claims.has(job.id) {
+            return;
+        }
+        let cap = self.cap();
+        self.change_window(lane, |window| window.offer(job, cap));
+        self.settle(lane);
+    }
+
+    /// The lane has jobs on disk.
+    pub(crate) fn found_on_disk(&mut self, lane: JobLane) {
+        self.windows.entry(lane.clone()).or_insert_with(Window::on_disk);
+        self.settle(&lane);
+    }
+
+    /// Whether there is a lane to be read from disk.
+    pub(crate) fn has_loads(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
+    /// The next lane to be read from disk, and how many of its jobs.
+    pub(crate) fn next_load(&mut self) -> Option<(JobLane, u32)> {
+        let lane = self.loads.pop_front()?;
+        let claiming = self.windows.get(&lane).map_or(0, |window| window.claiming);
+        // What is being claimed is still ready on disk: it must not be all that is seen of it.
+        let limit = u32::try_from(self.cap() + claiming).unwrap_or(u32::MAX);
+        Some((lane, limit))
+    }
+
+    /// What was read of a lane.
+    pub(crate) fn loaded(&mut self, lane: &JobLane, jobs: &[JobRef], limit: u32) {
+        let cap = self.cap();
+        let complete = jobs.len() < limit as usize;
+        let jobs: Vec<_> = jobs.iter().filter(|job| !self.claims.has(job.id)).copied().collect();
+        self.change_window(lane, |window| window.loaded(jobs.into_iter(), complete, cap));
+        self.settle(lane);
+    }
+
+    /// A lane could not be read: it is tried again.
+    pub(crate) fn not_loaded(&mut self, lane: &JobLane) {
+        self.change_window(lane, Window::not_loaded);
+        self.settle(lane);
+    }
+
+    fn cap(&self) -> usize {
+        if self.in_memory >= self.limits.window_total { WINDOW_MIN } else { self.limits.window }
+    }
+
+    fn change_window<T>(&mut self, lane: &JobLane, change: impl FnOnce(&mut Window) -> T) -> T {
+        let window = self.windows.entry(lane.clone()).or_default();
+        let before = window.len();
+        let result = change(window);
+        self.in_memory = self.in_memory + window.len() - before;
+        result
+    }
+
+    /// After a window changed: reads more of it, gives its tenant a turn, or forgets it.
+    fn settle(&mut self, lane: &JobLane) {
+        let cap = self.cap();
+        let Some(window) = self.windows.get_mut(lane) else { return };
+        if window.begin_loading(cap) {
+            self.loads.push_back(lane.clone());
+        }
+        if window.is_idle() {
+            self.windows.remove(lane);
+        } else if !window.is_empty() {
+            let owner = lane.owner();
+            let weight = self.limits.weights.get(owner.tenant()).copied().unwrap_or(1);
+            let key = self.ring_of(lane);
+            self.rings.entry(key.clone()).or_default().enter(&owner, lane, weight);
+            self.stirred.insert(key);
+        }
+    }
+
+    fn ring_of(&self, lane: &JobLane) -> RingKey {
+        match self.slots.get_key_value(lane.kind()) {
+            Some((kind, _)) => RingKey { org: None, kind: Arc::clone(kind) },
+            None => RingKey { org: Some(lane.org().into()), kind: lane.kind().into() },
+        }
+    }
+
+    /// Whether a handler of this process does the kind.
+    pub(crate) fn has_handler(&self, kind: &str) -> bool {
+        self.slots.contains_key(kind)
+    }
+
+    /// A worker waits for jobs; [`serve`](Self::serve) says when it gets some.
+    pub(crate) fn poll(&mut self, poll: Poll) -> Result<PollId, Full> {
+        let Limits { polls, worker_claims, .. } = self.limits;
+        let has = self.claims.of(&poll.worker);
+        if self.polls.len() >= polls {
+            let in_use = self.polls.len() as u64;
+            return Err(Full { bound: "jobs.polls_max", limit: polls as u64, in_use, whose: Whose::Ours });
+        }
+        if has >= worker_claims {
+            let (limit, in_use) = (worker_claims as u64, has as u64);
+            return Err(Full { bound: "jobs.worker_claims_max", limit, in_use, whose: Whose::Caller });
+        }
+        self.stirred.extend(poll.rings());
+        Ok(self.polls.add(poll))
+    }
+
+    /// The worker does not wait any more; false where it has been given jobs already.
+    pub(crate) fn leave(&mut self, poll: PollId) -> bool {
+        self.polls.remove(poll).is_some()
+    }
+
+    /// Gives what can be given.
+    pub(crate) fn serve(&mut self) -> Vec<Assignment> {
+        let mut given = Vec::new();
+        if self.draining {
+            return given;
+        }
+        for key in std::mem::take(&mut self.stirred) {
+            if key.org.is_none() {
+                while self.slots.get(&key.kind).is_some_and(|free| *free > 0)
+                    && let Some((lane, job)) = self.pick(&key)
+                {
+                    self.claims.begin(lane, job, Worker::Handler);
+                    if let Some(free) = self.slots.get_mut(&key.kind) {
+                        *free -= 1;
+                    }
+                    given.push(Assignment { to: To::Handler, jobs: vec![job] });
+                }
+                continue;
+            }
+            let mut after = None;
+            while self.rings.get(&key).is_some_and(Ring::has_turns)
+                && let Some(id) = self.polls.next_of(&key, after)
+            {
+                after = Some(id);
+                let jobs = self.fill(id);
+                if !jobs.is_empty() {
+                    self.polls.remove(id);
+                    given.push(Assignment { to: To::Poll(id), jobs });
+                }
+            }
+        }
+        given
+    }
+
+    /// Jobs for a worker, of its kinds in turn.
+    fn fill(&mut self, id: PollId) -> Vec<JobRef> {
+        let mut jobs = Vec::new();
+        let Some(poll) = self.polls.get(id).cloned() else { return jobs };
+        let room = self.limits.worker_claims.saturating_sub(self.claims.of(&poll.worker));
+        let room = room.min(self.limits.claims.saturating_sub(self.claims.remote())).min(poll.max);
+        let mut rings: VecDeque<_> = poll.rings().collect();
+        while jobs.len() < room
+            && let Some(ring) = rings.pop_front()
+        {
+            if let Some((lane, job)) = self.pick(&ring) {
+                self.claims.begin(lane, job, poll.worker.clone());
+                jobs.push(job);
+                rings.push_back(ring);
+            }
+        }
+        jobs
+    }
+
+    /// The next job of a kind. Its tenant then has one more at work.
+    fn pick(&mut self, key: &RingKey) -> Option<(JobLane, JobRef)> {
+        loop {
+            let ring = self.rings.get_mut(key)?;
+            let Some(owner) = ring.front().cloned() else {
+                if ring.is_empty() {
+                    self.rings.remove(key);
+                }
+                return None;
+            };
+            let known = self.owners.entry(owner).or_default();
+            if known.running >= self.limits.tenant_concurrency {
+                ring.park_front();
+                known.parked.push(key.clone());
+                continue;
+            }
+            let first = |lane: &&JobLane| {
+                let first = self.windows.get(*lane).and_then(Window::first);
+                first.map_or(u8::MAX, |job| job.priority)
+            };
+            let lane = ring.lanes().min_by_key(first)?.clone();
+            let job = self.windows.get_mut(&lane).and_then(Window::take);
+            let left = self.windows.get(&lane).is_some_and(|window| !window.is_empty());
+            ring.took(&lane, if left { Left::Some } else { Left::Nothing });
+            let Some(job) = job else { continue };
+            known.running += 1;
+            self.in_memory -= 1;
+            if let Some(window) = self.windows.get_mut(&lane) {
+                window.claiming += 1;
+            }
+            self.load_if_low(&lane);
+            return Some((lane, job));
+        }
+    }
+
+    fn load_if_low(&mut self, lane: &JobLane) {
+        let cap = self.cap();
+        if self.windows.get_mut(lane).is_some_and(|window| window.begin_loading(cap)) {
+            self.loads.push_back(lane.clone());
+        }
+    }
+
+    /// A claim is durable. Returns until when its worker must have been heard of.
+    pub(crate) fn claimed(&mut self, job: &Job, now: Instant) -> Option<Instant> {
+        self.not_claiming(&job.lane);
+        self.claims.durable(job, self.limits.lease, now)
+    }
+
+    /// A claim came to nothing: the job was cancelled meanwhile, or the claim could not be stored and
+    /// the job is still ready.
+    pub(crate) fn not_claimed(&mut self, id: JobId, then: Then) {
+        let Some(held) = self.claims.remove(id) else { return };
+        self.not_claiming(&held.lane);
+        self.gone(&held);
+        self.follow(&held.lane, then);
+    }
+
+    fn not_claiming(&mut self, lane: &JobLane) {
+        if let Some(window) = self.windows.get_mut(lane) {
+            window.claiming = window.claiming.saturating_sub(1);
+        }
+        self.settle(lane);
+    }
+
+    /// A claim that the last life of the process left with a worker over HTTP.
+    pub(crate) fn inherited(&mut self, job: &Job, now: Instant) {
+        let reference = JobRef { priority: job.priority, due_at: job.due_at, id: job.id };
+        let worker = Worker::Remote(job.lane.org().into(), "".into());
+        self.owners.entry(job.lane.owner()).or_default().running += 1;
+        self.claims.begin(job.lane.clone(), reference, worker);
+        self.claims.durable(job, self.limits.lease, now);
+    }
+
+    /// Its worker is alive. Returns until when it must be heard of again.
+    pub(crate) fn heartbeat(&mut self, id: JobId, number: u32, now: Instant) -> Result<Instant, NotHeld> {
+        self.claims.heartbeat(id, number, self.limits.lease, now)
+    }
+
+    pub(crate) fn held(&self, id: JobId) -> Option<&Held> {
+        self.claims.get(id)
+    }
+
+    /// The end of a claim is on its way to the store.
+    pub(crate) fn ending(&mut self, id: JobId, number: u32) -> Result<Held, NotHeld> {
+        self.claims.ending(id, number)
+    }
+
+    /// It could not be stored: the claim goes on.
+    pub(crate) fn not_ended(&mut self, id: JobId, now: Instant) {
+        self.claims.not_ended(id, self.limits.lease, now);
+    }
+
+    /// The end of a claim is durable.
+    pub(crate) fn ended(&mut self, id: JobId, then: Then) {
+        let Some(held) = self.claims.remove(id) else { return };
+        self.gone(&held);
+        self.follow(&held.lane, then);
+    }
+
+    fn follow(&mut self, lane: &JobLane, then: Then) {
+        match then {
+            Then::Over => self.over(&lane.owner()),
+            Then::Ready(job) => self.offer(lane, job),
+            Then::Nothing => {}
+        }
+    }
+
+    /// Whoever worked on it has a place free, and its tenant too.
+    fn gone(&mut self, held: &Held) {
+        let owner = held.lane.owner();
+        if let Some(known) = self.owners.get_mut(&owner) {
+            known.running = known.running.saturating_sub(1);
+            for key in std::mem::take(&mut known.parked) {
+                if let Some(ring) = self.rings.get_mut(&key) {
+                    ring.queue(&owner);
+                    self.stirred.insert(key);
+                }
+            }
+        }
+        self.forget_idle_owner(&owner);
+        if held.worker == Worker::Handler {
+            if let Some((kind, free)) =
+                self.slots.get_key_value(held.lane.kind()).map(|(k, f)| (Arc::clone(k), *f))
+            {
+                self.slots.insert(Arc::clone(&kind), free + 1);
+                self.stirred.insert(RingKey { org: None, kind });
+            }
+        } else if self.claims.remote() + 1 >= self.limits.claims {
+            self.stirred.extend(self.polls.rings().cloned());
+        }
+    }
+
+    /// A job that waits was cancelled.
+    pub(crate) fn cancelled(&mut self, lane: &JobLane, job: &JobRef) {
+        if self.windows.contains_key(lane) {
+            self.change_window(lane, |window| window.forget(job));
+            self.settle(lane);
+        }
+        self.over(&lane.owner());
+    }
+
+    /// Claims whose worker was not heard of in time, or which took too long; they are then ending.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<(Held, Expired)> {
+        self.claims.expired(now)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.claims.next_deadline()
+    }
+
+    /// Gives nothing any more; who waits is to be told that there is nothing.
+    pub(crate) fn drain(&mut self) -> Vec<PollId> {
+        self.draining = true;
+        let waiting = self.polls.ids();
+        for id in &waiting {
+            self.polls.remove(*id);
+        }
+        waiting
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Jobs that handlers of this process have.
+    pub(crate) fn handlers_at_work(&self) -> usize {
+        self.claims.of(&Worker::Handler)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Looks at every lane and tenant.
+    pub(crate) fn census(&self) -> Census {
+        let firsts = self.windows.values().filter_map(Window::first);
+        Census {
+            unfinished: self.unfinished,
+            tenants: self.owners.len(),
+            tenant_unfinished_max: self.owners.values().map(|owner| owner.unfinished).max().unwrap_or(0),
+            in_flight: self.claims.len(),
+            claims: self.claims.remote(),
+            polls: self.polls.len(),
+            lanes: self.windows.len(),
+            in_memory: self.in_memory,
+            oldest: firsts.map(|job| job.due_at).min(),
+        }
+    }
+}
+
+/// What follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    /// The job is over.
+    Over,
+    /// It is ready (again).
+    Ready(JobRef),
+    /// It is scheduled, or was not there: nothing.
+    Nothing,
+}

@@ -1,0 +1,95 @@
+//! The jobs of one lane that are ready: the first of them in memory, the rest on disk.
+//!
+//! # Invariants
+//! - What is in memory sorts before whatever is only on disk.
+//! - `more` is false only while everything that is ready on disk is in memory or being claimed.
+
+use std::collections::BTreeSet;
+
+use plimsoll_store::JobRef;
+
+#[derive(Default)]
+pub(crate) struct Window {
+    jobs: BTreeSet<JobRef>,
+    more: bool,
+    /// Somebody reads what is on disk.
+    loading: bool,
+    /// Since that reading began something was left on disk.
+    left_behind: bool,
+    /// Jobs whose claim is on its way: on disk they are still ready.
+    pub(crate) claiming: usize,
+}
+
+impl Window {
+    /// Nothing of the lane is in memory yet.
+    pub(crate) fn on_disk() -> Self {
+        Self { more: true, ..Self::default() }
+    }
+
+    pub(crate) fn first(&self) -> Option<&JobRef> {
+        self.jobs.first()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Whether nothing of it has to be remembered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && !self.more && !self.loading && self.claiming == 0
+    }
+
+    /// A job is ready, and durably so. At most `cap` are kept.
+    pub(crate) fn offer(&mut self, job: JobRef, cap: usize) {
+        if self.more && self.jobs.last().is_none_or(|last| job > *last) {
+            self.left_behind = true;
+            return;
+        }
+        self.jobs.insert(job);
+        self.trim(cap);
+    }
+
+    pub(crate) fn take(&mut self) -> Option<JobRef> {
+        self.jobs.pop_first()
+    }
+
+    pub(crate) fn forget(&mut self, job: &JobRef) {
+        self.jobs.remove(job);
+    }
+
+    /// Whether it is time to read what is on disk; it is then taken to be done.
+    pub(crate) fn begin_loading(&mut self, cap: usize) -> bool {
+        let begin = self.more && !self.loading && self.jobs.len() <= cap / 4;
+        if begin {
+            self.loading = true;
+            self.left_behind = false;
+        }
+        begin
+    }
+
+    /// What was read of the disk: the first jobs, but for those that are being claimed; `complete`
+    /// where there are no others.
+    pub(crate) fn loaded(&mut self, jobs: impl Iterator<Item = JobRef>, complete: bool, cap: usize) {
+        self.loading = false;
+        self.more = !complete || self.left_behind;
+        self.jobs.extend(jobs);
+        self.trim(cap);
+    }
+
+    /// It could not be read.
+    pub(crate) fn not_loaded(&mut self) {
+        self.loading = false;
+    }
+
+    fn trim(&mut self, cap: usize) {
+        while self.jobs.len() > cap.max(1) {
+            self.jobs.pop_last();
+            self.more = true;
+            self.left_behind = true;
+        }
+    }
+}
