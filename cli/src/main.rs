@@ -5,9 +5,11 @@ mod client;
 mod config_command;
 mod demo;
 mod flags;
+mod naive;
 mod receiver;
 mod serve;
 mod stage;
+mod story;
 mod token;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   plimsoll demo                  watch a real server lose nothing to kill -9, in half a minute
+  plimsoll demo --story          watch what it is for: 5,000 endpoints sink a dispatcher without a bound
   plimsoll bench hooks           how fast it is on this machine, beside a ceiling
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
@@ -53,6 +56,9 @@ enum Command {
     Demo(demo::Args),
     /// Measure a server of this build on this machine, and what it loses under load: nothing
     Bench(bench::Args),
+    /// Run the dispatcher without a bound that `demo --story` runs beside the server
+    #[command(hide = true)]
+    Naive(naive::Args),
     /// Run the receivers of the demo and the benchmarks
     #[command(hide = true)]
     Receiver(receiver::Args),
@@ -63,8 +69,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
         Command::Config(args) => config_command::run(args),
+        Command::Demo(args) if args.story => story::run(args.json),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Naive(args) => naive::run(args),
         Command::Receiver(args) => receiver::run(args),
     }
 }

@@ -25,9 +25,12 @@ pub(crate) struct Args {
     /// For how many seconds to send
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(super) seconds: u32,
+    /// Instead: a dispatcher without a bound beside this server, on the same load and memory
+    #[arg(long, conflicts_with_all = ["events", "endpoints", "tenants", "slow_ratio", "dead_ratio", "seconds"])]
+    pub(crate) story: bool,
     /// Print the result as one JSON object, the last line of standard output
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 impl Args {

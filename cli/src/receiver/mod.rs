@@ -30,4 +30,4 @@ pub(crate) use counts::Stats;
 pub(crate) use latencies::Summary;
 pub(crate) use micros::machine_micros;
 pub(crate) use plan::{Behaviour, EndpointPlan, Plan};
-pub(crate) use run::{Args, Ready, run};
+pub(crate) use run::{Args, Ready, raise_descriptors, run};

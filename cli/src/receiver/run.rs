@@ -99,7 +99,7 @@ fn address_of(port: u16, addresses: u8) -> SocketAddr {
 }
 
 /// As many descriptors as the system lets this process have; it does with less where it may not.
-fn raise_descriptors() {
+pub(crate) fn raise_descriptors() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -69,9 +69,14 @@ impl Server {
         self.running.check().await
     }
 
+    /// Its process id; `None` when it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.running.id()
+    }
+
     /// What it has used so far; `None` where the system does not tell, or it has ended.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        Usage::of(self.running.id()?)
+        Usage::of(self.id()?)
     }
 
     /// Notes how much memory it has had.

@@ -1,7 +1,6 @@
 //! Shows the run while it goes on: drawn in place on a terminal, a line a second elsewhere.
 
 mod draw;
-mod live;
 mod output;
 mod plain;
 

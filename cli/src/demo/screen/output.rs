@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal as _};
 
 use super::super::sample::{Rates, Sample};
-use super::live::Live;
+use super::draw;
 use super::plain::Plain;
+use crate::stage::Live;
 
 /// What shows the run.
 pub(crate) struct Screen {
@@ -20,7 +21,8 @@ enum Form {
 impl Screen {
     /// Drawn in place where standard output is a terminal and nothing else is asked of it.
     pub(crate) fn new(json: bool) -> Self {
-        let live = (!json && io::stdout().is_terminal()).then(Live::new).and_then(Result::ok);
+        let live =
+            (!json && io::stdout().is_terminal()).then(|| Live::new(draw::HEIGHT)).and_then(Result::ok);
         let form = live.map_or_else(|| Form::Plain(Plain::new(json)), |live| Form::Live(Box::new(live)));
         Self { rates: Rates::default(), form }
     }
@@ -45,7 +47,7 @@ impl Screen {
     pub(crate) fn draw(&mut self, sample: &Sample) {
         self.rates.add(sample);
         match &mut self.form {
-            Form::Live(live) => live.draw(sample, &self.rates),
+            Form::Live(live) => live.draw(|frame| draw::draw(frame, sample, &self.rates)),
             Form::Plain(plain) => plain.draw(sample, self.rates.now()),
         }
     }

@@ -1,7 +1,7 @@
 //! A few lines at the bottom of the terminal that are drawn again and again; what was said scrolls
 //! by above them.
 //!
-//! The terminal stays as it is, not in raw mode: Ctrl-C works as always, and a demo that dies leaves
+//! The terminal stays as it is, not in raw mode: Ctrl-C works as always, and a show that dies leaves
 //! nothing to repair but the cursor.
 
 use std::io::{self, Stdout, Write as _};
@@ -10,30 +10,27 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Widget as _;
-use ratatui::{Terminal, TerminalOptions, Viewport};
-
-use super::super::sample::{Rates, Sample};
-use super::draw;
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 /// The drawing.
-pub(super) struct Live {
+pub(crate) struct Live {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     finished: bool,
 }
 
 impl Live {
-    /// Makes room for it below what is on the terminal.
+    /// Makes room for so many lines below what is on the terminal.
     ///
     /// # Errors
     /// The terminal does not say where its cursor is.
-    pub(super) fn new() -> io::Result<Self> {
-        let options = TerminalOptions { viewport: Viewport::Inline(draw::HEIGHT) };
+    pub(crate) fn new(height: u16) -> io::Result<Self> {
+        let options = TerminalOptions { viewport: Viewport::Inline(height) };
         let terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?;
         Ok(Self { terminal, finished: false })
     }
 
-    /// Writes a line above the drawing. A terminal that does not take it does not stop the demo.
-    pub(super) fn say(&mut self, text: &str, loudly: bool) {
+    /// Writes a line above the drawing. A terminal that does not take it does not stop the show.
+    pub(crate) fn say(&mut self, text: &str, loudly: bool) {
         let style = if loudly { Style::new().bold().white().on_red() } else { Style::new() };
         let width = self.terminal.size().map_or(80, |size| usize::from(size.width));
         for line in wrapped(text, width) {
@@ -44,12 +41,12 @@ impl Live {
     }
 
     /// Draws how it stands.
-    pub(super) fn draw(&mut self, sample: &Sample, rates: &Rates) {
-        let _ = self.terminal.draw(|frame| draw::draw(frame, sample, rates));
+    pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) {
+        let _ = self.terminal.draw(draw);
     }
 
     /// Takes the drawing away.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.finished {
             self.finished = true;
             let place = self.terminal.get_frame().area().as_position();
