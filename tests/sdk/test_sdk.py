@@ -31,6 +31,8 @@ from svix.api import (
     ApplicationIn,
     ApplicationListOptions,
     ApplicationPatch,
+    BackgroundTaskStatus,
+    BackgroundTaskType,
     EndpointHeadersIn,
     EndpointHeadersPatchIn,
     EndpointIn,
@@ -46,6 +48,8 @@ from svix.api import (
     MessageGetOptions,
     MessageIn,
     MessageListOptions,
+    RecoverIn,
+    ReplayIn,
     Svix,
     SvixOptions,
 )
@@ -545,6 +549,70 @@ def it_sends_nothing_to_a_deleted_endpoint(world):
     world.receiver.wait(every)
     time.sleep(QUIET)
     assert world.receiver.deliveries(gone) == []
+
+
+def it_recovers_what_failed_in_the_background(world):
+    since = datetime.datetime.now(datetime.timezone.utc)
+    name, endpoint = world.endpoint(answers=(500,))
+    failed = [world.send(payload={"n": n}) for n in range(3)]
+    for message in failed:
+        world.wait_status(message, endpoint, FAIL)
+    world.receiver.answer(name, 200)
+    task = world.client.endpoint.recover(world.app, endpoint.id, RecoverIn(since=since))
+    assert task.task == BackgroundTaskType.ENDPOINT_RECOVER, task
+    for message in failed:
+        world.wait_status(message, endpoint, SUCCESS)
+    wait_for(lambda: is_finished(world, task), lambda: "the task to be finished")
+    assert task.id in [one.id for one in world.client.background_task.list().data]
+
+
+def it_replays_what_was_never_sent_to_an_endpoint(world):
+    since = datetime.datetime.now(datetime.timezone.utc)
+    missed = [world.send(payload={"n": n}) for n in range(3)]
+    name, endpoint = world.endpoint()
+    task = world.client.endpoint.replay_missing(world.app, endpoint.id, ReplayIn(since=since))
+    assert task.task == BackgroundTaskType.ENDPOINT_REPLAY, task
+    got = {delivery.headers["webhook-id"] for delivery in world.receiver.wait(name, 3)}
+    assert got == {message.id for message in missed}, got
+    wait_for(lambda: is_finished(world, task), lambda: "the task to be finished")
+
+
+def it_keeps_background_tasks_of_organisations_apart(world):
+    _, endpoint = world.endpoint()
+    since = datetime.datetime.now(datetime.timezone.utc)
+    task = world.client.endpoint.replay_missing(world.app, endpoint.id, ReplayIn(since=since))
+    other = world.server.client("--org", "org_tasks")
+    refused(404, lambda: other.background_task.get(task.id))
+    assert other.background_task.list().data == []
+
+
+def it_delivers_later_when_asked(world):
+    name, endpoint = world.endpoint()
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+    message = world.send(deliver_at=at)
+    time.sleep(QUIET)
+    assert world.receiver.deliveries(name) == []
+    [delivery] = world.receiver.wait(name)
+    assert time.time() >= at.timestamp() - 0.1, "too early"
+    assert delivery.headers["webhook-id"] == message.id
+
+
+def it_forgets_the_content_of_a_message(world):
+    message = world.send(payload={"secret": 1})
+    world.client.message.expunge_content(world.app, message.id)
+    got = world.client.message.get(world.app, message.id, MessageGetOptions(with_content=True))
+    assert "secret" not in json.dumps(got.payload), got
+
+
+def it_counts_deliveries_of_an_endpoint(world):
+    name, endpoint = world.endpoint()
+    world.wait_status(world.send(), endpoint, SUCCESS)
+    stats = world.client.endpoint.get_stats(world.app, endpoint.id)
+    assert (stats.success, stats.pending, stats.sending, stats.fail) == (1, 0, 0, 0), stats
+
+
+def is_finished(world, task):
+    return world.client.background_task.get(task.id).status == BackgroundTaskStatus.FINISHED
 
 
 def it_refuses_a_bad_token(world):
