@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use super::dispatch::dispatch;
-use super::send::Endpoint;
+use super::send::{Endpoint, Event};
 use crate::receiver::raise_descriptors;
 
 /// Runs a dispatcher without a bound on the loopback interface.
@@ -72,6 +72,6 @@ async fn set_endpoints(State(endpoints): State<Endpoints>, Json(new): Json<Vec<E
 async fn event(State(endpoints): State<Endpoints>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let id = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or("event");
     let endpoints = Arc::clone(&endpoints.lock().unwrap_or_else(PoisonError::into_inner));
-    dispatch(&endpoints, id, &body);
+    dispatch(&endpoints, &Event { id: id.to_owned(), body: body.into() });
     StatusCode::ACCEPTED
 }

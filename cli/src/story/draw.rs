@@ -14,6 +14,8 @@ use crate::stage::number::{grouped, mebibytes};
 
 /// How many lines it takes.
 pub(super) const HEIGHT: u16 = 21;
+/// Its longest line, and a space.
+const CODE_WIDTH: u16 = 68;
 /// The time axis is at least this long.
 const SECONDS_MIN: f64 = 20.0;
 const NAIVE: Color = Color::Red;
@@ -28,8 +30,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, sample: &Sample) {
     let inside = block.inner(frame.area());
     frame.render_widget(block, frame.area());
     let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Length(3)]).areas(inside);
-    let [left, right] =
-        Layout::horizontal([Constraint::Percentage(52), Constraint::Percentage(48)]).areas(above);
+    let [left, right] = Layout::horizontal([Constraint::Max(CODE_WIDTH), Constraint::Min(36)]).areas(above);
     draw_code(frame, left);
     draw_memory(frame, right, sample);
     draw_numbers(frame, below, sample);
