@@ -48,6 +48,16 @@ impl Policy {
     pub(crate) fn lane_first_tries(&self) -> usize {
         self.endpoint_concurrency.max(LANE_FIRST_TRIES_MIN)
     }
+
+    /// How many of its deliveries at once may be retries: one at the least.
+    pub(crate) fn retries(&self) -> usize {
+        share(self.concurrency, self.retry_share_ratio)
+    }
+}
+
+/// A share of so many places: one at the least.
+pub(crate) fn share(places: usize, ratio: f64) -> usize {
+    ((places as f64 * ratio) as usize).clamp(1, places.max(1))
 }
 
 /// In what an application, or all of an organisation's, differ from the defaults.
@@ -433,5 +443,10 @@ mod tests {
         assert!(policies.version() > before);
         let app = Routing::empty().put_app(&test_app());
         assert_eq!(policies.table().of(&app), wider);
+    }
+
+    #[test]
+    fn a_share_of_places_is_one_at_the_least_and_all_at_the_most() {
+        assert_eq!([share(64, 0.5), share(1, 0.5), share(3, 0.01), share(10, 1.0)], [32, 1, 1, 10]);
     }
 }

@@ -13,7 +13,7 @@ use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
 use super::schedule::{Census, Schedule};
 use super::standing::Standing;
-use super::{loader, recorder};
+use super::{disable, loader, recorder};
 use crate::policy::Policies;
 use crate::routing::{AppRoute, Routing};
 
@@ -42,6 +42,7 @@ pub(super) struct Engine {
     slots: Mutex<Group<()>>,
     pub(super) record: Notify,
     pub(super) load: Notify,
+    pub(super) gone: Notify,
     timer: Notify,
     /// Told when nothing is under way, and when nothing is unrecorded.
     pub(super) settled: Notify,
@@ -75,6 +76,7 @@ impl Dispatch {
             slots: Mutex::new(Group::builder("hooks.deliveries").limit(tasks).collect_all().build()?),
             record: Notify::new(),
             load: Notify::new(),
+            gone: Notify::new(),
             timer: Notify::new(),
             settled: Notify::new(),
             fenced: Notify::new(),
@@ -87,6 +89,7 @@ impl Dispatch {
     pub(crate) async fn start(&self, background: &mut Group<()>) {
         let engine = &self.engine;
         background.spawn(recorder::run(Arc::clone(engine))).await;
+        background.spawn(disable::run(Arc::clone(engine))).await;
         for _ in 0..LOADERS {
             background.spawn(loader::run(Arc::clone(engine))).await;
         }
@@ -101,8 +104,7 @@ impl Dispatch {
     /// An endpoint was made, changed, enabled, disabled or deleted: whatever is parked or kept of
     /// it is looked at again. Call after the routing table was changed.
     pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
-        let target = self.engine.routing.app(app).and_then(|route| route.target(endpoint));
-        self.engine.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+        self.engine.endpoint_changed(app, endpoint);
     }
 
     /// An application was changed or deleted. Call after the routing table was changed.
@@ -208,6 +210,12 @@ impl Engine {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The routing table has another endpoint now, or none.
+    pub(super) fn endpoint_changed(self: &Arc<Self>, app: AppId, endpoint: EndpointId) {
+        let target = self.routing.app(app).and_then(|route| route.target(endpoint));
+        self.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+    }
+
     /// Changes the schedule, starts what can start now, and wakes who waits for what changed.
     pub(super) fn act<T>(self: &Arc<Self>, change: impl FnOnce(&mut Schedule, Now) -> T) -> T {
         let (result, jobs) = self.change_and_pick(change);
@@ -231,6 +239,7 @@ impl Engine {
         for (set, who) in [
             (signals.record, &self.record),
             (signals.load, &self.load),
+            (signals.gone, &self.gone),
             (signals.timer, &self.timer),
             (signals.idle, &self.settled),
         ] {

@@ -85,7 +85,10 @@ impl Schedule {
         let more = matches!(tenant.disk, Disk::Loading { more: true });
         tenant.disk = if complete && !more { Disk::Empty } else { Disk::More };
         for (fanout, message, skip) in works {
-            if tenant.arriving.contains(&message.id) || tenant.window.contains(message.id) {
+            if tenant.route.paused
+                || tenant.arriving.contains(&message.id)
+                || tenant.window.contains(message.id)
+            {
                 tenant.disk = Disk::More;
                 continue;
             }

@@ -9,6 +9,8 @@
 //! routing table.
 
 mod attempt;
+mod destination;
+mod disable;
 mod engine;
 mod envelope;
 mod job;
@@ -18,15 +20,19 @@ mod loads;
 mod metrics;
 mod outbox;
 mod recorder;
+mod rings;
 mod schedule;
 mod standing;
 mod tenant;
 mod window;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use attempt::Attempter;
+pub(crate) use destination::Terms;
 pub(crate) use engine::{Arrival, Dispatch, View};
 pub(crate) use envelope::Envelope;
 pub(crate) use job::Limits;

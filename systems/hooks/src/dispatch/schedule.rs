@@ -1,12 +1,12 @@
 //! Whose delivery is next: a pure state machine over tenants, their endpoints and time.
 //!
 //! Service goes round organisations, then applications, then endpoints, one delivery at a time:
-//! deficit round robin with equal weights and a quantum of one. What cannot be served (at its
-//! limit, parked, empty) is in no ring and costs nothing; what makes it servable puts it back.
+//! weighted deficit round robin ([`Rings`]), first tries before retries. What cannot be served (at its
+//! limit, parked, empty) is in no ring and costs nothing; what makes it servable puts it back. Retries
+//! have rings of their own, so that they use what first tries leave, and never more than their share.
 //!
 //! # Invariants
-//! - A tenant is in the ring of its organisation if and only if `in_ring`; an organisation is in
-//!   the outer ring if and only if its own is not empty.
+//! - A tenant is in the ring of a class if and only if its `in_ring` says so.
 //! - Each message and each unit of due work is in memory at most once, so that no delivery is under
 //!   way twice, however slow it is.
 //! - Memory is bounded: windows by messages and bytes, lanes by first tries, what is unrecorded by
@@ -16,14 +16,20 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use plimsoll::Outcome;
 use plimsoll::clock::Instant;
-use plimsoll_store::{AppId, AttemptId, EndpointId, MessageId, NewAttempt, Next, Org, Progress, UnixMillis};
+use plimsoll_store::{
+    AppId, AttemptId, AttemptState, EndpointId, MessageId, NewAttempt, Next, Progress, UnixMillis,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::destination::{DestinationId, Destinations, For};
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now, Report, Then, Work};
+use super::job::{Class, Job, Limits, Now, Report, Then, Verdict, Work};
+use super::lane::Lane;
 use super::outbox::{Outbox, Release};
-use super::tenant::{Disk, Picked, Tenant, earliest};
+use super::rings::{Rings, Weights};
+use super::tenant::{Picked, Tenant, earliest};
 use crate::policy::{Policies, Table};
 use crate::routing::{AppRoute, Target};
 
@@ -41,25 +47,38 @@ pub(crate) struct Signals {
     pub(crate) timer: bool,
     /// Nothing is under way any more.
     pub(crate) idle: bool,
+    /// An endpoint said that it is gone.
+    pub(crate) gone: bool,
 }
 
-#[derive(Default)]
-struct OrgRing {
-    tenants: VecDeque<AppId>,
-    queued: bool,
+/// Of so many deliveries one is a retry, where both wait: first tries go first, but not for ever.
+const FIRST_TRIES_IN_A_ROW: u32 = 15;
+
+/// What happens by itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Tenant(AppId),
+    Lane(AppId, EndpointId),
+    Destination(DestinationId),
 }
 
 pub(crate) struct Schedule {
     pub(super) limits: Limits,
     policies: (u64, Arc<Table>),
     pub(super) tenants: FxHashMap<AppId, Tenant>,
-    orgs: FxHashMap<Org, OrgRing>,
-    ring: VecDeque<Org>,
-    timers: BinaryHeap<Reverse<(Instant, AppId, Option<EndpointId>)>>,
+    rings: [Rings; Class::ALL.len()],
+    /// First tries since the last retry.
+    first_in_a_row: u32,
+    pub(super) destinations: Destinations,
+    timers: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    /// Endpoints that said that they are gone, with the URL that said so.
+    gone: VecDeque<Gone>,
+    random: fastrand::Rng,
     pub(super) outbox: Outbox,
     pub(super) due_loads: VecDeque<(AppId, EndpointId)>,
     pub(super) refills: VecDeque<AppId>,
     in_flight: usize,
+    retries: usize,
     pub(super) bytes: usize,
     pub(super) draining: bool,
     signals: Signals,
@@ -68,20 +87,36 @@ pub(crate) struct Schedule {
 impl Schedule {
     pub(crate) fn new(limits: Limits, policies: &Policies) -> Self {
         Self {
+            destinations: Destinations::new(limits.destinations),
             limits,
             policies: (policies.version(), policies.table()),
             tenants: FxHashMap::default(),
-            orgs: FxHashMap::default(),
-            ring: VecDeque::new(),
+            rings: Default::default(),
+            first_in_a_row: 0,
             timers: BinaryHeap::new(),
+            gone: VecDeque::new(),
+            random: fastrand::Rng::new(),
             outbox: Outbox::default(),
             due_loads: VecDeque::new(),
             refills: VecDeque::new(),
             in_flight: 0,
+            retries: 0,
             bytes: 0,
             draining: false,
             signals: Signals::default(),
         }
+    }
+
+    /// The same with jitter by a seed.
+    #[cfg(test)]
+    pub(crate) fn seeded(limits: Limits, policies: &Policies, seed: u64) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), ..Self::new(limits, policies) }
+    }
+
+    /// How often a lane was looked at.
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> usize {
+        self.tenants.values().map(|tenant| tenant.looks).sum()
     }
 
     pub(crate) const fn limits(&self) -> &Limits {
@@ -182,19 +217,13 @@ impl Schedule {
         let (app, id, bytes) = (message.app, message.id, message.weight());
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         tenant.arriving.remove(&id);
-        match tenant.disk {
-            Disk::Empty
-                if !tenant.route.paused
-                    && tenant.has_room()
-                    && self.bytes < self.limits.window_bytes_total =>
-            {
-                if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
-                    self.bytes += bytes;
-                }
-                tenant.expand(now, &self.limits, &mut self.outbox);
+        if tenant.takes(message.priority) && self.bytes < self.limits.window_bytes_total {
+            if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
+                self.bytes += bytes;
             }
-            Disk::Empty | Disk::More => tenant.disk = Disk::More,
-            Disk::Loading { .. } => tenant.disk = Disk::Loading { more: true },
+            tenant.expand(now, &self.limits, &mut self.outbox);
+        } else {
+            tenant.disk = tenant.disk.with_more();
         }
         self.settle(app, now);
     }
@@ -209,10 +238,7 @@ impl Schedule {
     /// The application has, or may have, messages on disk.
     pub(crate) fn on_disk(&mut self, route: &Arc<AppRoute>, now: Now) {
         let tenant = self.tenant(route);
-        tenant.disk = match tenant.disk {
-            Disk::Loading { .. } => Disk::Loading { more: true },
-            Disk::Empty | Disk::More => Disk::More,
-        };
+        tenant.disk = tenant.disk.with_more();
         self.settle(route.id, now);
     }
 
@@ -241,17 +267,25 @@ impl Schedule {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
         let before = tenant.due_bytes;
+        // It joins that of its next delivery.
+        let destination = lane.destination.take();
         match target {
             Some(target) => {
                 lane.retarget(target, &self.limits.breaker);
+                let paused = lane.target.is_paused();
                 if !lane.is_open() {
                     tenant.discard(endpoint, &mut self.outbox);
+                } else if paused {
+                    tenant.put_away_due(endpoint);
                 }
             }
             None => {
                 tenant.discard(endpoint, &mut self.outbox);
                 tenant.lanes.remove(&endpoint);
             }
+        }
+        if let Some(id) = destination {
+            self.destinations.leave(id);
         }
         self.bytes -= before - tenant.due_bytes;
         self.refresh(app, endpoint, now);
@@ -263,8 +297,10 @@ impl Schedule {
             Some(route) if self.tenants.contains_key(&app) => {
                 let was_paused = self.tenants.get(&app).is_some_and(|tenant| tenant.route.paused);
                 self.tenant(route);
-                if was_paused && !route.paused {
-                    self.refresh_all(app, now);
+                match (was_paused, route.paused) {
+                    (false, true) => self.put_away(app, now),
+                    (true, false) => self.refresh_all(app, now),
+                    _ => {}
                 }
             }
             Some(_) => {}
@@ -279,42 +315,88 @@ impl Schedule {
         self.settle(app, now);
     }
 
+    /// What waits for an application that was paused goes to disk.
+    fn put_away(&mut self, app: AppId, now: Now) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let before = tenant.due_bytes;
+        tenant.put_away(now, &mut self.outbox);
+        self.bytes -= before - tenant.due_bytes;
+    }
+
+    /// The class whose turn it is: retries may hold their share of all places.
+    fn turn(&self) -> Option<Class> {
+        let [first, retry] = Class::ALL.map(|class| !self.rings[class as usize].is_empty());
+        let retry = retry && self.retries < self.limits.retries;
+        match (first, retry) {
+            (true, true) if self.first_in_a_row >= FIRST_TRIES_IN_A_ROW => Some(Class::Retry),
+            (true, _) => Some(Class::First),
+            (false, true) => Some(Class::Retry),
+            (false, false) => None,
+        }
+    }
+
     /// The next delivery, if one may start now.
     pub(crate) fn pick(&mut self, now: Now) -> Option<Job> {
         let full = self.in_flight >= self.limits.concurrency;
         if self.draining || full || self.outbox.unrecorded() >= self.limits.unrecorded {
             return None;
         }
-        while let Some(org) = self.ring.pop_front() {
-            let Some(ring) = self.orgs.get_mut(&org) else { continue };
-            ring.queued = false;
-            let Some(app) = ring.tenants.pop_front() else { continue };
-            let mut picked = Picked::Nothing;
-            if let Some(tenant) = self.tenants.get_mut(&app) {
-                tenant.in_ring = false;
-                let before = tenant.due_bytes;
-                picked = tenant.pick(now, &self.limits, &mut self.outbox);
-                self.bytes -= before - tenant.due_bytes;
+        while let Some(ring) = self.turn() {
+            let app = self.rings[ring as usize].head()?;
+            if let Picked::Job(job) = self.pick_of(app, ring, now) {
+                self.count(&job);
+                self.settle(app, now);
+                return Some(job);
             }
-            if !ring.tenants.is_empty() {
-                ring.queued = true;
-                self.ring.push_back(org);
-            }
-            match picked {
-                Picked::Job(job) => {
-                    self.in_flight += 1;
-                    self.settle(app, now);
-                    self.arm_parked(app, now);
-                    return Some(job);
-                }
-                Picked::Again => self.settle(app, now),
-                Picked::Nothing => {
-                    self.arm_parked(app, now);
-                    self.refill(app, true);
-                }
-            }
+            self.settle_starving(app, now);
         }
         None
+    }
+
+    /// The next delivery of the tenant at the head of a ring, which is moved on.
+    fn pick_of(&mut self, app: AppId, ring: Class, now: Now) -> Picked {
+        let retries_left = self.retries < self.limits.retries;
+        let Some(tenant) = self.tenants.get_mut(&app) else {
+            self.rings[ring as usize].leave();
+            return Picked::Nothing;
+        };
+        let class = if ring == Class::First && retries_left { tenant.turn() } else { ring };
+        let before = tenant.due_bytes;
+        let picked = tenant.pick(class, now, &self.limits, &mut self.outbox, &mut self.destinations);
+        self.bytes -= before - tenant.due_bytes;
+        let weights =
+            Weights { org: self.policies.1.weight_of(&tenant.route.org), app: tenant.policy.weight };
+        let rings = &mut self.rings[ring as usize];
+        let stays = match (&picked, tenant.is_servable(ring)) {
+            (Picked::Job(_), true) => {
+                rings.served(weights);
+                true
+            }
+            (Picked::Job(_), false) => {
+                rings.served_last(weights);
+                false
+            }
+            // It gets further when it is looked at again: at once.
+            (Picked::Again, true) => true,
+            (Picked::Again, false) | (Picked::Nothing, _) => {
+                rings.leave();
+                false
+            }
+        };
+        tenant.in_ring[ring as usize] = stays;
+        self.arm_parked(app, now);
+        picked
+    }
+
+    fn count(&mut self, job: &Job) {
+        self.in_flight += 1;
+        match job.class() {
+            Class::First => self.first_in_a_row = self.first_in_a_row.saturating_add(1),
+            Class::Retry => {
+                self.first_in_a_row = 0;
+                self.retries += 1;
+            }
+        }
     }
 
     /// A delivery ended.
@@ -323,6 +405,7 @@ impl Schedule {
             permit.finish(report.outcome);
         }
         let (app, endpoint, message) = (job.app, job.endpoint(), job.message.id);
+        self.learn(&job, &report, now);
         let retry_at = match report.then {
             Then::End(_) => None,
             Then::RetryIn(after) => {
@@ -357,7 +440,33 @@ impl Schedule {
             (work, due_at) => Release::Due { app, endpoint, work, due_at },
         };
         self.outbox.push(Progress::Attempted(Box::new(attempt)), release);
-        self.ended(&job, now);
+        self.ended(&job, report.strain, now);
+    }
+
+    /// What a delivery says of its endpoint and of its destination.
+    fn learn(&mut self, job: &Job, report: &Report, now: Now) {
+        let (app, endpoint) = (job.app, job.endpoint());
+        if let (Some(id), Class::Retry, Then::End(AttemptState::Succeeded)) =
+            (job.place.destination, job.class(), report.then)
+        {
+            self.destinations.give_back(id);
+        }
+        let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
+        let Some(lane) = lane else { return };
+        // It was changed meanwhile: what the old one said is not held against the new one.
+        if lane.target.endpoint.url != job.target.endpoint.url {
+            return;
+        }
+        lane.learn(report.verdict, report.outcome, job.place.began, self.random.f64(), now);
+        if report.verdict == Verdict::Gone {
+            self.gone.push_back(Gone { app, endpoint, url: job.target.endpoint.url.clone() });
+            self.signals.gone = true;
+        }
+    }
+
+    /// An endpoint that said that it is gone, if there is one that was not looked at.
+    pub(crate) fn next_gone(&mut self) -> Option<Gone> {
+        self.gone.pop_front()
     }
 
     /// A delivery was cut short by the end of the process: nothing is recorded, so that it is made
@@ -367,12 +476,21 @@ impl Schedule {
         self.signals.idle |= self.in_flight == 0;
     }
 
-    fn ended(&mut self, job: &Job, now: Now) {
+    fn ended(&mut self, job: &Job, strain: Outcome, now: Now) {
         self.in_flight -= 1;
+        let retry = usize::from(job.class() == Class::Retry);
+        self.retries -= retry;
         self.signals.idle |= self.in_flight == 0;
         let (app, endpoint) = (job.app, job.endpoint());
+        if let Some(id) = job.place.destination {
+            // Who waits is woken while this use of it still holds it.
+            self.destinations.release(id, strain, job.place.in_flight, now.at);
+            self.wake(id, now);
+            self.destinations.leave(id);
+        }
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         tenant.in_flight -= 1;
+        tenant.retries -= retry;
         match &job.work {
             Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
             Work::Due(_) => {
@@ -430,40 +548,92 @@ impl Schedule {
 
     /// When something happens by itself next.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, ..))| *at)
+        self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Lets happen what happens by itself by now.
     pub(crate) fn tick(&mut self, now: Now) {
-        while let Some(Reverse((at, app, endpoint))) = self.timers.peek().copied() {
+        while let Some(Reverse((at, alarm))) = self.timers.peek().copied() {
             if at > now.at {
                 return;
             }
             self.timers.pop();
-            let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-            match endpoint {
-                None => {
+            match alarm {
+                Alarm::Tenant(app) => {
+                    let Some(tenant) = self.tenants.get_mut(&app) else { continue };
                     tenant.timer_at = tenant.timer_at.filter(|timer| *timer != at);
                     tenant.unpark(now);
                     self.settle(app, now);
                 }
-                Some(endpoint) => {
-                    if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
+                Alarm::Lane(app, endpoint) => {
+                    let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
+                    if let Some(lane) = lane {
                         lane.timer_at = lane.timer_at.filter(|timer| *timer != at);
                     }
                     self.refresh(app, endpoint, now);
+                }
+                Alarm::Destination(id) => {
+                    if self.destinations.rang(id, at) {
+                        self.wake(id, now);
+                    }
                 }
             }
         }
     }
 
+    /// Wakes as many lanes as the destination has places and retries for. Those of applications that
+    /// cannot use one now do not count: they look again when they can.
+    fn wake(&mut self, id: DestinationId, now: Now) {
+        let mut free = self.destinations.places(id);
+        while free > 0
+            && let Some((app, endpoint)) = self.destinations.next_waiting(id, For::Place)
+        {
+            free -= usize::from(self.woken(app, endpoint, Lane::stop_waiting, now));
+        }
+        let mut free = self.destinations.retries(id, now.at);
+        while free > 0
+            && let Some((app, endpoint)) = self.destinations.next_waiting(id, For::Budget)
+        {
+            free -= usize::from(self.woken(app, endpoint, |lane| lane.retries_wait = false, now));
+        }
+        self.arm_destination(id, now);
+    }
+
+    /// Whether the lane may be served now.
+    fn woken(&mut self, app: AppId, endpoint: EndpointId, wake: impl FnOnce(&mut Lane), now: Now) -> bool {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return false };
+        let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return false };
+        wake(lane);
+        let free = tenant.is_free();
+        self.refresh(app, endpoint, now);
+        free
+    }
+
+    fn arm_destination(&mut self, id: DestinationId, now: Now) {
+        if let Some(at) = self.destinations.alarm(id, now.at) {
+            self.set_timer(at, Alarm::Destination(id));
+        }
+    }
+
+    fn set_timer(&mut self, at: Instant, alarm: Alarm) {
+        self.signals.timer |= self.timers.peek().is_none_or(|Reverse((first, _))| at < *first);
+        self.timers.push(Reverse((at, alarm)));
+    }
+
     /// Forgets what it changes nothing to forget.
     pub(crate) fn sweep(&mut self, now: Now) {
+        let destinations = &mut self.destinations;
         for tenant in self.tenants.values_mut() {
-            tenant.lanes.retain(|_, lane| lane.in_ready || !lane.is_forgettable(now));
+            tenant.lanes.retain(|_, lane| {
+                let keep = !lane.is_forgettable(now);
+                if !keep && let Some(id) = lane.destination.take() {
+                    destinations.leave(id);
+                }
+                keep
+            });
         }
         self.tenants.retain(|_, tenant| !tenant.is_forgettable(now));
-        self.orgs.retain(|_, ring| ring.queued || !ring.tenants.is_empty());
+        self.rings.iter_mut().for_each(Rings::sweep);
     }
 
     /// Looks at a lane again after something about it changed.
@@ -484,21 +654,21 @@ impl Schedule {
         if tenant.is_stuck() {
             tenant.squeeze(now, &mut self.outbox);
         }
-        if !tenant.in_ring && tenant.is_servable() {
-            tenant.in_ring = true;
-            let org = &tenant.route.org;
-            if !self.orgs.contains_key(org) {
-                self.orgs.insert(Arc::clone(org), OrgRing::default());
-            }
-            if let Some(ring) = self.orgs.get_mut(org) {
-                ring.tenants.push_back(app);
-                if !ring.queued {
-                    ring.queued = true;
-                    self.ring.push_back(Arc::clone(org));
-                }
+        for class in Class::ALL {
+            if !tenant.in_ring[class as usize] && tenant.is_servable(class) {
+                tenant.in_ring[class as usize] = true;
+                self.rings[class as usize].push(&tenant.route.org, app);
             }
         }
         self.refill(app, false);
+    }
+
+    /// After a pick that came to nothing: the tenant may have to be read for.
+    fn settle_starving(&mut self, app: AppId, now: Now) {
+        self.settle(app, now);
+        if self.tenants.get(&app).is_some_and(|tenant| !tenant.in_ring.contains(&true)) {
+            self.refill(app, true);
+        }
     }
 
     /// Puts the tenant into the queue of those to be read for, if it has room.
@@ -530,8 +700,7 @@ impl Schedule {
             return;
         }
         *timer = Some(wake);
-        self.signals.timer |= self.timers.peek().is_none_or(|Reverse((first, ..))| wake < *first);
-        self.timers.push(Reverse((wake, app, endpoint)));
+        self.set_timer(wake, endpoint.map_or(Alarm::Tenant(app), |endpoint| Alarm::Lane(app, endpoint)));
     }
 
     /// A pick may have parked the tenant and any of its lanes.
@@ -541,7 +710,19 @@ impl Schedule {
         for endpoint in tenant.take_parked() {
             self.arm(app, Some(endpoint), now);
         }
+        for id in self.destinations.take_waited() {
+            self.arm_destination(id, now);
+        }
     }
+}
+
+/// An endpoint that said that it is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Gone {
+    pub(crate) app: AppId,
+    pub(crate) endpoint: EndpointId,
+    /// Where that was said.
+    pub(crate) url: String,
 }
 
 /// How much there is of what.

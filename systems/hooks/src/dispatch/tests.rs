@@ -13,12 +13,13 @@ use plimsoll_store::{
 use proptest::prelude::*;
 use rustc_hash::FxHashSet;
 
+use super::destination::Terms;
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now, Report, Then, Work};
+use super::job::{Class, Job, Limits, Now, Report, Then, Verdict, Work};
 use super::loads::{Load, LoadedDue};
 use super::outbox::Release;
 use super::schedule::Schedule;
-use crate::policy::{Policies, Policy, Table, Totals};
+use crate::policy::{Override, Policies, Policy, Table, Totals, Who};
 use crate::routing::{Routing, test_app, test_endpoint};
 
 fn limits() -> Limits {
@@ -28,6 +29,8 @@ fn limits() -> Limits {
         tenant_first_tries: 6,
         unrecorded: 64,
         breaker: breaker::Policy::ratio(0.5).calls_min(4).open_for(Duration::from_secs(5)),
+        retries: 4,
+        destinations: Terms { concurrency: 5, retries_ratio: 0.5, retries_per_second: 1.0 },
     }
 }
 
@@ -93,9 +96,9 @@ impl World {
             routing.put_app(&app);
             for sequence in 1..=*count as u64 {
                 let mut id = [number as u8 + 1; 20];
-                id[19] = sequence as u8;
+                id[12..].copy_from_slice(&sequence.to_be_bytes());
                 let id = EndpointId(Id::from_bytes(id));
-                let throttle_rate = (sequence == 3).then_some(5);
+                let throttle_rate = (sequence == 3 && *count < 8).then_some(5);
                 routing.put_endpoint(Endpoint {
                     id,
                     app: app.id,
@@ -124,6 +127,10 @@ impl World {
     }
 
     fn send(&mut self, app: usize) {
+        self.send_at(app, Priority::Normal);
+    }
+
+    fn send_at(&mut self, app: usize, priority: Priority) {
         let app = self.apps[app % self.apps.len()];
         let route = self.routing.app(app).unwrap();
         self.sent += 1;
@@ -131,13 +138,12 @@ impl World {
         id[..8].copy_from_slice(&self.sent.to_be_bytes());
         let id = MessageId(Id::from_bytes(id));
         self.schedule.expect(&route, id);
-        let fanout =
-            Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0, priority: Priority::Normal };
+        let fanout = Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0, priority };
         self.disk.fanouts.insert((app, id), fanout);
         for target in route.targets().iter() {
             self.wanted.insert((id, target.endpoint.id));
         }
-        self.schedule.offer(envelope(app, id), route.ceiling(), self.now);
+        self.schedule.offer(envelope(app, id).with_priority(priority), route.ceiling(), self.now);
     }
 
     /// One round of everything that runs beside the deliveries, which all succeed.
@@ -148,6 +154,12 @@ impl World {
         self.finish(0, true);
         self.take_commit(1_000);
         self.commit();
+    }
+
+    /// Whether every delivery of the application has been tried, and all that is known is durable.
+    fn delivered_or_due(&self, app: usize) -> bool {
+        let app = self.apps[app];
+        self.disk.fanouts.keys().all(|(of, _)| *of != app) && self.schedule.unrecorded() == 0
     }
 
     fn pause_endpoint(&mut self, app: usize, sequence: u64, paused: bool) {
@@ -195,18 +207,7 @@ impl World {
         if succeeds {
             *self.delivered.entry((job.message.id, job.endpoint())).or_default() += 1;
         }
-        let report = Report {
-            began: self.now.unix,
-            took: Duration::ZERO,
-            status: if succeeds { 200 } else { 500 },
-            response: Vec::new(),
-            then: if succeeds {
-                Then::End(AttemptState::Succeeded)
-            } else {
-                Then::RetryIn(Duration::from_secs(3))
-            },
-            outcome: if succeeds { Outcome::Success } else { Outcome::Failure },
-        };
+        let report = report_of(if succeeds { 200 } else { 500 }, self.now);
         self.schedule.done(job, report, self.now);
     }
 
@@ -299,7 +300,7 @@ impl World {
                         let ids = targets.iter().map(|target| target.endpoint.id);
                         let skip: FxHashSet<_> =
                             ids.filter(|id| self.is_settled(fanout.message, *id)).collect();
-                        (fanout, envelope(app, fanout.message), skip)
+                        (fanout, envelope(app, fanout.message).with_priority(fanout.priority), skip)
                     })
                     .collect();
                 self.schedule.loaded_fanouts(app, works, complete, self.now);
@@ -364,6 +365,19 @@ impl World {
         assert_eq!(self.schedule.bytes(), 0, "bytes are all given back");
         assert_eq!(self.schedule.in_flight(), 0);
     }
+}
+
+/// How an attempt went that was answered so.
+fn report_of(status: u16, now: Now) -> Report {
+    let succeeds = status == 200;
+    let outcome = if succeeds { Outcome::Success } else { Outcome::Failure };
+    let then = match succeeds {
+        true => Then::End(AttemptState::Succeeded),
+        false => Then::RetryIn(Duration::from_secs(3)),
+    };
+    let (began, response) = (now.unix, Vec::new());
+    let (took, verdict) = (Duration::ZERO, Verdict::Nothing);
+    Report { began, took, status, response, then, outcome, strain: outcome, verdict }
 }
 
 fn envelope(app: AppId, id: MessageId) -> Envelope {
@@ -568,4 +582,255 @@ fn a_replaced_policy_is_followed_at_once() {
     world.policies.replace(Table::new(world.policy, totals, []).unwrap());
     world.start();
     assert_eq!(world.running.len(), 3);
+}
+
+/// Lets the lanes' due work be in memory: each endpoint has failed this often and is due again.
+fn fail_once(world: &mut World, app: usize, messages: usize) {
+    for _ in 0..messages {
+        world.send(app);
+    }
+    while !world.running.is_empty() || !world.delivered_or_due(app) {
+        world.start();
+        world.finish(0, false);
+        world.take_commit(1_000);
+        world.commit();
+    }
+    world.pass(Duration::from_secs(4));
+    for _ in 0..20 {
+        world.begin_load();
+        world.end_load(0);
+    }
+}
+
+fn roomy() -> Limits {
+    Limits {
+        concurrency: 64,
+        retries: 32,
+        tenant_first_tries: 1_000,
+        destinations: Terms { concurrency: 64, retries_ratio: 1.0, retries_per_second: 100.0 },
+        // Not what is looked at here.
+        breaker: breaker::Policy::ratio(1.0).calls_min(10_000),
+        ..limits()
+    }
+}
+
+fn roomy_policy() -> Policy {
+    Policy { concurrency: 8, endpoint_concurrency: 8, window_messages: 100, ..policy() }
+}
+
+#[test]
+fn first_tries_go_before_retries_and_retries_hold_no_more_than_their_share() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    for _ in 0..4 {
+        world.send(0);
+    }
+    let classes: Vec<_> = (0..4).map(|_| world.schedule.pick(world.now).unwrap().class()).collect();
+    assert_eq!(classes, [Class::First; 4]);
+    let rest: Vec<_> = std::iter::from_fn(|| world.schedule.pick(world.now)).collect();
+    assert!(rest.iter().all(|job| job.class() == Class::Retry), "then retries, where places are free");
+    assert_eq!(rest.len(), 4, "half of eight");
+}
+
+#[test]
+fn retries_move_while_first_tries_never_end() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    let mut retries = 0;
+    for _ in 0..160 {
+        world.send(0);
+        let job = world.schedule.pick(world.now).unwrap();
+        retries += usize::from(job.class() == Class::Retry);
+        world.running.push(job);
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+    }
+    assert!((9..=11).contains(&retries), "one of sixteen: {retries}");
+}
+
+#[test]
+fn retries_of_all_tenants_together_leave_places_for_first_tries() {
+    let limits = Limits { concurrency: 8, retries: 4, ..roomy() };
+    let mut world = World::within(limits, roomy_policy(), &[1, 1, 1]);
+    for app in 0..2 {
+        fail_once(&mut world, app, 10);
+    }
+    world.start();
+    assert_eq!(world.running.len(), 4);
+    world.send(2);
+    world.start();
+    assert_eq!(world.running.len(), 5, "a first try finds a place");
+    assert_eq!(world.running[4].class(), Class::First);
+}
+
+#[test]
+fn high_goes_before_normal_before_low_and_low_still_moves() {
+    let mut world = World::within(roomy(), Policy { window_messages: 1_000, ..roomy_policy() }, &[3]);
+    for _ in 0..100 {
+        for priority in Priority::ALL {
+            world.send_at(0, priority);
+        }
+    }
+    let mut served = [0; 3];
+    for _ in 0..105 {
+        let job = world.schedule.pick(world.now).unwrap();
+        served[job.message.priority as usize] += 1;
+        world.running.push(job);
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+    }
+    assert_eq!(served, [80, 20, 5], "16 to 4 to 1");
+}
+
+#[test]
+fn high_priority_does_not_wait_behind_a_backlog_on_disk() {
+    let mut world = World::new(&[1]);
+    for _ in 0..50 {
+        world.send(0);
+    }
+    world.send_at(0, Priority::High);
+    world.start();
+    world.finish(0, true);
+    world.start();
+    let high = |job: &Job| job.message.priority == Priority::High;
+    assert!(world.running.iter().any(high), "it is the next to start");
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn weights_of_organisations_and_applications_are_kept() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1, 1, 1]);
+    let totals = Totals { concurrency: 64, window_bytes: 1 << 20, payload_bytes_max: 0 };
+    let entries = [
+        (Who::Organisation("org_0".into()), Override { weight: Some(3), ..Override::default() }),
+        (Who::App(world.apps[2]), Override { weight: Some(2), ..Override::default() }),
+    ];
+    world.policies.replace(Table::new(world.policy, totals, entries).unwrap());
+    world.schedule.follow(&world.policies, world.now);
+    for _ in 0..90 {
+        (0..3).for_each(|app| world.send(app));
+    }
+    let served = served(&mut world, 80);
+    let [one, two, three] = [0, 1, 2].map(|app| served[&world.apps[app]]);
+    assert_eq!((one, two, three), (20, 20, 40), "three quarters for the first organisation, in thirds");
+}
+
+#[test]
+fn ten_thousand_endpoints_that_hang_cost_the_others_no_looks() {
+    let limits = Limits { concurrency: 64, ..roomy() };
+    let mut world = World::within(limits, Policy { concurrency: 32, ..roomy_policy() }, &[1, 10_000]);
+    for _ in 0..100 {
+        world.send(1);
+    }
+    world.start();
+    assert_eq!(world.running.len(), 32, "it has all of its places, and they hang");
+    let hanging = std::mem::take(&mut world.running);
+    let before = world.schedule.looks();
+    for _ in 0..1_000 {
+        world.send(0);
+        world.start();
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+        world.pass(Duration::from_millis(1));
+    }
+    let looks = world.schedule.looks() - before;
+    assert!(looks < 1_000 * 12, "{looks} looks at lanes for a thousand deliveries");
+    drop(hanging);
+}
+
+#[test]
+fn a_tenant_s_own_picks_do_not_grow_with_its_endpoints() {
+    let looks_of = |endpoints| {
+        let mut world = World::within(roomy(), Policy { concurrency: 16, ..roomy_policy() }, &[endpoints]);
+        for _ in 0..20_000 / endpoints {
+            world.send(0);
+        }
+        let before = world.schedule.looks();
+        for turn in 0..4_000 {
+            world.start();
+            // Every third fails, and becomes due work.
+            world.finish(turn, turn % 3 > 0);
+            world.take_commit(100);
+            world.commit();
+            world.begin_load();
+            world.end_load(0);
+        }
+        world.schedule.looks() - before
+    };
+    let (few, many) = (looks_of(10), looks_of(5_000));
+    assert!(many < few * 4 + 40_000, "{few} looks at 10 endpoints, {many} at 5,000");
+}
+
+#[test]
+fn a_destination_at_its_limit_is_shared_by_its_tenants_in_turn() {
+    let limits = Limits {
+        destinations: Terms { concurrency: 4, retries_ratio: 1.0, retries_per_second: 100.0 },
+        ..roomy()
+    };
+    let mut world = World::within(limits, roomy_policy(), &[1, 20]);
+    for _ in 0..40 {
+        world.send(0);
+        world.send(1);
+    }
+    let mut served = BTreeMap::new();
+    for _ in 0..60 {
+        world.start();
+        assert_eq!(world.running.len(), 4);
+        *served.entry(world.running[0].app).or_default() += 1;
+        world.running.rotate_left(1);
+        let last = world.running.len() - 1;
+        world.finish(last, true);
+        world.take_commit(100);
+        world.commit();
+    }
+    let [one, two]: [i32; 2] = [0, 1].map(|app| served[&world.apps[app]]);
+    assert!((one - two).abs() <= 12, "one endpoint has as much as twenty: {one} and {two}");
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_sent_nothing_more_and_told_of_once() {
+    let mut world = World::new(&[1]);
+    (0..4).for_each(|_| world.send(0));
+    world.start();
+    let job = world.running.pop().unwrap();
+    let endpoint = job.endpoint();
+    let mut report = report_of(410, world.now);
+    report.verdict = Verdict::Gone;
+    report.then = Then::End(AttemptState::Failed);
+    world.schedule.done(job, report, world.now);
+    world.finish(0, true);
+    assert!(world.schedule.pick(world.now).is_none(), "nothing more until somebody has seen to it");
+    assert_eq!(world.schedule.next_gone().map(|gone| gone.endpoint), Some(endpoint));
+    assert_eq!(world.schedule.next_gone(), None);
+    let target = world.routing.app(world.apps[0]).unwrap().target(endpoint).unwrap();
+    world.routing.put_endpoint(Endpoint { disabled: true, ..target.endpoint.clone() });
+    let target = world.routing.app(world.apps[0]).unwrap().target(endpoint);
+    world.schedule.endpoint_changed(world.apps[0], endpoint, target, world.now);
+    world.turn();
+    world.turn();
+    assert!(world.disk.fanouts.is_empty(), "what waited is settled without an attempt");
+}
+
+#[test]
+fn a_paused_application_s_messages_leave_memory_and_come_back() {
+    let mut world = World::new(&[4]);
+    (0..4).for_each(|_| world.send(0));
+    world.start();
+    assert!(world.schedule.bytes() > 0);
+    world.pause_app(0, true);
+    while !world.running.is_empty() {
+        world.turn();
+    }
+    (0..3).for_each(|_| world.turn());
+    assert_eq!(world.schedule.bytes(), 0, "what waits is on disk only");
+    assert!(!world.disk.fanouts.is_empty() || !world.disk.due.is_empty());
+    world.pause_app(0, false);
+    world.run_dry();
+    world.check();
 }
