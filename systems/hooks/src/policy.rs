@@ -219,6 +219,11 @@ impl Table {
         Policy { endpoint_concurrency: policy.endpoint_concurrency.min(policy.concurrency), ..policy }
     }
 
+    /// The organisation's share of all turns.
+    pub(crate) fn weight_of(&self, org: &Org) -> u32 {
+        self.organisations.get(org).and_then(|change| change.weight).unwrap_or(1)
+    }
+
     /// What holds for who does not differ.
     pub(crate) const fn defaults(&self) -> Policy {
         self.defaults
@@ -397,6 +402,7 @@ mod tests {
         assert_eq!((policy.concurrency, policy.endpoint_concurrency, policy.weight), (300, 30, 1));
         assert_eq!(table.of(&other), Policy { concurrency: 200, ..defaults() });
         assert_eq!(table.of(&stranger), defaults());
+        assert_eq!((table.weight_of(&app.org), table.weight_of(&stranger.org)), (7, 1));
     }
 
     #[test]
