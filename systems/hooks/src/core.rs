@@ -250,6 +250,7 @@ impl Core {
             settings.disable_after_failing,
         );
         background.spawn(disabler.clone().run()).await;
+        background.spawn(disabler.clone().run_for_gone()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {

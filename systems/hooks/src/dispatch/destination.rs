@@ -10,9 +10,8 @@
 //!
 //! # Invariants
 //! - A destination is known while a lane or a delivery uses it: it is forgotten with the last of them.
-//! - Who waits is in one queue at the most, and woken by time if by nothing else.
+//! - Who waits is woken by time if by nothing else.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use plimsoll::Outcome;
@@ -22,6 +21,7 @@ use plimsoll_store::{AppId, EndpointId};
 use rustc_hash::FxHashMap;
 
 use super::job::Class;
+use super::waiting::Waiting;
 use crate::deliver::Destination;
 
 /// How often who waits is looked after, if nothing ends meanwhile.
@@ -49,8 +49,13 @@ pub(crate) struct Terms {
 /// Why a lane waits at its destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum For {
-    Place,
-    Budget,
+    Place = 0,
+    /// Its retries wait, until more of them may be made.
+    Budget = 1,
+}
+
+impl For {
+    pub(crate) const ALL: [Self; 2] = [Self::Place, Self::Budget];
 }
 
 struct Host {
@@ -61,42 +66,8 @@ struct Host {
     algorithm: Aimd,
     /// Retries that may be made, and when that was so.
     budget: (f64, Instant),
-    for_place: Waiting,
-    for_budget: Waiting,
+    waiting: [Waiting; For::ALL.len()],
     alarm_at: Option<Instant>,
-}
-
-/// Lanes that wait, by application in turn.
-#[derive(Default)]
-struct Waiting {
-    apps: VecDeque<AppId>,
-    lanes: FxHashMap<AppId, VecDeque<EndpointId>>,
-}
-
-impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.apps.is_empty()
-    }
-
-    fn push(&mut self, app: AppId, endpoint: EndpointId) {
-        let lanes = self.lanes.entry(app).or_default();
-        lanes.push_back(endpoint);
-        if lanes.len() == 1 {
-            self.apps.push_back(app);
-        }
-    }
-
-    fn pop(&mut self) -> Option<(AppId, EndpointId)> {
-        let app = self.apps.pop_front()?;
-        let lanes = self.lanes.get_mut(&app)?;
-        let endpoint = lanes.pop_front()?;
-        if lanes.is_empty() {
-            self.lanes.remove(&app);
-        } else {
-            self.apps.push_back(app);
-        }
-        Some((app, endpoint))
-    }
 }
 
 pub(crate) struct Destinations {
@@ -138,8 +109,7 @@ impl Destinations {
             limit: self.terms.concurrency as f64,
             algorithm: Aimd::new().backoff(BACKOFF).timeout(Duration::MAX),
             budget: (self.budget_max(), now),
-            for_place: Waiting::default(),
-            for_budget: Waiting::default(),
+            waiting: Default::default(),
             alarm_at: None,
         };
         let at = self.free.pop().unwrap_or(self.hosts.len());
@@ -160,6 +130,18 @@ impl Destinations {
             self.by_name.remove(&host.name);
             self.hosts[id.0] = None;
             self.free.push(id.0);
+        }
+    }
+
+    pub(crate) fn name(&self, id: DestinationId) -> Option<&Destination> {
+        self.host(id).map(|host| &host.name)
+    }
+
+    /// How many of what lanes wait for are left now.
+    pub(crate) fn free(&mut self, id: DestinationId, what: For, now: Instant) -> usize {
+        match what {
+            For::Place => self.places(id),
+            For::Budget => self.retries(id, now),
         }
     }
 
@@ -216,10 +198,7 @@ impl Destinations {
         if host.alarm_at.is_none() {
             self.waited.push(id);
         }
-        match what {
-            For::Place => host.for_place.push(app, endpoint),
-            For::Budget => host.for_budget.push(app, endpoint),
-        }
+        host.waiting[what as usize].push(app, endpoint);
     }
 
     /// Those whose alarms may have to be set.
@@ -229,18 +208,13 @@ impl Destinations {
 
     /// Whose lane waits the longest, by application in turn.
     pub(crate) fn next_waiting(&mut self, id: DestinationId, what: For) -> Option<(AppId, EndpointId)> {
-        let host = self.hosts.get_mut(id.0)?.as_mut()?;
-        match what {
-            For::Place => host.for_place.pop(),
-            For::Budget => host.for_budget.pop(),
-        }
+        self.hosts.get_mut(id.0)?.as_mut()?.waiting[what as usize].pop()
     }
 
     /// When who waits is to be looked after, if that is not set already.
     pub(crate) fn alarm(&mut self, id: DestinationId, now: Instant) -> Option<Instant> {
         let host = self.hosts.get_mut(id.0)?.as_mut()?;
-        let waits = !host.for_place.is_empty() || !host.for_budget.is_empty();
-        if !waits || host.alarm_at.is_some() {
+        if host.alarm_at.is_some() || host.waiting.iter().all(Waiting::is_empty) {
             return None;
         }
         host.alarm_at = Some(now + LOOK_AGAIN);
@@ -268,22 +242,12 @@ impl Destinations {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_store::Id;
-
     use super::*;
 
     const TERMS: Terms = Terms { concurrency: 100, retries_ratio: 0.5, retries_per_second: 2.0 };
 
     fn name(port: u16) -> Destination {
         Destination { tls: false, host: "a".into(), port }
-    }
-
-    fn app(number: u8) -> AppId {
-        AppId(Id::from_bytes([number; 20]))
-    }
-
-    fn endpoint(number: u8) -> EndpointId {
-        EndpointId(Id::from_bytes([number; 20]))
     }
 
     fn end(all: &mut Destinations, id: DestinationId, strain: Outcome, in_flight: usize) {
@@ -322,20 +286,6 @@ mod tests {
         end(&mut all, one, Outcome::Success, in_flight);
         assert_eq!(all.len(), 1);
         assert_eq!(all.join(&name(3), now), one, "its place is used again");
-    }
-
-    #[test]
-    fn those_who_wait_are_woken_by_application_in_turn() {
-        let (mut all, now) = (Destinations::new(TERMS), Instant::default());
-        let id = all.join(&name(1), now);
-        for number in 0..5 {
-            all.wait(id, For::Place, app(1), endpoint(number));
-        }
-        all.wait(id, For::Place, app(2), endpoint(9));
-        let woken: Vec<_> = std::iter::from_fn(|| all.next_waiting(id, For::Place)).collect();
-        let apps: Vec<_> = woken.iter().map(|(app, _)| app.as_bytes()[0]).collect();
-        assert_eq!(apps, [1, 2, 1, 1, 1, 1]);
-        assert_eq!(woken[2].1, endpoint(1), "and of each in the order in which they came");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use super::attempt::Attempter;
 use super::envelope::Envelope;
 use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
-use super::schedule::{Census, Schedule};
+use super::schedule::{Census, Gone, Schedule};
 use super::standing::Standing;
-use super::{disable, loader, recorder};
+use super::{loader, recorder};
 use crate::policy::Policies;
 use crate::routing::{AppRoute, Routing};
 
@@ -42,7 +42,7 @@ pub(super) struct Engine {
     slots: Mutex<Group<()>>,
     pub(super) record: Notify,
     pub(super) load: Notify,
-    pub(super) gone: Notify,
+    gone: Notify,
     timer: Notify,
     /// Told when nothing is under way, and when nothing is unrecorded.
     pub(super) settled: Notify,
@@ -89,7 +89,6 @@ impl Dispatch {
     pub(crate) async fn start(&self, background: &mut Group<()>) {
         let engine = &self.engine;
         background.spawn(recorder::run(Arc::clone(engine))).await;
-        background.spawn(disable::run(Arc::clone(engine))).await;
         for _ in 0..LOADERS {
             background.spawn(loader::run(Arc::clone(engine))).await;
         }
@@ -104,7 +103,20 @@ impl Dispatch {
     /// An endpoint was made, changed, enabled, disabled or deleted: whatever is parked or kept of
     /// it is looked at again. Call after the routing table was changed.
     pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
-        self.engine.endpoint_changed(app, endpoint);
+        let target = self.engine.routing.app(app).and_then(|route| route.target(endpoint));
+        self.engine.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+    }
+
+    /// The next endpoint that says that it is gone. Nothing more is sent to it until it was changed
+    /// ([`Dispatch::endpoint_changed`]).
+    pub(crate) async fn next_gone(&self) -> Gone {
+        loop {
+            let next = self.engine.lock().next_gone();
+            match next {
+                Some(gone) => return gone,
+                None => self.engine.gone.notified().await,
+            }
+        }
     }
 
     /// An application was changed or deleted. Call after the routing table was changed.
@@ -210,12 +222,6 @@ impl Engine {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The routing table has another endpoint now, or none.
-    pub(super) fn endpoint_changed(self: &Arc<Self>, app: AppId, endpoint: EndpointId) {
-        let target = self.routing.app(app).and_then(|route| route.target(endpoint));
-        self.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
-    }
-
     /// Changes the schedule, starts what can start now, and wakes who waits for what changed.
     pub(super) fn act<T>(self: &Arc<Self>, change: impl FnOnce(&mut Schedule, Now) -> T) -> T {
         let (result, jobs) = self.change_and_pick(change);
@@ -252,7 +258,8 @@ impl Engine {
 
     fn start(self: &Arc<Self>, mut jobs: Vec<Job>) {
         loop {
-            let filled = jobs.len() == STARTS_AT_ONCE;
+            // Who asked may have kept one.
+            let filled = jobs.len() + 1 >= STARTS_AT_ONCE;
             for job in jobs {
                 let slot = Slot { engine: Arc::clone(self), job: Some(job) };
                 let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

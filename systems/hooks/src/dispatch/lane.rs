@@ -12,7 +12,7 @@ use plimsoll::{Outcome, Reason};
 use plimsoll_store::{DueWork, Priority, Trigger, UnixMillis, WorkId};
 use rustc_hash::FxHashSet;
 
-use super::destination::DestinationId;
+use super::destination::{DestinationId, For};
 use super::envelope::Envelope;
 use super::job::{Class, Now, Verdict, Work};
 use crate::routing::Target;
@@ -91,7 +91,9 @@ pub(crate) struct Lane {
     pub(crate) destination: Option<DestinationId>,
     parked: Option<Parked>,
     /// Its retries wait for the destination's budget.
-    pub(crate) retries_wait: bool,
+    retries_wait: bool,
+    /// Whether it stands in the destination's queues: once in each, whatever it waits for by now.
+    queued: [bool; For::ALL.len()],
     slow: Option<Slow>,
     /// How many may be under way after it was unwell: one at first, one more with each success.
     allowed: usize,
@@ -100,8 +102,8 @@ pub(crate) struct Lane {
     pub(crate) loading: bool,
     /// Which of the tenant's rings it is in, a bit each.
     rings: u8,
-    /// It is at its share of the tenant's places, and in none of the rings.
-    pub(crate) held_back: bool,
+    /// It is at its share of the tenant's places, and in none of the rings: its place among those.
+    pub(crate) held_back: Option<u64>,
     /// It is among the tenant's lanes that have first tries.
     pub(crate) listed: bool,
     pub(crate) timer_at: Option<Instant>,
@@ -122,19 +124,19 @@ impl Lane {
             destination: None,
             parked: None,
             retries_wait: false,
+            queued: Default::default(),
             slow: None,
             allowed: usize::MAX,
             on_disk: None,
             loading: false,
             rings: 0,
-            held_back: false,
+            held_back: None,
             listed: false,
             timer_at: None,
         }
     }
 
-    /// Takes over a changed endpoint: a new URL deserves a new judgement. What it waited for at a
-    /// destination it may get from another.
+    /// Takes over a changed endpoint: a new URL deserves a new judgement.
     pub(crate) fn retarget(&mut self, target: Arc<Target>, policy: &breaker::Policy) {
         if target.endpoint.url != self.target.endpoint.url {
             self.breaker = breaker(policy);
@@ -145,7 +147,6 @@ impl Lane {
             self.rate = rate_of(&target);
         }
         self.parked = None;
-        self.retries_wait = false;
         self.target = target;
     }
 
@@ -179,7 +180,7 @@ impl Lane {
     /// Whether its due work should be read from disk now.
     pub(crate) fn wants_load(&self, now: Now, limit: usize) -> bool {
         let is_due = self.on_disk.is_some_and(|due_at| due_at <= now.unix);
-        let idle = !self.loading && self.dues == 0 && !self.retries_wait;
+        let idle = !self.loading && self.dues == 0;
         is_due && idle && !self.target.is_paused() && self.parked.is_none() && self.has_place(limit)
     }
 
@@ -199,16 +200,29 @@ impl Lane {
         }
     }
 
-    /// Waits for a place at its destination.
-    pub(crate) fn wait_for_place(&mut self) {
-        self.parked = Some(Parked::ForPlace);
+    /// Waits for what its destination has no more of; `true` where it is to be put into the queue.
+    pub(crate) fn wait(&mut self, what: For) -> bool {
+        match what {
+            For::Place => self.parked = Some(Parked::ForPlace),
+            For::Budget => self.retries_wait = true,
+        }
+        !std::mem::replace(&mut self.queued[what as usize], true)
     }
 
-    /// The destination may have a place.
-    pub(crate) fn stop_waiting(&mut self) {
-        if self.parked == Some(Parked::ForPlace) {
-            self.parked = None;
+    /// The destination has some again, and took it out of the queue.
+    pub(crate) fn stop_waiting(&mut self, what: For) {
+        self.queued[what as usize] = false;
+        match what {
+            For::Place if self.parked == Some(Parked::ForPlace) => self.parked = None,
+            For::Place => {}
+            For::Budget => self.retries_wait = false,
         }
+    }
+
+    /// It goes somewhere else: what it waited for it may find there.
+    pub(crate) fn leave(&mut self) -> Option<DestinationId> {
+        For::ALL.into_iter().for_each(|what| self.stop_waiting(what));
+        self.destination.take()
     }
 
     /// A delivery ended: the probe that the lane waited for may be back.
@@ -262,6 +276,11 @@ impl Lane {
             Some(Parked::Gone) => self.parked,
             Some(Parked::ForProbe | Parked::ForPlace) | None => Some(Parked::Until(until)),
         };
+    }
+
+    /// Whether it waits until somebody has seen to it that it is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.parked == Some(Parked::Gone)
     }
 
     pub(crate) const fn is_parked(&self) -> bool {
@@ -384,6 +403,11 @@ impl Lane {
         self.rings &= !ring_bit(class, priority);
     }
 
+    /// Whether it is in one of the rings of the class.
+    pub(crate) fn is_in(&self, class: Class) -> bool {
+        Priority::ALL.into_iter().any(|priority| self.rings & ring_bit(class, priority) != 0)
+    }
+
     /// Whether forgetting the lane changes nothing.
     pub(crate) fn is_forgettable(&self, now: Now) -> bool {
         !self.has_work()
@@ -394,7 +418,7 @@ impl Lane {
             && self.parked.is_none()
             && self.slow.is_none()
             && self.rings == 0
-            && !self.held_back
+            && self.held_back.is_none()
             && !self.listed
             && self.breaker.is_forgettable(now.at)
             && self.rate.as_ref().is_none_or(|rate| rate.is_forgettable(now.at))

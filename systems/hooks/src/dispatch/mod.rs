@@ -10,7 +10,6 @@
 
 mod attempt;
 mod destination;
-mod disable;
 mod engine;
 mod envelope;
 mod job;
@@ -24,6 +23,7 @@ mod rings;
 mod schedule;
 mod standing;
 mod tenant;
+mod waiting;
 mod window;
 
 #[cfg(test)]
@@ -38,4 +38,5 @@ pub(crate) use envelope::Envelope;
 pub(crate) use job::Limits;
 pub(crate) use job::unix_millis;
 pub(crate) use metrics::{BUCKETS_MS, Histogram};
+pub(crate) use schedule::Gone;
 pub(crate) use standing::Standing;

@@ -26,10 +26,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::destination::{DestinationId, Destinations, For};
 use super::envelope::Envelope;
 use super::job::{Class, Job, Limits, Now, Report, Then, Verdict, Work};
-use super::lane::Lane;
 use super::outbox::{Outbox, Release};
 use super::rings::{Rings, Weights};
-use super::tenant::{Picked, Tenant, earliest};
+use super::tenant::{Tenant, earliest};
+use super::waiting::Waiting;
 use crate::policy::{Policies, Table};
 use crate::routing::{AppRoute, Target};
 
@@ -67,7 +67,7 @@ pub(crate) struct Schedule {
     policies: (u64, Arc<Table>),
     pub(super) tenants: FxHashMap<AppId, Tenant>,
     rings: [Rings; Class::ALL.len()],
-    /// First tries since the last retry.
+    /// First tries since the last retry, or since retries wait.
     first_in_a_row: u32,
     pub(super) destinations: Destinations,
     timers: BinaryHeap<Reverse<(Instant, Alarm)>>,
@@ -75,8 +75,10 @@ pub(crate) struct Schedule {
     gone: VecDeque<Gone>,
     random: fastrand::Rng,
     pub(super) outbox: Outbox,
-    pub(super) due_loads: VecDeque<(AppId, EndpointId)>,
+    pub(super) due_loads: Waiting,
     pub(super) refills: VecDeque<AppId>,
+    /// Whether the next load is of messages: they take turns with what is due.
+    pub(super) refill_next: bool,
     in_flight: usize,
     retries: usize,
     pub(super) bytes: usize,
@@ -97,8 +99,9 @@ impl Schedule {
             gone: VecDeque::new(),
             random: fastrand::Rng::new(),
             outbox: Outbox::default(),
-            due_loads: VecDeque::new(),
+            due_loads: Waiting::default(),
             refills: VecDeque::new(),
+            refill_next: false,
             in_flight: 0,
             retries: 0,
             bytes: 0,
@@ -267,8 +270,10 @@ impl Schedule {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
         let before = tenant.due_bytes;
-        // It joins that of its next delivery.
-        let destination = lane.destination.take();
+        let goes_to = target.as_ref().and_then(|target| target.prepared.as_ref()).map(|to| &to.destination);
+        let known = lane.destination.and_then(|id| self.destinations.name(id));
+        // It joins another with its next delivery.
+        let left = if known == goes_to { None } else { lane.leave() };
         match target {
             Some(target) => {
                 lane.retarget(target, &self.limits.breaker);
@@ -279,12 +284,9 @@ impl Schedule {
                     tenant.put_away_due(endpoint);
                 }
             }
-            None => {
-                tenant.discard(endpoint, &mut self.outbox);
-                tenant.lanes.remove(&endpoint);
-            }
+            None => tenant.remove(endpoint, &mut self.outbox),
         }
-        if let Some(id) = destination {
+        if let Some(id) = left {
             self.destinations.leave(id);
         }
         self.bytes -= before - tenant.due_bytes;
@@ -325,14 +327,17 @@ impl Schedule {
 
     /// The class whose turn it is: retries may hold their share of all places.
     fn turn(&self) -> Option<Class> {
-        let [first, retry] = Class::ALL.map(|class| !self.rings[class as usize].is_empty());
-        let retry = retry && self.retries < self.limits.retries;
-        match (first, retry) {
+        let first = !self.rings[Class::First as usize].is_empty();
+        match (first, self.retries_may_start()) {
             (true, true) if self.first_in_a_row >= FIRST_TRIES_IN_A_ROW => Some(Class::Retry),
             (true, _) => Some(Class::First),
             (false, true) => Some(Class::Retry),
             (false, false) => None,
         }
+    }
+
+    fn retries_may_start(&self) -> bool {
+        self.retries < self.limits.retries && !self.rings[Class::Retry as usize].is_empty()
     }
 
     /// The next delivery, if one may start now.
@@ -343,7 +348,7 @@ impl Schedule {
         }
         while let Some(ring) = self.turn() {
             let app = self.rings[ring as usize].head()?;
-            if let Picked::Job(job) = self.pick_of(app, ring, now) {
+            if let Some(job) = self.pick_of(app, ring, now) {
                 self.count(&job);
                 self.settle(app, now);
                 return Some(job);
@@ -354,11 +359,11 @@ impl Schedule {
     }
 
     /// The next delivery of the tenant at the head of a ring, which is moved on.
-    fn pick_of(&mut self, app: AppId, ring: Class, now: Now) -> Picked {
+    fn pick_of(&mut self, app: AppId, ring: Class, now: Now) -> Option<Job> {
         let retries_left = self.retries < self.limits.retries;
         let Some(tenant) = self.tenants.get_mut(&app) else {
             self.rings[ring as usize].leave();
-            return Picked::Nothing;
+            return None;
         };
         let class = if ring == Class::First && retries_left { tenant.turn() } else { ring };
         let before = tenant.due_bytes;
@@ -367,22 +372,14 @@ impl Schedule {
         let weights =
             Weights { org: self.policies.1.weight_of(&tenant.route.org), app: tenant.policy.weight };
         let rings = &mut self.rings[ring as usize];
-        let stays = match (&picked, tenant.is_servable(ring)) {
-            (Picked::Job(_), true) => {
-                rings.served(weights);
-                true
-            }
-            (Picked::Job(_), false) => {
-                rings.served_last(weights);
-                false
-            }
+        let stays = tenant.is_servable(ring);
+        match (&picked, stays) {
+            (Some(_), true) => rings.served(weights),
+            (Some(_), false) => rings.served_last(weights),
+            (None, false) => rings.leave(),
             // It gets further when it is looked at again: at once.
-            (Picked::Again, true) => true,
-            (Picked::Again, false) | (Picked::Nothing, _) => {
-                rings.leave();
-                false
-            }
-        };
+            (None, true) => {}
+        }
         tenant.in_ring[ring as usize] = stays;
         self.arm_parked(app, now);
         picked
@@ -390,13 +387,9 @@ impl Schedule {
 
     fn count(&mut self, job: &Job) {
         self.in_flight += 1;
-        match job.class() {
-            Class::First => self.first_in_a_row = self.first_in_a_row.saturating_add(1),
-            Class::Retry => {
-                self.first_in_a_row = 0;
-                self.retries += 1;
-            }
-        }
+        self.retries += usize::from(job.class() == Class::Retry);
+        let passed_over = job.class() == Class::First && self.retries_may_start();
+        self.first_in_a_row = if passed_over { self.first_in_a_row.saturating_add(1) } else { 0 };
     }
 
     /// A delivery ended.
@@ -457,8 +450,9 @@ impl Schedule {
         if lane.target.endpoint.url != job.target.endpoint.url {
             return;
         }
+        let known = lane.is_gone() || !lane.is_open();
         lane.learn(report.verdict, report.outcome, job.place.began, self.random.f64(), now);
-        if report.verdict == Verdict::Gone {
+        if report.verdict == Verdict::Gone && !known {
             self.gone.push_back(Gone { app, endpoint, url: job.target.endpoint.url.clone() });
             self.signals.gone = true;
         }
@@ -536,14 +530,23 @@ impl Schedule {
                     }
                     self.refresh(app, endpoint, now);
                 }
-                Release::Message { app, message } => {
-                    let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-                    self.bytes -= tenant.window.remove(message);
-                    self.settle(app, now);
+                Release::Message { app, message } => self.left(app, message, now),
+                Release::Away { app, message } => {
+                    if let Some(tenant) = self.tenants.get_mut(&app) {
+                        tenant.disk = tenant.disk.with_more();
+                    }
+                    self.left(app, message, now);
                 }
             }
         }
         self.wake_loaders();
+    }
+
+    /// A message is not in memory any more.
+    fn left(&mut self, app: AppId, message: MessageId, now: Now) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        self.bytes -= tenant.window.remove(message);
+        self.settle(app, now);
     }
 
     /// When something happens by itself next.
@@ -584,29 +587,20 @@ impl Schedule {
     /// Wakes as many lanes as the destination has places and retries for. Those of applications that
     /// cannot use one now do not count: they look again when they can.
     fn wake(&mut self, id: DestinationId, now: Now) {
-        let mut free = self.destinations.places(id);
-        while free > 0
-            && let Some((app, endpoint)) = self.destinations.next_waiting(id, For::Place)
-        {
-            free -= usize::from(self.woken(app, endpoint, Lane::stop_waiting, now));
-        }
-        let mut free = self.destinations.retries(id, now.at);
-        while free > 0
-            && let Some((app, endpoint)) = self.destinations.next_waiting(id, For::Budget)
-        {
-            free -= usize::from(self.woken(app, endpoint, |lane| lane.retries_wait = false, now));
+        for what in For::ALL {
+            let mut free = self.destinations.free(id, what, now.at);
+            while free > 0
+                && let Some((app, endpoint)) = self.destinations.next_waiting(id, what)
+            {
+                let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
+                // It may go to another by now.
+                let Some(lane) = lane.filter(|lane| lane.destination == Some(id)) else { continue };
+                lane.stop_waiting(what);
+                self.refresh(app, endpoint, now);
+                free -= usize::from(self.tenants.get(&app).is_some_and(|tenant| tenant.is_up(endpoint)));
+            }
         }
         self.arm_destination(id, now);
-    }
-
-    /// Whether the lane may be served now.
-    fn woken(&mut self, app: AppId, endpoint: EndpointId, wake: impl FnOnce(&mut Lane), now: Now) -> bool {
-        let Some(tenant) = self.tenants.get_mut(&app) else { return false };
-        let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return false };
-        wake(lane);
-        let free = tenant.is_free();
-        self.refresh(app, endpoint, now);
-        free
     }
 
     fn arm_destination(&mut self, id: DestinationId, now: Now) {
@@ -640,7 +634,7 @@ impl Schedule {
     pub(super) fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         if tenant.refresh(endpoint, now) {
-            self.due_loads.push_back((app, endpoint));
+            self.due_loads.push(app, endpoint);
             self.signals.load = true;
         }
         self.arm(app, Some(endpoint), now);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::clock::Instant;
+use plimsoll::clock::{self, Instant};
 use plimsoll::{Outcome, breaker};
 use plimsoll_store::{
     App, AppId, AttemptState, DueWork, Endpoint, EndpointId, Fanout, Id, MessageId, Next, Priority, Progress,
@@ -37,6 +37,8 @@ const DRY_BY: Duration = Duration::from_secs(3_600);
 const WAIT_MAX: UnixMillis = 1_000;
 const TIMEOUT: Duration = Duration::from_secs(15);
 const LOADERS: usize = 2;
+/// What the wall clock shows in the beginning.
+const UNIX: UnixMillis = 1_700_000_000_000;
 const TERMS: Terms = Terms { concurrency: 32, retries_ratio: 0.2, retries_per_second: 5.0 };
 
 fn limits() -> Limits {
@@ -197,12 +199,12 @@ impl Simulation {
                 (host, from, from + Duration::from_secs(random.u64(5..50)))
             })
             .collect();
-        let began = Instant::from_nanos(1 << 40);
+        let began = clock::now();
         let mut simulation = Self {
             schedule: Schedule::seeded(limits(), &policies, seed),
             random,
             began,
-            now: Now { at: began, unix: 1_700_000_000_000 },
+            now: Now { at: began, unix: UNIX },
             events: BinaryHeap::new(),
             serial: 0,
             policies,
@@ -249,13 +251,22 @@ impl Simulation {
         self.now.at - self.began
     }
 
-    /// Until nothing is left to do.
-    fn run(&mut self) {
+    /// Until nothing is left to do, in the time of a runtime of its own: breakers look at the clock.
+    fn of(seed: u64, endpoints: usize) -> Self {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+            let mut simulation = Self::new(seed, endpoints);
+            simulation.run().await;
+            simulation
+        })
+    }
+
+    async fn run(&mut self) {
         self.pump();
         while let Some(Reverse((at, _, event))) = self.events.pop() {
-            let passed = at - self.now.at;
-            self.now.at = at.max(self.now.at);
-            self.now.unix += passed.as_millis() as i64;
+            tokio::time::advance(at - self.now.at).await;
+            self.now.at = clock::now();
+            self.now.unix = UNIX + self.elapsed().as_millis() as UnixMillis;
             self.happen(event);
             self.pump();
             assert!(self.elapsed() < DRY_BY, "never dry: {}", self.left());
@@ -654,7 +665,7 @@ fn envelope(app: AppId, id: MessageId, priority: Priority) -> Envelope {
 #[test]
 fn outages_hangs_pauses_and_restarts_lose_nothing_and_break_no_bound() {
     for seed in 0..3 {
-        Simulation::new(seed, 200).run();
+        Simulation::of(seed, 200);
     }
 }
 
@@ -667,8 +678,7 @@ fn soak_of_the_dispatcher() {
     let mut seed = fastrand::u64(..1 << 32);
     while std::time::Instant::now() < until {
         println!("seed {seed}");
-        let mut simulation = Simulation::new(seed, 4_000);
-        simulation.run();
+        let simulation = Simulation::of(seed, 4_000);
         let (pairs, attempts) = (simulation.delivered.len(), simulation.attempts);
         println!("seed {seed}: {pairs} deliveries, {attempts} attempts, {:?}", simulation.elapsed());
         seed += 1;

@@ -5,7 +5,7 @@
 //!   started leaves the ring when its turn comes, and is put back by what makes it startable: each
 //!   look at a lane is paid for by what put it into the ring, so that a pick does not grow with lanes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,14 +56,6 @@ impl Disk {
     }
 }
 
-/// What a pick came to.
-pub(crate) enum Picked {
-    Job(Job),
-    /// Nothing now, but looking again would get further.
-    Again,
-    Nothing,
-}
-
 /// Lanes that can be served, by priority.
 #[derive(Default)]
 struct Ready {
@@ -100,8 +92,10 @@ pub(crate) struct Tenant {
     pub(crate) window: Window,
     pub(crate) lanes: FxHashMap<EndpointId, Lane>,
     ready: [Ready; Class::ALL.len()],
-    /// Lanes at their share of the places.
-    held_back: VecDeque<EndpointId>,
+    /// Lanes at their share of the places, in the order in which they came to it.
+    held_back: BTreeMap<u64, EndpointId>,
+    /// How many were ever held back.
+    holds: u64,
     /// Lanes that have, or had, first tries in memory.
     with_first_tries: Vec<EndpointId>,
     /// Lanes that were parked since somebody last set their timers.
@@ -112,7 +106,7 @@ pub(crate) struct Tenant {
     pub(crate) arriving: FxHashSet<MessageId>,
     pub(crate) in_flight: usize,
     pub(crate) retries: usize,
-    /// First tries since the last retry, while retries wait.
+    /// First tries since the last retry, or since retries wait.
     first_in_a_row: u32,
     /// Whether it is in the rings of the schedule, by class.
     pub(crate) in_ring: [bool; Class::ALL.len()],
@@ -140,7 +134,8 @@ impl Tenant {
             window: Window::default(),
             lanes: FxHashMap::default(),
             ready: Default::default(),
-            held_back: VecDeque::new(),
+            held_back: BTreeMap::new(),
+            holds: 0,
             with_first_tries: Vec::new(),
             parked: Vec::new(),
             disk: Disk::Empty,
@@ -273,7 +268,11 @@ impl Tenant {
         self.stalled = Default::default();
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return false };
         lane.unpark(now);
-        lane.held_back &= lane.in_flight >= share;
+        if lane.in_flight < share
+            && let Some(place) = lane.held_back.take()
+        {
+            self.held_back.remove(&place);
+        }
         let wants = !self.route.paused && lane.wants_load(now, self.policy.endpoint_concurrency);
         lane.loading |= wants;
         self.enlist(endpoint);
@@ -290,11 +289,11 @@ impl Tenant {
     #[expect(clippy::unused_self, reason = "only tests count")]
     const fn look(&mut self) {}
 
-    /// Puts the lane into the rings that it has work for; `false` where it cannot be served.
-    fn enlist(&mut self, endpoint: EndpointId) -> bool {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return false };
-        if lane.held_back || !lane.can_start(self.policy.endpoint_concurrency) {
-            return false;
+    /// Puts the lane into the rings that it has work for, where it can be served.
+    fn enlist(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        if lane.held_back.is_some() || !lane.can_start(self.policy.endpoint_concurrency) {
+            return;
         }
         for class in Class::ALL {
             for priority in Priority::ALL {
@@ -303,23 +302,35 @@ impl Tenant {
                 }
             }
         }
-        true
+    }
+
+    /// Whether the lane has its turn before long.
+    pub(crate) fn is_up(&self, endpoint: EndpointId) -> bool {
+        let is_in = |class| self.lanes.get(&endpoint).is_some_and(|lane| lane.is_in(class));
+        Class::ALL.into_iter().any(|class| is_in(class) && self.is_servable(class))
     }
 
     /// Where half of the places are free, lanes may go beyond their share again: two for each look,
     /// of which each pick takes one.
     fn let_go(&mut self) {
         for _ in 0..2 {
-            while self.has_half_free()
-                && let Some(endpoint) = self.held_back.pop_front()
+            if self.has_half_free()
+                && let Some((_, endpoint)) = self.held_back.pop_first()
             {
                 self.look();
-                let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-                if std::mem::take(&mut lane.held_back) && self.enlist(endpoint) {
-                    break;
+                if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                    lane.held_back = None;
                 }
+                self.enlist(endpoint);
             }
         }
+    }
+
+    fn hold_back(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        self.holds += 1;
+        lane.held_back = Some(self.holds);
+        self.held_back.insert(self.holds, endpoint);
     }
 
     pub(crate) fn unpark(&mut self, now: Now) {
@@ -332,7 +343,8 @@ impl Tenant {
         self.parked_until
     }
 
-    /// The next delivery of the class.
+    /// The next delivery of the class; where there is none, it may get further when it is asked again, as
+    /// long as it [can be served](Tenant::is_servable).
     pub(crate) fn pick(
         &mut self,
         class: Class,
@@ -340,9 +352,9 @@ impl Tenant {
         limits: &Limits,
         outbox: &mut Outbox,
         destinations: &mut Destinations,
-    ) -> Picked {
+    ) -> Option<Job> {
         if !self.is_free() || (class == Class::Retry && !self.retries_may_start()) {
-            return Picked::Nothing;
+            return None;
         }
         if class == Class::First {
             self.expand(now, limits, outbox);
@@ -366,19 +378,21 @@ impl Tenant {
                 {
                     ring.push_front(endpoint);
                 }
-                return Picked::Nothing;
+                return None;
             }
-            if let Some(job) = self.begin(endpoint, class, priority, now, destinations) {
+            let begun = self.begin(endpoint, class, priority, now, destinations);
+            // Served or out of the rings, it holds up the handing out no more.
+            self.stalled = Default::default();
+            if let Some(job) = begun {
                 self.token = false;
                 self.ready[class as usize].served(priority);
                 self.count(&job);
                 self.enlist(endpoint);
-                self.stalled = Default::default();
-                return Picked::Job(job);
+                return Some(job);
             }
         }
         self.squeeze(now, outbox);
-        if class == Class::First && self.can_expand() { Picked::Again } else { Picked::Nothing }
+        None
     }
 
     /// Takes one of the rate's tokens, which is kept until a delivery has started with it.
@@ -407,12 +421,12 @@ impl Tenant {
     ) -> Option<Job> {
         let (app, share) = (self.id(), self.lane_limit());
         let lane = self.lanes.get_mut(&endpoint)?;
-        if lane.held_back || !lane.has(class, priority) || !lane.can_start(self.policy.endpoint_concurrency) {
+        let limit = self.policy.endpoint_concurrency;
+        if lane.held_back.is_some() || !lane.has(class, priority) || !lane.can_start(limit) {
             return None;
         }
         if lane.in_flight >= share {
-            lane.held_back = true;
-            self.held_back.push_back(endpoint);
+            self.hold_back(endpoint);
             return None;
         }
         let destination = match (lane.destination, &lane.target.prepared) {
@@ -421,14 +435,12 @@ impl Tenant {
         };
         lane.destination = destination;
         if let Some(id) = destination {
-            if destinations.places(id) == 0 {
-                lane.wait_for_place();
-                destinations.wait(id, For::Place, app, endpoint);
-                return None;
-            }
-            if class == Class::Retry && destinations.retries(id, now.at) == 0 {
-                lane.retries_wait = true;
-                destinations.wait(id, For::Budget, app, endpoint);
+            let needs = |what: &For| *what == For::Place || class == Class::Retry;
+            let has_none = |what: &For| destinations.free(id, *what, now.at) == 0;
+            if let Some(what) = For::ALL.into_iter().filter(needs).find(has_none) {
+                if lane.wait(what) {
+                    destinations.wait(id, what, app, endpoint);
+                }
                 return None;
             }
         }
@@ -449,13 +461,9 @@ impl Tenant {
         if let Work::First { .. } = job.work {
             self.first_tries[job.message.priority as usize] -= 1;
         }
-        match job.class() {
-            Class::First => self.first_in_a_row = self.first_in_a_row.saturating_add(1),
-            Class::Retry => {
-                self.first_in_a_row = 0;
-                self.retries += 1;
-            }
-        }
+        self.retries += usize::from(job.class() == Class::Retry);
+        let passed_over = job.class() == Class::First && self.retries_may_start();
+        self.first_in_a_row = if passed_over { self.first_in_a_row.saturating_add(1) } else { 0 };
     }
 
     /// Lanes that were parked by picks, each of which may have a time to wake at.
@@ -603,6 +611,14 @@ impl Tenant {
         }
     }
 
+    /// The endpoint is gone for good.
+    pub(crate) fn remove(&mut self, endpoint: EndpointId, outbox: &mut Outbox) {
+        self.discard(endpoint, outbox);
+        if let Some(place) = self.lanes.remove(&endpoint).and_then(|lane| lane.held_back) {
+            self.held_back.remove(&place);
+        }
+    }
+
     /// Nothing can be sent to the endpoint: what waits for it is settled without an attempt.
     pub(crate) fn discard(&mut self, endpoint: EndpointId, outbox: &mut Outbox) {
         let app = self.id();
@@ -631,9 +647,7 @@ impl Tenant {
             Settled::Advanced(frontier) => (Progress::Advanced { app, message, frontier }, Release::Nothing),
             Settled::Finished => (Progress::Finished { app, message }, Release::Message { app, message }),
             Settled::Away(frontier) => {
-                // It is read again from its row when it is gone from here.
-                self.disk = self.disk.with_more();
-                (Progress::Advanced { app, message, frontier }, Release::Message { app, message })
+                (Progress::Advanced { app, message, frontier }, Release::Away { app, message })
             }
         };
         outbox.push(step, release);
