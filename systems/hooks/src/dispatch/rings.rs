@@ -133,7 +133,7 @@ mod tests {
     proptest! {
         #[test]
         fn shares_are_exact_over_every_round(
-            orgs in prop::collection::vec((1u32..=10, prop::collection::vec(1u32..=10, 1..4)), 1..5),
+            orgs in prop::collection::vec((1u32..=5, prop::collection::vec(1u32..=4, 1..4)), 1..4),
         ) {
             let mut rings = Rings::default();
             let mut weights = BTreeMap::new();
