@@ -39,29 +39,51 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const LOADERS: usize = 2;
 /// What the wall clock shows in the beginning.
 const UNIX: UnixMillis = 1_700_000_000_000;
-const TERMS: Terms = Terms { concurrency: 32, retries_ratio: 0.2, retries_per_second: 5.0 };
 
-fn limits() -> Limits {
-    Limits {
-        concurrency: 384,
-        window_bytes_total: 4 << 20,
-        tenant_first_tries: 256,
-        unrecorded: 4_096,
-        breaker: breaker::Policy::ratio(0.5).calls_min(10).open_for(Duration::from_secs(5)),
-        retries: policy::share(384, 0.5),
-        destinations: TERMS,
-    }
+/// How much room there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    /// What is unwell must not be felt by who is light.
+    Ample,
+    /// Every bound is reached, again and again.
+    Tight,
 }
 
-fn policy() -> Policy {
-    Policy {
-        concurrency: 16,
-        endpoint_concurrency: 4,
-        weight: 1,
-        window_messages: 16,
-        window_bytes: 1 << 20,
-        backlog_max: u64::MAX,
-        retry_share_ratio: 0.5,
+impl Room {
+    fn limits(self) -> Limits {
+        let (concurrency, window_bytes_total) = match self {
+            Self::Ample => (384, 4 << 20),
+            Self::Tight => (24, 16 << 10),
+        };
+        Limits {
+            concurrency,
+            window_bytes_total,
+            tenant_first_tries: if self == Self::Ample { 256 } else { 8 },
+            unrecorded: if self == Self::Ample { 4_096 } else { 64 },
+            breaker: breaker::Policy::ratio(0.5).calls_min(10).open_for(Duration::from_secs(5)),
+            retries: policy::share(concurrency, 0.5),
+            destinations: Terms {
+                concurrency: if self == Self::Ample { 32 } else { 3 },
+                retries_ratio: 0.2,
+                retries_per_second: 5.0,
+            },
+        }
+    }
+
+    fn policy(self) -> Policy {
+        let (concurrency, endpoint_concurrency, window_messages, window_bytes) = match self {
+            Self::Ample => (16, 4, 16, 1 << 20),
+            Self::Tight => (5, 3, 3, 2 << 10),
+        };
+        Policy {
+            concurrency,
+            endpoint_concurrency,
+            weight: 1,
+            window_messages,
+            window_bytes,
+            backlog_max: u64::MAX,
+            retry_share_ratio: 0.5,
+        }
     }
 }
 
@@ -125,6 +147,9 @@ struct Counts {
 }
 
 struct Simulation {
+    room: Room,
+    limits: Limits,
+    policy: Policy,
     random: fastrand::Rng,
     began: Instant,
     now: Now,
@@ -162,10 +187,15 @@ fn app_id(number: u8) -> AppId {
 }
 
 impl Simulation {
-    fn new(seed: u64, endpoints: usize) -> Self {
+    fn new(seed: u64, endpoints: usize, room: Room) -> Self {
+        let (limits, policy) = (room.limits(), room.policy());
         let mut random = fastrand::Rng::with_seed(seed);
-        let totals = Totals { concurrency: 384, window_bytes: 4 << 20, payload_bytes_max: 0 };
-        let policies = Policies::new(Table::new(policy(), totals, []).unwrap());
+        let totals = Totals {
+            concurrency: limits.concurrency,
+            window_bytes: limits.window_bytes_total,
+            payload_bytes_max: 0,
+        };
+        let policies = Policies::new(Table::new(policy, totals, []).unwrap());
         let routing = Routing::empty();
         let mut receivers = FxHashMap::default();
         for number in 0..APPS {
@@ -201,7 +231,10 @@ impl Simulation {
             .collect();
         let began = clock::now();
         let mut simulation = Self {
-            schedule: Schedule::seeded(limits(), &policies, seed),
+            schedule: Schedule::seeded(limits.clone(), &policies, seed),
+            room,
+            limits,
+            policy,
             random,
             began,
             now: Now { at: began, unix: UNIX },
@@ -252,10 +285,10 @@ impl Simulation {
     }
 
     /// Until nothing is left to do, in the time of a runtime of its own: breakers look at the clock.
-    fn of(seed: u64, endpoints: usize) -> Self {
+    fn of(seed: u64, endpoints: usize, room: Room) -> Self {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-            let mut simulation = Self::new(seed, endpoints);
+            let mut simulation = Self::new(seed, endpoints, room);
             simulation.run().await;
             simulation
         })
@@ -361,28 +394,29 @@ impl Simulation {
         assert!(!self.paused.contains(&app), "a paused application is sent to");
         let host = self.receivers[&endpoint].host;
         let counts = &mut self.counts;
-        let limits = limits();
+        let (limits, policy) = (&self.limits, &self.policy);
         let one = |map: &mut FxHashMap<_, usize>, key| {
             let count: &mut usize = map.entry(key).or_default();
             *count += 1;
             *count
         };
-        assert!(one(&mut counts.apps, app) <= policy().concurrency);
+        assert!(one(&mut counts.apps, app) <= policy.concurrency);
         *counts.endpoints.entry(endpoint).or_default() += 1;
-        assert!(counts.endpoints[&endpoint] <= policy().endpoint_concurrency);
+        assert!(counts.endpoints[&endpoint] <= policy.endpoint_concurrency);
         *counts.hosts.entry(host).or_default() += 1;
-        assert!(counts.hosts[&host] <= TERMS.concurrency);
+        assert!(counts.hosts[&host] <= limits.destinations.concurrency);
         let tried = self.tried.entry(host).or_default();
         if job.class() == Class::Retry {
             counts.all_retries += 1;
-            assert!(one(&mut counts.retries, app) <= policy().retries());
+            assert!(one(&mut counts.retries, app) <= policy.retries());
             assert!(counts.all_retries <= limits.retries);
         } else {
             tried.0 += 1.0;
         }
         let (of, accepted_at) = self.accepted[&job.message.id];
         assert_eq!(of, app, "a message goes to the endpoints of its own application");
-        if self.started.insert(pair) && usize::from(app.as_bytes()[0] - 1) % usize::from(LIGHT) == 0 {
+        let light = (app.as_bytes()[0] - 1).is_multiple_of(LIGHT);
+        if self.started.insert(pair) && light && self.room == Room::Ample {
             let waited = self.now.unix - accepted_at;
             assert!(waited <= WAIT_MAX, "a light application waits {waited} ms for the others");
         }
@@ -392,7 +426,7 @@ impl Simulation {
         let takes = answer.takes;
         let serial = self.serial;
         self.running.insert(serial, Running { job, answer });
-        assert!(self.running.len() <= limits.concurrency);
+        assert!(self.running.len() <= self.limits.concurrency);
         self.at(takes, Event::End(serial));
     }
 
@@ -469,9 +503,10 @@ impl Simulation {
         let (first_tries, failed) = self.tried.get_mut(&host).unwrap();
         *failed += 1.0;
         let seconds = (self.now.at - self.tried_since).as_secs_f64() + 10.0;
-        let most = *first_tries * TERMS.retries_ratio + seconds * TERMS.retries_per_second;
+        let terms = self.limits.destinations;
+        let most = *first_tries * terms.retries_ratio + seconds * terms.retries_per_second;
         // Those that were under way at once may all fail, or none.
-        let most = most + TERMS.concurrency as f64;
+        let most = most + terms.concurrency as f64;
         assert!(*failed <= most, "{failed} retries failed at one host, {most} at most");
     }
 
@@ -607,7 +642,7 @@ impl Simulation {
             }
         }
         let seed = self.random.u64(..);
-        self.schedule = Schedule::seeded(limits(), &self.policies, seed);
+        self.schedule = Schedule::seeded(self.limits.clone(), &self.policies, seed);
         let apps: BTreeSet<_> = self.disk.fanouts.keys().map(|(app, _)| *app).collect();
         for app in apps {
             self.schedule.on_disk(&self.routing.app(app).unwrap(), self.now);
@@ -665,7 +700,14 @@ fn envelope(app: AppId, id: MessageId, priority: Priority) -> Envelope {
 #[test]
 fn outages_hangs_pauses_and_restarts_lose_nothing_and_break_no_bound() {
     for seed in 0..3 {
-        Simulation::of(seed, 200);
+        Simulation::of(seed, 200, Room::Ample);
+    }
+}
+
+#[test]
+fn where_every_bound_is_reached_nothing_is_lost_either() {
+    for seed in 0..3 {
+        Simulation::of(seed, 200, Room::Tight);
     }
 }
 
@@ -677,8 +719,10 @@ fn soak_of_the_dispatcher() {
     let until = std::time::Instant::now() + Duration::from_secs(seconds.unwrap_or(60));
     let mut seed = fastrand::u64(..1 << 32);
     while std::time::Instant::now() < until {
-        println!("seed {seed}");
-        let simulation = Simulation::of(seed, 4_000);
+        let (room, endpoints) =
+            if seed.is_multiple_of(2) { (Room::Ample, 4_000) } else { (Room::Tight, 400) };
+        println!("seed {seed}, {room:?}");
+        let simulation = Simulation::of(seed, endpoints, room);
         let (pairs, attempts) = (simulation.delivered.len(), simulation.attempts);
         println!("seed {seed}: {pairs} deliveries, {attempts} attempts, {:?}", simulation.elapsed());
         seed += 1;
