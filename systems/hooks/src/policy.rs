@@ -30,8 +30,7 @@ pub struct Policy {
     pub concurrency: usize,
     /// Deliveries at once to each of its endpoints.
     pub endpoint_concurrency: usize,
-    /// Its share of its organisation's turns, beside the other applications of it. Kept, not yet in force:
-    /// turns are equal.
+    /// Its share of its organisation's turns, beside the other applications of it.
     pub weight: u32,
     /// Its messages that wait in memory.
     pub window_messages: usize,
@@ -39,7 +38,7 @@ pub struct Policy {
     pub window_bytes: usize,
     /// Deliveries that may be pending.
     pub backlog_max: u64,
-    /// Which share of its deliveries at once may be retries. Kept, not yet in force.
+    /// Which share of its deliveries at once may be retries.
     pub retry_share_ratio: f64,
 }
 
@@ -68,7 +67,6 @@ pub struct Override {
     /// Deliveries at once to each of its endpoints.
     pub endpoint_concurrency: Option<u64>,
     /// Its share of the turns, 1 to 100. Of an organisation: its own, beside the other organisations.
-    /// Kept, not yet in force: turns are equal.
     pub weight: Option<u32>,
     /// Messages that wait in memory.
     pub window_messages: Option<u64>,
@@ -76,7 +74,7 @@ pub struct Override {
     pub window_bytes: Option<u64>,
     /// Deliveries that may be pending.
     pub backlog_max: Option<u64>,
-    /// Which share of its deliveries at once may be retries. Kept, not yet in force.
+    /// Which share of its deliveries at once may be retries.
     pub retry_share_ratio: Option<f64>,
 }
 

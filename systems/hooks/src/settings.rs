@@ -65,7 +65,7 @@ pub const SETTINGS: &[Setting] = &[
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
-        "Which share of a tenant's deliveries at once may be retries; checked and kept, not yet in force.",
+        "Which share of the deliveries at once, of each application and in all, may be retries; in all, as it was at the start.",
     )
     .at_runtime(),
     Setting::new(

@@ -64,8 +64,8 @@ impl Room {
             retries: policy::share(concurrency, 0.5),
             destinations: Terms {
                 concurrency: if self == Self::Ample { 32 } else { 3 },
-                retries_ratio: 0.2,
-                retries_per_second: 5.0,
+                retries_ratio: if self == Self::Ample { 0.2 } else { 0.05 },
+                retries_per_second: if self == Self::Ample { 5.0 } else { 0.3 },
             },
         }
     }
@@ -121,6 +121,9 @@ enum Event {
     Sweep,
     Restart,
     Pause(u8, bool),
+    /// One of the endpoints goes to another host, is paused, or is not any more.
+    Change,
+    ResumeAll,
 }
 
 /// What is durable.
@@ -133,6 +136,7 @@ struct Disk {
 
 struct Running {
     job: Job,
+    host: usize,
     answer: Answer,
 }
 
@@ -170,6 +174,7 @@ struct Simulation {
     loads: Vec<Load>,
     tick_at: Option<Instant>,
     paused: BTreeSet<AppId>,
+    paused_endpoints: BTreeSet<EndpointId>,
     accepted: FxHashMap<MessageId, (AppId, UnixMillis)>,
     started: FxHashSet<(MessageId, EndpointId)>,
     wanted: usize,
@@ -184,6 +189,10 @@ struct Simulation {
 
 fn app_id(number: u8) -> AppId {
     AppId(Id::from_bytes([number + 1; 20]))
+}
+
+fn is_light(app: AppId) -> bool {
+    (app.as_bytes()[0] - 1).is_multiple_of(LIGHT)
 }
 
 impl Simulation {
@@ -253,6 +262,7 @@ impl Simulation {
             loads: Vec::new(),
             tick_at: None,
             paused: BTreeSet::new(),
+            paused_endpoints: BTreeSet::new(),
             accepted: FxHashMap::default(),
             started: FxHashSet::default(),
             wanted: 0,
@@ -264,9 +274,14 @@ impl Simulation {
         };
         simulation.at(Duration::ZERO, Event::Message);
         simulation.at(Duration::from_secs(10), Event::Sweep);
+        simulation.at(Duration::from_secs(101), Event::ResumeAll);
         for _ in 0..2 {
             let after = Duration::from_millis(simulation.random.u64(5_000..80_000));
             simulation.at(after, Event::Restart);
+        }
+        for _ in 0..endpoints {
+            let after = Duration::from_millis(simulation.random.u64(5_000..100_000));
+            simulation.at(after, Event::Change);
         }
         for app in [1, 2, 4] {
             simulation.at(Duration::from_secs(10 + u64::from(app)), Event::Pause(app, true));
@@ -325,6 +340,8 @@ impl Simulation {
             }
             Event::Restart => self.restart(),
             Event::Pause(app, pause) => self.pause(app_id(app), pause),
+            Event::Change => self.change(),
+            Event::ResumeAll => self.resume_all(),
         }
     }
 
@@ -392,6 +409,7 @@ impl Simulation {
         let (app, endpoint, pair) = (job.app, job.endpoint(), (job.message.id, job.endpoint()));
         assert!(self.pairs.insert(pair), "one delivery is under way twice");
         assert!(!self.paused.contains(&app), "a paused application is sent to");
+        assert!(!self.paused_endpoints.contains(&endpoint), "a paused endpoint is sent to");
         let host = self.receivers[&endpoint].host;
         let counts = &mut self.counts;
         let (limits, policy) = (&self.limits, &self.policy);
@@ -415,8 +433,7 @@ impl Simulation {
         }
         let (of, accepted_at) = self.accepted[&job.message.id];
         assert_eq!(of, app, "a message goes to the endpoints of its own application");
-        let light = (app.as_bytes()[0] - 1).is_multiple_of(LIGHT);
-        if self.started.insert(pair) && light && self.room == Room::Ample {
+        if self.started.insert(pair) && is_light(app) && self.room == Room::Ample {
             let waited = self.now.unix - accepted_at;
             assert!(waited <= WAIT_MAX, "a light application waits {waited} ms for the others");
         }
@@ -425,7 +442,7 @@ impl Simulation {
         self.serial += 1;
         let takes = answer.takes;
         let serial = self.serial;
-        self.running.insert(serial, Running { job, answer });
+        self.running.insert(serial, Running { job, host, answer });
         assert!(self.running.len() <= self.limits.concurrency);
         self.at(takes, Event::End(serial));
     }
@@ -470,9 +487,8 @@ impl Simulation {
 
     fn end(&mut self, serial: u64) {
         // A restart may have cut it off.
-        let Some(Running { job, answer }) = self.running.remove(&serial) else { return };
+        let Some(Running { job, host, answer }) = self.running.remove(&serial) else { return };
         let (app, endpoint) = (job.app, job.endpoint());
-        let host = self.receivers[&endpoint].host;
         self.pairs.remove(&(job.message.id, endpoint));
         *self.counts.apps.get_mut(&app).unwrap() -= 1;
         *self.counts.endpoints.get_mut(&endpoint).unwrap() -= 1;
@@ -659,6 +675,39 @@ impl Simulation {
     fn is_done(&self, (message, endpoint): (MessageId, EndpointId)) -> bool {
         let id = WorkId::delivery(message, endpoint, Trigger::Scheduled);
         self.disk.due.get(&endpoint).is_none_or(|works| !works.contains_key(&id))
+    }
+
+    fn change(&mut self) {
+        let heavy: Vec<_> = self.apps.iter().filter(|app| !is_light(**app)).copied().collect();
+        let route = self.routing.app(*self.random.choice(&heavy).unwrap()).unwrap();
+        let target = Arc::clone(self.random.choice(route.targets().iter()).unwrap());
+        let mut endpoint = target.endpoint.clone();
+        let id = endpoint.id;
+        if self.random.bool() {
+            endpoint.paused_at = endpoint.paused_at.xor(Some(1));
+            if endpoint.paused_at.is_some() {
+                self.paused_endpoints.insert(id);
+            } else {
+                self.paused_endpoints.remove(&id);
+            }
+        } else {
+            let host = self.random.usize(4..HOSTS);
+            endpoint.url = format!("http://host-{host}/{}", endpoint.sequence);
+            self.receivers.get_mut(&id).unwrap().host = host;
+        }
+        self.routing.put_endpoint(endpoint);
+        self.schedule.endpoint_changed(route.id, id, route.target(id), self.now);
+    }
+
+    /// So that all there is can be delivered in the end.
+    fn resume_all(&mut self) {
+        for id in std::mem::take(&mut self.paused_endpoints) {
+            let app = self.apps[usize::from(id.as_bytes()[0] - 1)];
+            let route = self.routing.app(app).unwrap();
+            let endpoint = Endpoint { paused_at: None, ..route.target(id).unwrap().endpoint.clone() };
+            self.routing.put_endpoint(endpoint);
+            self.schedule.endpoint_changed(app, id, route.target(id), self.now);
+        }
     }
 
     fn pause(&mut self, app: AppId, pause: bool) {

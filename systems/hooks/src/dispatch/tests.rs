@@ -531,6 +531,24 @@ fn endpoints_that_hang_at_their_share_do_not_stop_the_fan_out_to_the_others() {
 }
 
 #[test]
+fn an_endpoint_at_its_share_gets_more_when_half_of_the_places_are_free() {
+    let mut world = World::within(roomy(), Policy { concurrency: 16, ..roomy_policy() }, &[8]);
+    for _ in 0..10 {
+        world.send(0);
+    }
+    world.start();
+    let of_first =
+        |world: &World| world.running.iter().filter(|job| job.target.endpoint.sequence == 1).count();
+    assert_eq!((world.running.len(), of_first(&world)), (16, 2), "each has its share");
+    (2..=8).for_each(|sequence| world.pause_endpoint(0, sequence, true));
+    while let Some(other) = world.running.iter().position(|job| job.target.endpoint.sequence > 1) {
+        world.finish(other, true);
+        world.start();
+    }
+    assert_eq!(of_first(&world), 8, "all that it may have");
+}
+
+#[test]
 fn nothing_starts_in_a_drain() {
     let mut world = World::new(&[2]);
     world.schedule.drain();
