@@ -690,6 +690,25 @@ fn retries_of_all_tenants_together_leave_places_for_first_tries() {
 }
 
 #[test]
+fn retries_beyond_the_budget_wait_for_it_and_no_longer() {
+    let terms = Terms { concurrency: 64, retries_ratio: 0.0, retries_per_second: 0.5 };
+    let mut world = World::within(Limits { destinations: terms, ..roomy() }, roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    let mut failed = 0;
+    world.start();
+    while !world.running.is_empty() {
+        world.finish(0, false);
+        failed += 1;
+        world.take_commit(100);
+        world.commit();
+        world.start();
+    }
+    assert_eq!(failed, 5, "what ten seconds bring");
+    world.run_dry();
+    world.check();
+}
+
+#[test]
 fn high_goes_before_normal_before_low_and_low_still_moves() {
     let mut world = World::within(roomy(), Policy { window_messages: 1_000, ..roomy_policy() }, &[3]);
     for _ in 0..100 {
