@@ -86,7 +86,8 @@ impl Disabler {
         };
         let mut disabled = 0;
         for (endpoint, failing) in self.store.failing_longer_than(span_ms, AT_ONCE, enabled) {
-            disabled += usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing, |_| true).await?);
+            disabled +=
+                usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing, |_| true).await?);
         }
         Ok(disabled)
     }

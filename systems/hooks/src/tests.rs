@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use plimsoll::group::Group;
 use plimsoll_service::config::{Inputs, Resolved};
 use plimsoll_store::{
-    App, AppId, AttemptFilter, AttemptState, Change, Changed, DisabledBy, Endpoint, EndpointId, Message, MessageId,
-    NewMessage, Options, Order, Page, Priority, Reference, ResendRequest, Store,
+    App, AppId, AttemptFilter, AttemptState, Change, Changed, DisabledBy, Endpoint, EndpointId, Message,
+    MessageId, NewMessage, Options, Order, Page, Priority, Reference, ResendRequest, Store,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;

@@ -89,6 +89,12 @@ impl Destinations {
         self.by_name.len()
     }
 
+    /// How many have less than what is configured.
+    pub(crate) fn overloaded(&self) -> usize {
+        let ceiling = self.terms.concurrency as f64;
+        self.hosts.iter().flatten().filter(|host| host.limit < ceiling).count()
+    }
+
     /// A lane or a delivery uses it from now on, until [`Destinations::leave`].
     pub(crate) fn join(&mut self, name: &Destination, now: Instant) -> DestinationId {
         let at = match self.by_name.get(name) {

@@ -8,10 +8,11 @@ use plimsoll_store::{AppId, Claim, EndpointId, MessageId, Store};
 use tokio::sync::Notify;
 
 use super::attempt::Attempter;
+use super::endings::Gone;
 use super::envelope::Envelope;
 use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
-use super::schedule::{Census, Gone, Schedule};
+use super::schedule::{Census, Schedule};
 use super::standing::Standing;
 use super::{loader, recorder};
 use crate::policy::Policies;

@@ -135,6 +135,9 @@ impl Job {
     }
 }
 
+/// Of so many deliveries one is a retry, where both wait: first tries go first, but not for ever.
+pub(crate) const FIRST_TRIES_IN_A_ROW: u32 = 15;
+
 /// Which of two queues work waits in: what was tried before waits for what was not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Class {

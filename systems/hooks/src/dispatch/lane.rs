@@ -219,6 +219,19 @@ impl Lane {
         }
     }
 
+    /// What it waits for at its destination.
+    pub(crate) fn waits_for(&self) -> Option<For> {
+        match self.parked {
+            Some(Parked::ForPlace) => Some(For::Place),
+            _ => self.retries_wait.then_some(For::Budget),
+        }
+    }
+
+    /// How many deliveries it may have under way, as far as it was unwell.
+    pub(crate) const fn allowed(&self) -> usize {
+        self.allowed
+    }
+
     /// It goes somewhere else: what it waited for it may find there.
     pub(crate) fn leave(&mut self) -> Option<DestinationId> {
         For::ALL.into_iter().for_each(|what| self.stop_waiting(what));

@@ -16,25 +16,21 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use plimsoll::Outcome;
 use plimsoll::clock::Instant;
-use plimsoll_store::{
-    AppId, AttemptId, AttemptState, EndpointId, MessageId, NewAttempt, Next, Progress, UnixMillis,
-};
+use plimsoll_store::{AppId, EndpointId, MessageId, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::destination::{DestinationId, Destinations, For};
+use super::alarms::Alarm;
+use super::destination::Destinations;
+use super::endings::Gone;
 use super::envelope::Envelope;
-use super::job::{Class, Job, Limits, Now, Report, Then, Verdict, Work};
-use super::outbox::{Outbox, Release};
+use super::job::{Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now};
+use super::outbox::Outbox;
 use super::rings::{Rings, Weights};
 use super::tenant::{Tenant, earliest};
 use super::waiting::Waiting;
 use crate::policy::{Policies, Table};
 use crate::routing::{AppRoute, Target};
-
-/// Responses and URLs in one commit: a quarter of what the store takes.
-const COMMIT_BYTES: usize = 16 << 20;
 
 /// What changed that somebody waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -51,17 +47,6 @@ pub(crate) struct Signals {
     pub(crate) gone: bool,
 }
 
-/// Of so many deliveries one is a retry, where both wait: first tries go first, but not for ever.
-const FIRST_TRIES_IN_A_ROW: u32 = 15;
-
-/// What happens by itself.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
-    Tenant(AppId),
-    Lane(AppId, EndpointId),
-    Destination(DestinationId),
-}
-
 pub(crate) struct Schedule {
     pub(super) limits: Limits,
     policies: (u64, Arc<Table>),
@@ -70,20 +55,20 @@ pub(crate) struct Schedule {
     /// First tries since the last retry, or since retries wait.
     first_in_a_row: u32,
     pub(super) destinations: Destinations,
-    timers: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    pub(super) timers: BinaryHeap<Reverse<(Instant, Alarm)>>,
     /// Endpoints that said that they are gone, with the URL that said so.
-    gone: VecDeque<Gone>,
-    random: fastrand::Rng,
+    pub(super) gone: VecDeque<Gone>,
+    pub(super) random: fastrand::Rng,
     pub(super) outbox: Outbox,
     pub(super) due_loads: Waiting,
     pub(super) refills: VecDeque<AppId>,
     /// Whether the next load is of messages: they take turns with what is due.
     pub(super) refill_next: bool,
-    in_flight: usize,
-    retries: usize,
+    pub(super) in_flight: usize,
+    pub(super) retries: usize,
     pub(super) bytes: usize,
     pub(super) draining: bool,
-    signals: Signals,
+    pub(super) signals: Signals,
 }
 
 impl Schedule {
@@ -137,7 +122,12 @@ impl Schedule {
 
     /// Messages in memory, and lanes that are parked.
     pub(crate) fn census(&self) -> Census {
-        let mut census = Census { tenants: self.tenants.len(), ..Census::default() };
+        let mut census = Census {
+            tenants: self.tenants.len(),
+            destinations: self.destinations.len(),
+            destinations_overloaded: self.destinations.overloaded(),
+            ..Census::default()
+        };
         for tenant in self.tenants.values() {
             census.window_messages += tenant.window.len();
             census.lanes += tenant.lanes.len();
@@ -392,228 +382,6 @@ impl Schedule {
         self.first_in_a_row = if passed_over { self.first_in_a_row.saturating_add(1) } else { 0 };
     }
 
-    /// A delivery ended.
-    pub(crate) fn done(&mut self, mut job: Job, report: Report, now: Now) {
-        if let Some(permit) = job.permit.take() {
-            permit.finish(report.outcome);
-        }
-        let (app, endpoint, message) = (job.app, job.endpoint(), job.message.id);
-        self.learn(&job, &report, now);
-        let retry_at = match report.then {
-            Then::End(_) => None,
-            Then::RetryIn(after) => {
-                Some(now.unix.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
-            }
-        };
-        let held = match &job.work {
-            Work::First { .. } => None,
-            Work::Due(work) => Some(work.id),
-        };
-        let attempt = NewAttempt {
-            id: AttemptId::fresh(),
-            org: Arc::clone(&job.org),
-            app,
-            message,
-            endpoint,
-            number: job.number(),
-            at: report.began,
-            duration_ms: u32::try_from(report.took.as_millis()).unwrap_or(u32::MAX),
-            status_code: report.status,
-            response: report.response,
-            url: job.target.prepared.as_ref().map_or_else(|| "".into(), |prepared| Arc::clone(&prepared.url)),
-            trigger: job.trigger(),
-            priority: job.priority(),
-            next: match report.then {
-                Then::End(state) => Next::End(state),
-                Then::RetryIn(_) => Next::Retry { due_at: retry_at.unwrap_or(now.unix) },
-            },
-        };
-        let release = match (held, retry_at) {
-            (None, None) => Release::Nothing,
-            (work, due_at) => Release::Due { app, endpoint, work, due_at },
-        };
-        self.outbox.push(Progress::Attempted(Box::new(attempt)), release);
-        self.ended(&job, report.strain, now);
-    }
-
-    /// What a delivery says of its endpoint and of its destination.
-    fn learn(&mut self, job: &Job, report: &Report, now: Now) {
-        let (app, endpoint) = (job.app, job.endpoint());
-        if let (Some(id), Class::Retry, Then::End(AttemptState::Succeeded)) =
-            (job.place.destination, job.class(), report.then)
-        {
-            self.destinations.give_back(id);
-        }
-        let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
-        let Some(lane) = lane else { return };
-        // It was changed meanwhile: what the old one said is not held against the new one.
-        if lane.target.endpoint.url != job.target.endpoint.url {
-            return;
-        }
-        let known = lane.is_gone() || !lane.is_open();
-        lane.learn(report.verdict, report.outcome, job.place.began, self.random.f64(), now);
-        if report.verdict == Verdict::Gone && !known {
-            self.gone.push_back(Gone { app, endpoint, url: job.target.endpoint.url.clone() });
-            self.signals.gone = true;
-        }
-    }
-
-    /// An endpoint that said that it is gone, if there is one that was not looked at.
-    pub(crate) fn next_gone(&mut self) -> Option<Gone> {
-        self.gone.pop_front()
-    }
-
-    /// A delivery was cut short by the end of the process: nothing is recorded, so that it is made
-    /// again by the next.
-    pub(crate) fn abandoned(&mut self) {
-        self.in_flight -= 1;
-        self.signals.idle |= self.in_flight == 0;
-    }
-
-    fn ended(&mut self, job: &Job, strain: Outcome, now: Now) {
-        self.in_flight -= 1;
-        let retry = usize::from(job.class() == Class::Retry);
-        self.retries -= retry;
-        self.signals.idle |= self.in_flight == 0;
-        let (app, endpoint) = (job.app, job.endpoint());
-        if let Some(id) = job.place.destination {
-            // Who waits is woken while this use of it still holds it.
-            self.destinations.release(id, strain, job.place.in_flight, now.at);
-            self.wake(id, now);
-            self.destinations.leave(id);
-        }
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        tenant.in_flight -= 1;
-        tenant.retries -= retry;
-        match &job.work {
-            Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
-            Work::Due(_) => {
-                let bytes = job.message.weight();
-                tenant.due_bytes -= bytes;
-                self.bytes -= bytes;
-            }
-        }
-        if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
-            lane.ended();
-        }
-        self.wake_loaders();
-        self.refresh(app, endpoint, now);
-    }
-
-    /// Bytes were given back: what waited for room may be read.
-    fn wake_loaders(&mut self) {
-        self.signals.load |= !self.due_loads.is_empty() || !self.refills.is_empty();
-    }
-
-    /// Steps for one commit, and what they let go of when it is durable.
-    pub(crate) fn take_steps(&mut self, steps_max: usize) -> (Vec<Progress>, Vec<Release>) {
-        self.outbox.take(steps_max, COMMIT_BYTES)
-    }
-
-    /// A commit is durable.
-    pub(crate) fn recorded(&mut self, releases: Vec<Release>, now: Now) {
-        self.outbox.recorded(releases.len());
-        for release in releases {
-            match release {
-                Release::Nothing => {}
-                Release::Due { app, endpoint, work, due_at } => {
-                    let Some(lane) =
-                        self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint))
-                    else {
-                        continue;
-                    };
-                    if let Some(work) = work {
-                        lane.held.remove(&work);
-                    }
-                    if due_at.is_some() {
-                        lane.on_disk = earliest(lane.on_disk, due_at);
-                    }
-                    self.refresh(app, endpoint, now);
-                }
-                Release::Message { app, message } => self.left(app, message, now),
-                Release::Away { app, message } => {
-                    if let Some(tenant) = self.tenants.get_mut(&app) {
-                        tenant.disk = tenant.disk.with_more();
-                    }
-                    self.left(app, message, now);
-                }
-            }
-        }
-        self.wake_loaders();
-    }
-
-    /// A message is not in memory any more.
-    fn left(&mut self, app: AppId, message: MessageId, now: Now) {
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        self.bytes -= tenant.window.remove(message);
-        self.settle(app, now);
-    }
-
-    /// When something happens by itself next.
-    pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
-    }
-
-    /// Lets happen what happens by itself by now.
-    pub(crate) fn tick(&mut self, now: Now) {
-        while let Some(Reverse((at, alarm))) = self.timers.peek().copied() {
-            if at > now.at {
-                return;
-            }
-            self.timers.pop();
-            match alarm {
-                Alarm::Tenant(app) => {
-                    let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-                    tenant.timer_at = tenant.timer_at.filter(|timer| *timer != at);
-                    tenant.unpark(now);
-                    self.settle(app, now);
-                }
-                Alarm::Lane(app, endpoint) => {
-                    let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
-                    if let Some(lane) = lane {
-                        lane.timer_at = lane.timer_at.filter(|timer| *timer != at);
-                    }
-                    self.refresh(app, endpoint, now);
-                }
-                Alarm::Destination(id) => {
-                    if self.destinations.rang(id, at) {
-                        self.wake(id, now);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Wakes as many lanes as the destination has places and retries for. Those of applications that
-    /// cannot use one now do not count: they look again when they can.
-    fn wake(&mut self, id: DestinationId, now: Now) {
-        for what in For::ALL {
-            let mut free = self.destinations.free(id, what, now.at);
-            while free > 0
-                && let Some((app, endpoint)) = self.destinations.next_waiting(id, what)
-            {
-                let lane = self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint));
-                // It may go to another by now.
-                let Some(lane) = lane.filter(|lane| lane.destination == Some(id)) else { continue };
-                lane.stop_waiting(what);
-                self.refresh(app, endpoint, now);
-                free -= usize::from(self.tenants.get(&app).is_some_and(|tenant| tenant.is_up(endpoint)));
-            }
-        }
-        self.arm_destination(id, now);
-    }
-
-    fn arm_destination(&mut self, id: DestinationId, now: Now) {
-        if let Some(at) = self.destinations.alarm(id, now.at) {
-            self.set_timer(at, Alarm::Destination(id));
-        }
-    }
-
-    fn set_timer(&mut self, at: Instant, alarm: Alarm) {
-        self.signals.timer |= self.timers.peek().is_none_or(|Reverse((first, _))| at < *first);
-        self.timers.push(Reverse((at, alarm)));
-    }
-
     /// Forgets what it changes nothing to forget.
     pub(crate) fn sweep(&mut self, now: Now) {
         let destinations = &mut self.destinations;
@@ -674,49 +442,6 @@ impl Schedule {
             self.signals.load = true;
         }
     }
-
-    /// Sets the timer of a lane, or of the tenant, if it waits for time.
-    fn arm(&mut self, app: AppId, endpoint: Option<EndpointId>, now: Now) {
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        let (timer, wake) = match endpoint {
-            None => {
-                let wake = tenant.parked_until();
-                (&mut tenant.timer_at, wake)
-            }
-            Some(endpoint) => {
-                let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
-                let wake = lane.wake_at(now);
-                (&mut lane.timer_at, wake)
-            }
-        };
-        let Some(wake) = wake else { return };
-        if timer.is_some_and(|set| set <= wake) {
-            return;
-        }
-        *timer = Some(wake);
-        self.set_timer(wake, endpoint.map_or(Alarm::Tenant(app), |endpoint| Alarm::Lane(app, endpoint)));
-    }
-
-    /// A pick may have parked the tenant and any of its lanes.
-    fn arm_parked(&mut self, app: AppId, now: Now) {
-        self.arm(app, None, now);
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        for endpoint in tenant.take_parked() {
-            self.arm(app, Some(endpoint), now);
-        }
-        for id in self.destinations.take_waited() {
-            self.arm_destination(id, now);
-        }
-    }
-}
-
-/// An endpoint that said that it is gone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Gone {
-    pub(crate) app: AppId,
-    pub(crate) endpoint: EndpointId,
-    /// Where that was said.
-    pub(crate) url: String,
 }
 
 /// How much there is of what.
@@ -727,4 +452,6 @@ pub(crate) struct Census {
     pub(crate) lanes_parked: usize,
     pub(crate) breakers_open: usize,
     pub(crate) window_messages: usize,
+    pub(crate) destinations: usize,
+    pub(crate) destinations_overloaded: usize,
 }

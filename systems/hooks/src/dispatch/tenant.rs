@@ -5,33 +5,25 @@
 //!   started leaves the ring when its turn comes, and is put back by what makes it startable: each
 //!   look at a lane is paid for by what put it into the ring, so that a pick does not grow with lanes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::clock::Instant;
 use plimsoll::limiter::Limiter as _;
 use plimsoll::rate::RateLimiter;
-use plimsoll_store::{
-    AppId, DueWork, EndpointId, MessageId, Priority, Progress, Trigger, UnixMillis, WorkId,
-};
+use plimsoll_store::{AppId, EndpointId, MessageId, Priority, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::destination::{Destinations, For};
-use super::envelope::Envelope;
-use super::job::{self, Class, Job, Limits, Now, Work};
-use super::lane::{Item, Lane, Place, Placing, is_manual, per_second};
-use super::outbox::{Outbox, Release};
-use super::window::{Settled, Window};
+use super::job::{self, Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now, Work};
+use super::lane::{Lane, per_second};
+use super::outbox::Outbox;
+use super::ready::Ready;
+use super::window::Window;
 use crate::policy::Policy;
 use crate::routing::{AppRoute, Target};
 
-/// How many endpoints are looked at while a message is handed out, before somebody else's turn.
-const EXPAND_BUDGET: usize = 1_024;
-/// How many deliveries of each priority go in a round, where all of them wait.
-const SHARES: [u32; Priority::ALL.len()] = [16, 4, 1];
-/// Of so many deliveries one is a retry, where both wait: first tries go first, but not for ever.
-const FIRST_TRIES_IN_A_ROW: u32 = 15;
 /// High priority goes into a window that is full of others up to this part more.
 const WINDOW_RESERVE: usize = 4;
 
@@ -56,48 +48,18 @@ impl Disk {
     }
 }
 
-/// Lanes that can be served, by priority.
-#[derive(Default)]
-struct Ready {
-    rings: [VecDeque<EndpointId>; Priority::ALL.len()],
-    left: [u32; Priority::ALL.len()],
-}
-
-impl Ready {
-    fn is_empty(&self) -> bool {
-        self.rings.iter().all(VecDeque::is_empty)
-    }
-
-    /// The priority whose turn it is.
-    fn turn(&mut self) -> Option<Priority> {
-        let waits = |priority: &Priority| !self.rings[*priority as usize].is_empty();
-        let has_turn = |priority: &Priority| waits(priority) && self.left[*priority as usize] > 0;
-        if let Some(priority) = Priority::ALL.into_iter().find(has_turn) {
-            return Some(priority);
-        }
-        let first = Priority::ALL.into_iter().find(waits)?;
-        self.left = SHARES;
-        Some(first)
-    }
-
-    fn served(&mut self, priority: Priority) {
-        let left = &mut self.left[priority as usize];
-        *left = left.saturating_sub(1);
-    }
-}
-
 pub(crate) struct Tenant {
     pub(crate) route: Arc<AppRoute>,
     pub(crate) policy: Policy,
     pub(crate) window: Window,
     pub(crate) lanes: FxHashMap<EndpointId, Lane>,
-    ready: [Ready; Class::ALL.len()],
+    pub(super) ready: [Ready; Class::ALL.len()],
     /// Lanes at their share of the places, in the order in which they came to it.
-    held_back: BTreeMap<u64, EndpointId>,
+    pub(super) held_back: BTreeMap<u64, EndpointId>,
     /// How many were ever held back.
     holds: u64,
     /// Lanes that have, or had, first tries in memory.
-    with_first_tries: Vec<EndpointId>,
+    pub(super) with_first_tries: Vec<EndpointId>,
     /// Lanes that were parked since somebody last set their timers.
     parked: Vec<EndpointId>,
     pub(crate) disk: Disk,
@@ -115,9 +77,9 @@ pub(crate) struct Tenant {
     /// A token of the rate that was taken for a delivery which then could not start.
     token: bool,
     parked_until: Option<Instant>,
-    first_tries: [usize; Priority::ALL.len()],
+    pub(super) first_tries: [usize; Priority::ALL.len()],
     /// Handing out a priority waits for a lane that will be served.
-    stalled: [bool; Priority::ALL.len()],
+    pub(super) stalled: [bool; Priority::ALL.len()],
     /// Payload bytes of due work in memory.
     pub(crate) due_bytes: usize,
     /// How often a lane was looked at.
@@ -168,7 +130,7 @@ impl Tenant {
         self.stalled = Default::default();
     }
 
-    fn id(&self) -> AppId {
+    pub(super) fn id(&self) -> AppId {
         self.route.id
     }
 
@@ -209,7 +171,7 @@ impl Tenant {
         !self.route.paused && self.disk == Disk::More && (half_empty || (starving && self.has_room()))
     }
 
-    fn nothing_ready(&self) -> bool {
+    pub(super) fn nothing_ready(&self) -> bool {
         self.ready.iter().all(Ready::is_empty)
     }
 
@@ -244,7 +206,7 @@ impl Tenant {
     /// How many deliveries one endpoint may have under way: all it is allowed while half of the
     /// tenant's places are free, an equal share from then on. An endpoint that hangs can so take
     /// half of them, never the last, and a tenant with one endpoint loses nothing.
-    fn lane_limit(&self) -> usize {
+    pub(super) fn lane_limit(&self) -> usize {
         if self.has_half_free() {
             return self.policy.endpoint_concurrency;
         }
@@ -281,16 +243,16 @@ impl Tenant {
     }
 
     #[cfg(test)]
-    const fn look(&mut self) {
+    pub(super) const fn look(&mut self) {
         self.looks += 1;
     }
 
     #[cfg(not(test))]
     #[expect(clippy::unused_self, reason = "only tests count")]
-    const fn look(&mut self) {}
+    pub(super) const fn look(&mut self) {}
 
     /// Puts the lane into the rings that it has work for, where it can be served.
-    fn enlist(&mut self, endpoint: EndpointId) {
+    pub(super) fn enlist(&mut self, endpoint: EndpointId) {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         if lane.held_back.is_some() || !lane.can_start(self.policy.endpoint_concurrency) {
             return;
@@ -298,7 +260,7 @@ impl Tenant {
         for class in Class::ALL {
             for priority in Priority::ALL {
                 if lane.has(class, priority) && lane.enter(class, priority) {
-                    self.ready[class as usize].rings[priority as usize].push_back(endpoint);
+                    self.ready[class as usize].push(priority, endpoint);
                 }
             }
         }
@@ -362,9 +324,7 @@ impl Tenant {
         self.let_go();
         while let Some(priority) = self.ready[class as usize].turn() {
             self.look();
-            let Some(endpoint) = self.ready[class as usize].rings[priority as usize].pop_front() else {
-                break;
-            };
+            let Some(endpoint) = self.ready[class as usize].pop(priority) else { break };
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             lane.left(class, priority);
             if !lane.is_open() {
@@ -372,11 +332,10 @@ impl Tenant {
                 continue;
             }
             if !self.take_token(now) {
-                let ring = &mut self.ready[class as usize].rings[priority as usize];
                 if let Some(lane) = self.lanes.get_mut(&endpoint)
                     && lane.enter(class, priority)
                 {
-                    ring.push_front(endpoint);
+                    self.ready[class as usize].push_first(priority, endpoint);
                 }
                 return None;
             }
@@ -471,225 +430,6 @@ impl Tenant {
         std::mem::take(&mut self.parked)
     }
 
-    /// Whether nothing can be served while messages wait on disk for room in the window.
-    pub(crate) fn is_stuck(&self) -> bool {
-        !self.route.paused && self.disk == Disk::More && self.nothing_ready() && !self.has_room()
-    }
-
-    /// Hands messages out to the lanes of the endpoints that want them.
-    pub(crate) fn expand(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
-        if !self.window.is_expanding() {
-            return;
-        }
-        let targets = self.route.targets();
-        let mut budget = EXPAND_BUDGET;
-        for priority in Priority::ALL {
-            self.stalled[priority as usize] = false;
-            while budget > 0
-                && self.ready[Class::First as usize].rings[priority as usize].len() < self.policy.concurrency
-                && self.hand_out(priority, &targets, &mut budget, now, limits, outbox)
-            {}
-        }
-    }
-
-    /// Hands out the first message of the priority; `false` where there is none, or no more of it can
-    /// be handed out now.
-    fn hand_out(
-        &mut self,
-        priority: Priority,
-        targets: &[Arc<Target>],
-        budget: &mut usize,
-        now: Now,
-        limits: &Limits,
-        outbox: &mut Outbox,
-    ) -> bool {
-        let limit = self.lane_limit();
-        let Some(active) = self.window.expanding(priority) else { return false };
-        let message = Arc::clone(&active.message);
-        let from = targets.partition_point(|target| target.endpoint.sequence <= active.cursor);
-        for target in &targets[from..] {
-            self.look();
-            let Some(active) = self.window.expanding(priority) else { return false };
-            let (sequence, endpoint) = (target.endpoint.sequence, target.endpoint.id);
-            if sequence > active.ceiling {
-                break;
-            }
-            if *budget == 0 {
-                return false;
-            }
-            *budget -= 1;
-            if !target.is_open()
-                || !target.wants(&message.event_type, message.channels.as_deref())
-                || active.skip.contains(&endpoint)
-            {
-                active.cursor = sequence;
-                continue;
-            }
-            let waiting = self.first_tries[priority as usize] >= limits.tenant_first_tries;
-            let others_wait = waiting && !self.ready[Class::First as usize].is_empty();
-            let placing = Placing {
-                priority,
-                first_tries: self.policy.lane_first_tries(),
-                limit,
-                alone: targets.len() == 1,
-                others_wait,
-            };
-            let lane =
-                self.lanes.entry(endpoint).or_insert_with(|| Lane::new(Arc::clone(target), &limits.breaker));
-            match lane.place(now, placing) {
-                Place::Stall => {
-                    self.stalled[priority as usize] = true;
-                    return false;
-                }
-                Place::Defer(due_at) => {
-                    active.cursor = sequence;
-                    defer(&self.route, &message, endpoint, due_at, outbox);
-                }
-                Place::Queue => {
-                    active.hand_out(sequence);
-                    lane.push(Item::First { message: Arc::clone(&message), sequence });
-                    self.first_tries[priority as usize] += 1;
-                    if !std::mem::replace(&mut lane.listed, true) {
-                        self.with_first_tries.push(endpoint);
-                    }
-                    self.enlist(endpoint);
-                }
-            }
-        }
-        let settled = self.window.expanded(priority);
-        self.write(message.id, settled, outbox);
-        true
-    }
-
-    /// Where the window is full of messages that wait for endpoints which cannot take them, what
-    /// waits goes to disk, so that the others are served.
-    pub(crate) fn squeeze(&mut self, now: Now, outbox: &mut Outbox) {
-        if self.first_tries == [0; Priority::ALL.len()]
-            || self.has_room()
-            || self.route.targets().len() <= 1
-            || !self.nothing_ready()
-        {
-            return;
-        }
-        self.spill(now, outbox);
-    }
-
-    /// Moves what waits for a first try to disk.
-    fn spill(&mut self, now: Now, outbox: &mut Outbox) {
-        self.first_tries = Default::default();
-        for endpoint in std::mem::take(&mut self.with_first_tries) {
-            self.look();
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            lane.listed = false;
-            let due_at = lane.due_when_spilled(now);
-            for (message, sequence) in lane.take_first_tries() {
-                defer(&self.route, &message, endpoint, due_at, outbox);
-                self.settle(message.id, sequence, outbox);
-            }
-        }
-    }
-
-    /// The application is paused: what waits goes to disk, and the window is emptied.
-    pub(crate) fn put_away(&mut self, now: Now, outbox: &mut Outbox) {
-        self.spill(now, outbox);
-        for (message, settled) in self.window.put_away() {
-            self.write(message, settled, outbox);
-        }
-        let lanes: Vec<_> = self.lanes.keys().copied().collect();
-        for endpoint in lanes {
-            self.put_away_due(endpoint);
-        }
-    }
-
-    /// Forgets what is due and not under way: it is on disk.
-    pub(crate) fn put_away_due(&mut self, endpoint: EndpointId) {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
-        for (work, message) in lane.take_due() {
-            self.due_bytes -= message.weight();
-            lane.held.remove(&work.id);
-            lane.on_disk = earliest(lane.on_disk, Some(work.due_at));
-        }
-    }
-
-    /// The endpoint is gone for good.
-    pub(crate) fn remove(&mut self, endpoint: EndpointId, outbox: &mut Outbox) {
-        self.discard(endpoint, outbox);
-        if let Some(place) = self.lanes.remove(&endpoint).and_then(|lane| lane.held_back) {
-            self.held_back.remove(&place);
-        }
-    }
-
-    /// Nothing can be sent to the endpoint: what waits for it is settled without an attempt.
-    pub(crate) fn discard(&mut self, endpoint: EndpointId, outbox: &mut Outbox) {
-        let app = self.id();
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
-        let (first_tries, due) = (lane.take_first_tries(), lane.take_due());
-        for (message, sequence) in first_tries {
-            self.first_tries[message.priority as usize] -= 1;
-            self.settle(message.id, sequence, outbox);
-        }
-        for (work, message) in due {
-            self.due_bytes -= message.weight();
-            outbox.push(Progress::Dropped(work.id), dropped(app, endpoint, work.id));
-        }
-    }
-
-    /// A first try has an attempt, or due work, or needs none.
-    pub(crate) fn settle(&mut self, message: MessageId, sequence: u64, outbox: &mut Outbox) {
-        let settled = self.window.settle(message, sequence);
-        self.write(message, settled, outbox);
-    }
-
-    fn write(&mut self, message: MessageId, settled: Settled, outbox: &mut Outbox) {
-        let app = self.id();
-        let (step, release) = match settled {
-            Settled::Nothing => return,
-            Settled::Advanced(frontier) => (Progress::Advanced { app, message, frontier }, Release::Nothing),
-            Settled::Finished => (Progress::Finished { app, message }, Release::Message { app, message }),
-            Settled::Away(frontier) => {
-                (Progress::Advanced { app, message, frontier }, Release::Away { app, message })
-            }
-        };
-        outbox.push(step, release);
-    }
-
-    /// Takes in due work that was read from disk; `None` where the message is gone.
-    pub(crate) fn loaded_due(
-        &mut self,
-        endpoint: EndpointId,
-        loaded: Vec<(DueWork, Option<Arc<Envelope>>)>,
-        next: Option<UnixMillis>,
-        outbox: &mut Outbox,
-    ) {
-        let (app, paused) = (self.id(), self.route.paused);
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
-        lane.loading = false;
-        lane.on_disk = earliest(lane.on_disk, next);
-        let open = lane.is_open();
-        let paused = paused || lane.target.is_paused();
-        for (work, message) in loaded {
-            let id = work.id;
-            if !lane.held.insert(id) {
-                continue;
-            }
-            match message {
-                // A resend by hand goes out even where the endpoint does not listen to the type.
-                Some(message)
-                    if open
-                        && (is_manual(&work)
-                            || lane.target.wants(&message.event_type, message.channels.as_deref())) =>
-                {
-                    self.due_bytes += message.weight();
-                    lane.push(Item::Due { work, message });
-                }
-                _ => outbox.push(Progress::Dropped(id), dropped(app, endpoint, id)),
-            }
-        }
-        if paused {
-            self.put_away_due(endpoint);
-        }
-    }
-
     /// Whether forgetting the tenant changes nothing.
     pub(crate) fn is_forgettable(&self, now: Now) -> bool {
         self.window.len() == 0
@@ -709,28 +449,4 @@ pub(crate) fn earliest(a: Option<UnixMillis>, b: Option<UnixMillis>) -> Option<U
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-const fn dropped(app: AppId, endpoint: EndpointId, work: WorkId) -> Release {
-    Release::Due { app, endpoint, work: Some(work), due_at: None }
-}
-
-/// A first try goes to disk.
-fn defer(
-    route: &AppRoute,
-    message: &Envelope,
-    endpoint: EndpointId,
-    due_at: UnixMillis,
-    outbox: &mut Outbox,
-) {
-    let work = DueWork {
-        id: WorkId::delivery(message.id, endpoint, Trigger::Scheduled),
-        org: Arc::clone(&route.org),
-        tenant: route.id,
-        due_at,
-        priority: message.priority as u8,
-        tries: 0,
-    };
-    let release = Release::Due { app: route.id, endpoint, work: None, due_at: Some(due_at) };
-    outbox.push(Progress::Deferred(work), release);
 }
