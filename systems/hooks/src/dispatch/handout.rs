@@ -16,6 +16,7 @@ use crate::routing::{AppRoute, Target};
 
 /// How many endpoints are looked at while a message is handed out, before somebody else's turn.
 const EXPAND_BUDGET: usize = 1_024;
+
 impl Tenant {
     /// Whether nothing can be served while messages wait on disk for room in the window.
     pub(crate) fn is_stuck(&self) -> bool {

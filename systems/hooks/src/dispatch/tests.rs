@@ -837,6 +837,25 @@ fn a_destination_at_its_limit_is_shared_by_its_tenants_in_turn() {
 }
 
 #[test]
+fn an_endpoint_whose_destination_is_full_does_not_hold_up_the_others_of_its_messages() {
+    let terms = Terms { concurrency: 4, retries_ratio: 1.0, retries_per_second: 100.0 };
+    let mut world = World::within(Limits { destinations: terms, ..roomy() }, roomy_policy(), &[2, 1]);
+    let other = world.routing.app(world.apps[0]).unwrap().targets()[1].endpoint.clone();
+    let event_types = Some(vec!["b".into()]);
+    world.routing.put_endpoint(Endpoint { event_types, url: "http://b/".into(), ..other.clone() });
+    (0..4).for_each(|_| world.send(1));
+    world.start();
+    assert_eq!(world.running.len(), 4, "the destination is full");
+    (0..16).for_each(|_| world.send(0));
+    let route = world.routing.app(world.apps[0]).unwrap();
+    let last = envelope(world.apps[0], MessageId(Id::from_bytes([9; 20])));
+    world.schedule.expect(&route, last.id);
+    world.schedule.offer(Envelope { event_type: "b".into(), ..last }, route.ceiling(), world.now);
+    world.start();
+    assert!(world.running.iter().any(|job| job.endpoint() == other.id), "it goes to another");
+}
+
+#[test]
 fn an_endpoint_that_is_gone_is_sent_nothing_more_and_told_of_once() {
     let mut world = World::new(&[1]);
     (0..4).for_each(|_| world.send(0));
