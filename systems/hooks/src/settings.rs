@@ -73,7 +73,8 @@ pub const SETTINGS: &[Setting] = &[
         "256",
         Kind::Integer { min: 1, max: 65_536 },
         "How many deliveries go to one destination (scheme, host and port) at once; fewer while it is overloaded.",
-    ),
+    )
+    .of(Tier::Endpoint),
     Setting::new(
         "hooks.retry_budget_ratio",
         "0.5",
