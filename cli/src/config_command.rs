@@ -9,8 +9,7 @@ use plimsoll_service::config::markdown;
 use plimsoll_service::policy::{Field, Of};
 use plimsoll_service::settings::SETTINGS as SERVER;
 
-use crate::flags;
-use crate::serve::policy_fields;
+use crate::flags::{self, policy_fields};
 use crate::{failed, misused};
 
 /// Takes the flags of `serve`, so that what it prints is what `serve` would use.

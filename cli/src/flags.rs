@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use plimsoll_hooks::overrides::FIELDS;
 use plimsoll_service::config::{ConfigError, File, Inputs, Resolved};
+use plimsoll_service::policy::{Field, TENANT_FIELDS};
 
 /// Where the file is can itself not be in the file: it is no setting. Faults are for the tests of a
 /// debug build; a release build takes no notice of them.
@@ -20,6 +22,11 @@ pub(crate) struct Common {
     /// Set any setting; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
+}
+
+/// Everything that a policy may say.
+pub(crate) fn policy_fields() -> Vec<Field> {
+    [FIELDS.as_slice(), TENANT_FIELDS.as_slice()].concat()
 }
 
 /// The flags of a server.

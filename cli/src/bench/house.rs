@@ -267,8 +267,7 @@ impl House {
         let due: u64 = loads.iter().map(|load| load.sent().accepted * self.alive(load.tenant())).sum();
         let began = clock::now();
         let (mut arrived_at, mut arrived) = (began, 0);
-        let mut closed = Closed::default();
-        loop {
+        let mut closed = loop {
             let stats = self.stats().await?;
             let now = clock::now();
             if stats.healthy + stats.slow > arrived {
@@ -277,13 +276,13 @@ impl House {
             let late = now - arrived_at > STALL || now - began > SETTLE;
             // The counters are of all tenants: enough of them is no proof for these.
             if arrived >= due || late {
-                closed = self.compare(loads).await?;
+                let closed = self.compare(loads).await?;
                 if closed.lost == 0 || late {
-                    break;
+                    break closed;
                 }
             }
             self.tick(&[]).await?;
-        }
+        };
         let stats = self.stats().await?;
         closed.duplicates = stats.duplicates;
         closed.faults = stats.bad_signatures + stats.strangers + stats.accepted_twice;

@@ -16,7 +16,7 @@ use plimsoll_service::policy::{self, TenantBase};
 use plimsoll_service::{admin, secret::Secret, secret::SecretError};
 use tower::ServiceBuilder;
 
-use super::live::policy_fields;
+use crate::flags::policy_fields;
 
 /// How many connections the admin listener holds: scrapers, probes, an operator.
 const ADMIN_CONNECTIONS: usize = 32;

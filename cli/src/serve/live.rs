@@ -3,19 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plimsoll_hooks::Hooks;
-use plimsoll_hooks::overrides::FIELDS;
 use plimsoll_hooks::settings::Settings;
 use plimsoll_service::config::{ConfigError, Reloaded, Resolved};
 use plimsoll_service::drain::{Drain, Hangups};
-use plimsoll_service::policy::{Commit, Control, Enforce, Field, Refused, TENANT_FIELDS, Table};
+use plimsoll_service::policy::{Commit, Control, Enforce, Refused, Table};
 
 use super::compose::{self, Doors};
 use crate::flags;
-
-/// Everything that a policy may say.
-pub(crate) fn policy_fields() -> Vec<Field> {
-    [FIELDS.as_slice(), TENANT_FIELDS.as_slice()].concat()
-}
 
 /// What goes by settings and policy; cheap to clone.
 #[derive(Clone)]

@@ -13,5 +13,4 @@ mod live;
 mod ready;
 mod run;
 
-pub(crate) use live::policy_fields;
 pub(crate) use run::{Args, run};

@@ -40,7 +40,7 @@ pub(crate) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
         let lanes = store.job_lanes(after, PAGE).await?;
         after = lanes.last().cloned();
         let complete = lanes.len() < PAGE as usize;
-        engine.act(|schedule| lanes.into_iter().for_each(|lane| schedule.found_on_disk(lane)));
+        engine.act(|schedule| lanes.iter().for_each(|lane| schedule.found_on_disk(lane)));
         if complete {
             break;
         }

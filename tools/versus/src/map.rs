@@ -83,59 +83,64 @@ pub(crate) const PAIRS: &[Pair] = &[
     },
 ];
 
-/// Runs it on so many items at a time until all operations are done.
-fn in_thousands(runtime: Runtime, run: impl Fn(&Runtime, u64) -> u64 + 'static) -> Bench {
+/// Runs it on so many items at a time until all operations are done: in a task, as a service does, and
+/// not on the thread that waits for it, since waking a worker from there costs more than the items.
+fn in_thousands<Done>(runtime: Runtime, run: impl Fn(u64) -> Done + Clone + Send + 'static) -> Bench
+where
+    Done: Future<Output = u64> + Send,
+{
     Box::new(move |operations| {
-        let mut left = operations;
-        while left > 0 {
-            let items = left.min(ITEMS);
-            assert_eq!(run(&runtime, items), items);
-            left -= items;
-        }
+        let run = run.clone();
+        let task = runtime.spawn(async move {
+            let mut left = operations;
+            while left > 0 {
+                let items = left.min(ITEMS);
+                assert_eq!(run(items).await, items);
+                left -= items;
+            }
+        });
+        runtime.block_on(task).expect("every thousand is answered");
     })
 }
 
 fn ours(body: Body) -> Bench {
-    in_thousands(two_threads(), move |runtime, items| {
-        let values = runtime.block_on(async { plimsoll::map(0..items, AT_ONCE, move |n| body.run(n)).await });
+    in_thousands(two_threads(), move |items| async move {
+        let values = plimsoll::map(0..items, AT_ONCE, move |n| body.run(n)).await;
         values.expect("none fails").len() as u64
     })
 }
 
 fn local(body: Body) -> Bench {
-    in_thousands(one_thread(), move |runtime, items| {
-        let values =
-            runtime.block_on(async { plimsoll::map_local(0..items, AT_ONCE, |n| body.run(n)).await });
+    in_thousands(one_thread(), move |items| async move {
+        let values = plimsoll::map_local(0..items, AT_ONCE, |n| body.run(n)).await;
         values.expect("none fails").len() as u64
     })
 }
 
 fn buffered(runtime: Runtime, body: Body) -> Bench {
-    in_thousands(runtime, move |runtime, items| {
+    in_thousands(runtime, move |items| async move {
         let stream = stream::iter(0..items).map(move |number| body.run(number)).buffered_ordered(AT_ONCE);
-        runtime.block_on(stream.collect::<Vec<_>>()).into_iter().filter_map(Result::ok).count() as u64
+        stream.collect::<Vec<_>>().await.into_iter().filter_map(Result::ok).count() as u64
     })
 }
 
 fn idiom(body: Body) -> Bench {
-    in_thousands(two_threads(), move |runtime, items| {
-        runtime.block_on(async {
-            let permits = Arc::new(Semaphore::new(AT_ONCE));
-            let mut tasks = JoinSet::new();
-            for number in 0..items {
-                let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
-                tasks.spawn(async move {
-                    let value = body.run(number).await;
-                    drop(permit);
-                    (number, value)
-                });
-            }
-            let mut values = vec![None; items as usize];
-            while let Some(joined) = tasks.join_next().await {
-                let (number, value) = joined.expect("none panics");
-                values[number as usize] = value.ok();
-            }
-            values.into_iter().flatten().count() as u64
-        })
+    in_thousands(two_threads(), move |items| async move {
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for number in 0..items {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
+            tasks.spawn(async move {
+                let value = body.run(number).await;
+                drop(permit);
+                (number, value)
+            });
+        }
+        let mut values = vec![None; items as usize];
+        while let Some(joined) = tasks.join_next().await {
+            let (number, value) = joined.expect("none panics");
+            values[number as usize] = value.ok();
+        }
+        values.into_iter().flatten().count() as u64
     })
 }

@@ -283,26 +283,24 @@ impl State {
     }
 
     /// Counts a refusal, and makes it: the whole result, so that it is written once, where the caller
-    /// of the caller wants it.
+    /// of the caller wants it. Hence the parts first and the whole last: a whole that is made before it is
+    /// counted would be copied.
     #[cold]
     pub(super) fn refuse<T>(&self, short: &Short) -> Result<T, Rejected> {
-        let waiting = self.waiting();
-        let rejected = match *short {
-            Short::TooLarge { burst } => {
-                Rejected::new(self.name, Reason::TooLarge).with_use(burst, 0, waiting)
+        let (reason, limit, in_use, after) = match *short {
+            Short::TooLarge { burst } => (Reason::TooLarge, burst, 0, None),
+            Short::Exceeded { burst, spent, after } => {
+                (Reason::RateExceeded, burst, spent.min(burst), Some(after))
             }
-            Short::Exceeded { burst, spent, after } => Rejected::new(self.name, Reason::RateExceeded)
-                .with_use(burst, spent.min(burst), waiting)
-                .with_retry_after_nanos(after),
-            Short::Behind { burst, after } => Rejected::new(self.name, Reason::RateExceeded)
-                .with_use(burst, burst, waiting)
-                .with_retry_after_nanos(after),
-            Short::QueueFull { queue, after } => Rejected::new(self.name, Reason::QueueFull)
-                .with_use(queue, queue, waiting)
-                .with_retry_after_nanos(after),
+            Short::Behind { burst, after } => (Reason::RateExceeded, burst, burst, Some(after)),
+            Short::QueueFull { queue, after } => (Reason::QueueFull, queue, queue, Some(after)),
         };
-        self.counters.reject(rejected.reason());
-        Err(rejected)
+        self.counters.reject(reason);
+        let rejected = Rejected::new(self.name, reason).with_use(limit, in_use, self.waiting());
+        Err(match after {
+            Some(after) => rejected.with_retry_after_nanos(after),
+            None => rejected,
+        })
     }
 
     /// Counts and refuses somebody who waited in vain.

@@ -135,7 +135,7 @@ impl<'f> Reader<'f> {
         };
         let mut overrides = Overrides::new();
         for (name, line, node) in values {
-            if let Some((field, value)) = self.field(&who, &name, line, node) {
+            if let Some((field, value)) = self.field(&who, &name, line, &node) {
                 self.lines.insert((who.clone(), field), line);
                 overrides.insert(field, value);
             }
@@ -143,7 +143,7 @@ impl<'f> Reader<'f> {
         self.table = std::mem::take(&mut self.table).with(who, overrides);
     }
 
-    fn field(&mut self, who: &Who, name: &str, line: usize, node: Node) -> Option<(&'static str, Value)> {
+    fn field(&mut self, who: &Who, name: &str, line: usize, node: &Node) -> Option<(&'static str, Value)> {
         let Some(field) = self.fields.iter().find(|field| field.name == name) else {
             let meant = nearest(name, self.fields.iter().map(|field| field.name));
             let names: Vec<_> = self.fields.iter().map(|field| field.name).collect();
@@ -162,7 +162,7 @@ impl<'f> Reader<'f> {
             );
             return None;
         }
-        let (read, shown) = match &node {
+        let (read, shown) = match node {
             Node::Value(raw) => (raw.read(field.kind), raw.to_string()),
             Node::Values(_) => (None, "a table".into()),
         };

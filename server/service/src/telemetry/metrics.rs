@@ -40,7 +40,7 @@ impl Metrics {
         self.registry.register_collector(Box::new(collector));
     }
 
-    /// The page in the format that the caller accepts: OpenMetrics where it says so, else the text
+    /// The page in the format that the caller accepts: `OpenMetrics` where it says so, else the text
     /// format of Prometheus.
     ///
     /// # Errors

@@ -502,8 +502,11 @@ async fn the_address_that_was_checked_is_the_one_that_is_connected_to() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let rebinding = move |_: &str, port| {
-        let host =
-            if count.fetch_add(1, Ordering::Relaxed) % 2 == 0 { [127, 0, 0, 1] } else { [127, 0, 0, 2] };
+        let host = if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            [127, 0, 0, 1]
+        } else {
+            [127, 0, 0, 2]
+        };
         vec![SocketAddr::from((host, port))]
     };
     let client = client_of(HOUR, &["127.0.0.1/32"]).with_names(Names::Played(Box::new(rebinding)));

@@ -12,8 +12,12 @@ pub(crate) enum Names {
     System,
     /// A test that plays one.
     #[cfg(test)]
-    Played(Box<dyn Fn(&str, u16) -> Vec<SocketAddr> + Send + Sync>),
+    Played(Box<Play>),
 }
+
+/// Answers for a host and a port, as a resolver would.
+#[cfg(test)]
+pub(crate) type Play = dyn Fn(&str, u16) -> Vec<SocketAddr> + Send + Sync;
 
 impl Names {
     pub(crate) async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

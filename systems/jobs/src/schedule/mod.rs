@@ -212,9 +212,9 @@ impl Schedule {
     }
 
     /// The lane has jobs on disk.
-    pub(crate) fn found_on_disk(&mut self, lane: JobLane) {
+    pub(crate) fn found_on_disk(&mut self, lane: &JobLane) {
         self.windows.entry(lane.clone()).or_insert_with(Window::on_disk);
-        self.settle(&lane);
+        self.settle(lane);
     }
 
     /// Whether there is a lane to be read from disk.
