@@ -107,25 +107,26 @@ impl Schedule {
         self.retries -= retry;
         self.signals.idle |= self.in_flight == 0;
         let (app, endpoint) = (job.app, job.endpoint());
-        if let Some(id) = job.place.destination {
-            // Who waits is woken while this use of it still holds it.
-            self.destinations.release(id, strain, job.place.in_flight, now.at);
-            self.wake(id, now);
-            self.destinations.leave(id);
-        }
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        tenant.in_flight -= 1;
-        tenant.retries -= retry;
-        match &job.work {
-            Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
-            Work::Due(_) => {
-                let bytes = job.message.weight();
-                tenant.due_bytes -= bytes;
-                self.bytes -= bytes;
+        if let Some(tenant) = self.tenants.get_mut(&app) {
+            tenant.in_flight -= 1;
+            tenant.retries -= retry;
+            match &job.work {
+                Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
+                Work::Due(_) => {
+                    let bytes = job.message.weight();
+                    tenant.due_bytes -= bytes;
+                    self.bytes -= bytes;
+                }
+            }
+            if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
+                lane.ended();
             }
         }
-        if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
-            lane.ended();
+        if let Some(id) = job.place.destination {
+            self.destinations.release(id, strain, job.place.in_flight, now.at);
+            // Who waits goes before the endpoint that was just served, and is known while this use is.
+            self.wake(id, now);
+            self.destinations.leave(id);
         }
         self.wake_loaders();
         self.refresh(app, endpoint, now);

@@ -765,9 +765,9 @@ fn where_every_bound_is_reached_nothing_is_lost_either() {
 #[ignore = "runs for as long as PLIMSOLL_SOAK_SECONDS says"]
 fn soak_of_the_dispatcher() {
     let seconds = std::env::var("PLIMSOLL_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
-    let until = std::time::Instant::now() + Duration::from_secs(seconds.unwrap_or(60));
+    let until = clock::now() + Duration::from_secs(seconds.unwrap_or(60));
     let mut seed = fastrand::u64(..1 << 32);
-    while std::time::Instant::now() < until {
+    while clock::now() < until {
         let (room, endpoints) =
             if seed.is_multiple_of(2) { (Room::Ample, 4_000) } else { (Room::Tight, 400) };
         println!("seed {seed}, {room:?}");

@@ -16,7 +16,7 @@ use plimsoll_store::{AppId, EndpointId, MessageId, Priority, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::destination::{Destinations, For};
-use super::job::{self, Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now, Work};
+use super::job::{Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now, Place, Work};
 use super::lane::{Lane, per_second};
 use super::outbox::Outbox;
 use super::ready::Ready;
@@ -410,7 +410,7 @@ impl Tenant {
         let (message, work) = lane.pop(class, priority)?;
         lane.in_flight += 1;
         let in_flight = destination.map_or(0, |id| destinations.begin(id, class));
-        let place = job::Place { destination, in_flight, began: now.at };
+        let place = Place { destination, in_flight, began: now.at };
         let (org, target) = (Arc::clone(&self.route.org), Arc::clone(&lane.target));
         Some(Job { app, org, target, message, work, permit: Some(permit), place })
     }
