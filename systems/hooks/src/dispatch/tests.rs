@@ -13,7 +13,7 @@ use plimsoll_store::{
 use proptest::prelude::*;
 use rustc_hash::FxHashSet;
 
-use super::destination::Terms;
+use super::destination::{For, Terms};
 use super::envelope::Envelope;
 use super::job::{Class, Job, Limits, Now, Report, Then, Verdict, Work};
 use super::loads::{Load, LoadedDue};
@@ -704,6 +704,10 @@ fn retries_beyond_the_budget_wait_for_it_and_no_longer() {
         world.start();
     }
     assert_eq!(failed, 5, "what ten seconds bring");
+    let app = world.apps[0];
+    let endpoint = world.routing.app(app).unwrap().targets()[0].endpoint.id;
+    let standing = world.schedule.standing(app, endpoint, world.now).unwrap();
+    assert_eq!((standing.in_flight, standing.waits_for), (0, Some(For::Budget)));
     world.run_dry();
     world.check();
 }
