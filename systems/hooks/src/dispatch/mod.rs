@@ -35,6 +35,8 @@ mod window;
 mod simulation;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;
 
 pub(crate) use attempt::Attempter;
 pub(crate) use destination::{For, Terms};
