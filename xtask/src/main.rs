@@ -9,6 +9,7 @@ mod licences;
 mod modules;
 mod python;
 mod report;
+mod soak;
 mod steps;
 mod surface;
 mod table;
@@ -25,6 +26,7 @@ Examples:
   cargo xtask test --only border        one step, with the steps it needs
   cargo xtask test --only clippy,tests
   cargo xtask list                      the steps, and the command behind each
+  cargo xtask soak --seconds 3600       the long simulations, an hour each
 
 What a step printed is kept in target/xtask/STEP.log. Where CI=true is set, as CI services do,
 no step may be skipped and every step is run even when one failed.";
@@ -44,6 +46,8 @@ enum Chore {
     Test(Test),
     /// List the steps of `test`
     List,
+    /// Run the long simulations with fresh seeds, for as long as said
+    Soak(Soak),
     /// Write the public surface of lib/* into lib/NAME/surface.txt, for a change that is meant
     Surface,
 }
@@ -61,12 +65,27 @@ struct Test {
     no_skip: bool,
 }
 
+#[derive(Args)]
+struct Soak {
+    /// How long each of them runs, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+}
+
 fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::List => {
             steps::list();
             ExitCode::SUCCESS
         }
+        Chore::Soak(Soak { seconds }) => match soak::run(seconds) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("xtask: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Chore::Surface => match steps::write_surface() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::backlog::BacklogBound;
 use crate::deliver::{self, AddressPolicy, Client, TlsError};
 use crate::disable::Disabler;
-use crate::dispatch::{Attempter, Dispatch, Limits};
+use crate::dispatch::{Attempter, Dispatch, Limits, Terms};
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::observe::{self, Numbers, ScheduleBound, Trend};
@@ -250,6 +250,7 @@ impl Core {
             settings.disable_after_failing,
         );
         background.spawn(disabler.clone().run()).await;
+        background.spawn(disabler.clone().run_for_gone()).await;
         let changes = Group::builder("hooks.changes").limit(CHANGES).collect_all().build()?;
         let bounds = observe::register(&dispatch)?;
         Ok(Arc::new(Self {
@@ -325,9 +326,16 @@ impl Core {
 }
 
 fn limits(settings: &Settings, host: &Host) -> Limits {
+    // A delivery that waited for a socket would fail by its deadline, through no fault of its endpoint.
+    let concurrency = size(settings.concurrency.min(host.sockets_max));
     Limits {
-        // A delivery that waited for a socket would fail by its deadline, through no fault of its endpoint.
-        concurrency: size(settings.concurrency.min(host.sockets_max)),
+        concurrency,
+        retries: policy::share(concurrency, settings.retry_share_ratio),
+        destinations: Terms {
+            concurrency: settings.destination_concurrency,
+            retries_ratio: settings.retry_budget_ratio,
+            retries_per_second: settings.retry_budget_per_second as f64,
+        },
         window_bytes_total: size(settings.window_bytes_total),
         tenant_first_tries: 8_192,
         unrecorded: UNRECORDED,

@@ -9,13 +9,15 @@ use plimsoll_store::{
     AppId, Change, Changed, Claim, DisabledBy, Endpoint, EndpointId, Error, Failing, Store,
 };
 
-use crate::dispatch::{Dispatch, unix_millis};
+use crate::dispatch::{Dispatch, Gone, unix_millis};
 use crate::routing::Routing;
 
 /// How often is looked for endpoints that failed for too long.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Endpoints that one look disables; the next goes on.
 const AT_ONCE: usize = 256;
+/// After a change that failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Disables endpoints; cheap to clone.
 #[derive(Clone)]
@@ -44,16 +46,19 @@ impl Disabler {
         self.failing_max
     }
 
-    /// Disables the endpoint and says why; `false` where it is gone or was disabled already.
-    pub(crate) async fn disable(
+    /// Disables the endpoint and says why; `false` where it is not there, was disabled already, or is not
+    /// such a one any more.
+    async fn disable(
         &self,
         app: AppId,
         endpoint: EndpointId,
         by: DisabledBy,
+        is_such: impl Fn(&Endpoint) -> bool,
     ) -> Result<bool, Error> {
         let _lock = self.routing.write_lock(app).await;
         let target = self.routing.app(app).and_then(|route| route.target(endpoint));
-        let Some(target) = target.filter(|target| !target.endpoint.disabled) else { return Ok(false) };
+        let is_meant = |endpoint: &Endpoint| !endpoint.disabled && is_such(endpoint);
+        let Some(target) = target.filter(|target| is_meant(&target.endpoint)) else { return Ok(false) };
         let disabled = Endpoint {
             disabled: true,
             disabled_by: Some(by),
@@ -81,9 +86,36 @@ impl Disabler {
         };
         let mut disabled = 0;
         for (endpoint, failing) in self.store.failing_longer_than(span_ms, AT_ONCE, enabled) {
-            disabled += usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing).await?);
+            disabled +=
+                usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing, |_| true).await?);
         }
         Ok(disabled)
+    }
+
+    /// Disables the endpoints that say that they are gone, as long as the system runs.
+    pub(crate) async fn run_for_gone(self) {
+        loop {
+            let gone = self.dispatch.next_gone().await;
+            loop {
+                match self.disable_gone(&gone).await {
+                    Ok(()) => break,
+                    Err(Error::Fenced { .. } | Error::Closed) => return,
+                    Err(error) => {
+                        tracing::error!(%error, endpoint = %gone.endpoint, "cannot disable an endpoint that is gone, trying again");
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// The dispatcher leaves the endpoint alone until it is told of a change, whoever made it.
+    async fn disable_gone(&self, gone: &Gone) -> Result<(), Error> {
+        let Gone { app, endpoint, url } = gone;
+        if !self.disable(*app, *endpoint, DisabledBy::Gone, |found| found.url == *url).await? {
+            self.dispatch.endpoint_changed(*app, *endpoint);
+        }
+        Ok(())
     }
 
     /// Looks for endpoints that failed for too long, as long as the system runs.

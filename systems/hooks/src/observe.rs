@@ -139,6 +139,16 @@ impl Collector for Numbers {
             ("hooks_lanes", "Endpoints with work or a state to remember", view.census.lanes),
             ("hooks_lanes_parked", "Endpoints that are left alone for a while", view.census.lanes_parked),
             (
+                "hooks_destinations",
+                "Destinations (scheme, host and port) of endpoints with something to deliver",
+                view.census.destinations,
+            ),
+            (
+                "hooks_destinations_overloaded",
+                "Destinations that get fewer deliveries at once than hooks.destination_concurrency",
+                view.census.destinations_overloaded,
+            ),
+            (
                 "hooks_breakers_open",
                 "Endpoints whose breaker does not let everything pass",
                 view.census.breakers_open,

@@ -30,8 +30,7 @@ pub struct Policy {
     pub concurrency: usize,
     /// Deliveries at once to each of its endpoints.
     pub endpoint_concurrency: usize,
-    /// Its share of its organisation's turns, beside the other applications of it. Kept, not yet in force:
-    /// turns are equal.
+    /// Its share of its organisation's turns, beside the other applications of it.
     pub weight: u32,
     /// Its messages that wait in memory.
     pub window_messages: usize,
@@ -39,7 +38,7 @@ pub struct Policy {
     pub window_bytes: usize,
     /// Deliveries that may be pending.
     pub backlog_max: u64,
-    /// Which share of its deliveries at once may be retries. Kept, not yet in force.
+    /// Which share of its deliveries at once may be retries.
     pub retry_share_ratio: f64,
 }
 
@@ -48,6 +47,16 @@ impl Policy {
     pub(crate) fn lane_first_tries(&self) -> usize {
         self.endpoint_concurrency.max(LANE_FIRST_TRIES_MIN)
     }
+
+    /// How many of its deliveries at once may be retries: one at the least.
+    pub(crate) fn retries(&self) -> usize {
+        share(self.concurrency, self.retry_share_ratio)
+    }
+}
+
+/// A share of so many places: one at the least.
+pub(crate) fn share(places: usize, ratio: f64) -> usize {
+    ((places as f64 * ratio) as usize).clamp(1, places.max(1))
 }
 
 /// In what an application, or all of an organisation's, differ from the defaults.
@@ -58,7 +67,6 @@ pub struct Override {
     /// Deliveries at once to each of its endpoints.
     pub endpoint_concurrency: Option<u64>,
     /// Its share of the turns, 1 to 100. Of an organisation: its own, beside the other organisations.
-    /// Kept, not yet in force: turns are equal.
     pub weight: Option<u32>,
     /// Messages that wait in memory.
     pub window_messages: Option<u64>,
@@ -66,7 +74,7 @@ pub struct Override {
     pub window_bytes: Option<u64>,
     /// Deliveries that may be pending.
     pub backlog_max: Option<u64>,
-    /// Which share of its deliveries at once may be retries. Kept, not yet in force.
+    /// Which share of its deliveries at once may be retries.
     pub retry_share_ratio: Option<f64>,
 }
 
@@ -207,6 +215,11 @@ impl Table {
         let policy = apply(apply(self.organisation(&app.org), by_uid), self.apps.get(&app.id));
         // Entries that fit alone may not fit together: the smaller holds.
         Policy { endpoint_concurrency: policy.endpoint_concurrency.min(policy.concurrency), ..policy }
+    }
+
+    /// The organisation's share of all turns.
+    pub(crate) fn weight_of(&self, org: &Org) -> u32 {
+        self.organisations.get(org).and_then(|change| change.weight).unwrap_or(1)
     }
 
     /// What holds for who does not differ.
@@ -387,6 +400,7 @@ mod tests {
         assert_eq!((policy.concurrency, policy.endpoint_concurrency, policy.weight), (300, 30, 1));
         assert_eq!(table.of(&other), Policy { concurrency: 200, ..defaults() });
         assert_eq!(table.of(&stranger), defaults());
+        assert_eq!((table.weight_of(&app.org), table.weight_of(&stranger.org)), (7, 1));
     }
 
     #[test]
@@ -433,5 +447,10 @@ mod tests {
         assert!(policies.version() > before);
         let app = Routing::empty().put_app(&test_app());
         assert_eq!(policies.table().of(&app), wider);
+    }
+
+    #[test]
+    fn a_share_of_places_is_one_at_the_least_and_all_at_the_most() {
+        assert_eq!([share(64, 0.5), share(1, 0.5), share(3, 0.01), share(10, 1.0)], [32, 1, 1, 10]);
     }
 }

@@ -65,9 +65,28 @@ pub const SETTINGS: &[Setting] = &[
         "hooks.retry_share_ratio",
         "0.5",
         Kind::Number { min: 0.01, max: 1.0 },
-        "Which share of a tenant's deliveries at once may be retries; checked and kept, not yet in force.",
+        "Which share of the deliveries at once, of each application and in all, may be retries; in all, as it was at the start.",
     )
     .at_runtime(),
+    Setting::new(
+        "hooks.destination_concurrency",
+        "256",
+        Kind::Integer { min: 1, max: 65_536 },
+        "How many deliveries go to one destination (scheme, host and port) at once; fewer while it is overloaded.",
+    )
+    .of(Tier::Endpoint),
+    Setting::new(
+        "hooks.retry_budget_ratio",
+        "0.5",
+        Kind::Number { min: 0.0, max: 1.0 },
+        "How many retries may fail at a destination for each first try that is made to it.",
+    ),
+    Setting::new(
+        "hooks.retry_budget_per_second",
+        "100",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "How many retries may fail at a destination each second, however few first tries are made to it.",
+    ),
     Setting::new(
         "hooks.tenant_backlog_max",
         "10000000",
@@ -207,6 +226,12 @@ pub struct Settings {
     pub endpoint_concurrency: u64,
     /// Which share of the deliveries at once may be retries.
     pub retry_share_ratio: f64,
+    /// Deliveries at once to one destination.
+    pub destination_concurrency: usize,
+    /// Retries that may fail at a destination for each first try.
+    pub retry_budget_ratio: f64,
+    /// And each second, however few those are.
+    pub retry_budget_per_second: u64,
     /// Deliveries of one application that are pending.
     pub tenant_backlog_max: u64,
     /// Days that messages and their attempts are kept.
@@ -289,6 +314,9 @@ impl Settings {
             tenant_concurrency: resolved.integer("hooks.tenant_concurrency"),
             endpoint_concurrency: resolved.integer("hooks.endpoint_concurrency"),
             retry_share_ratio: resolved.number("hooks.retry_share_ratio"),
+            destination_concurrency: resolved.count("hooks.destination_concurrency"),
+            retry_budget_ratio: resolved.number("hooks.retry_budget_ratio"),
+            retry_budget_per_second: resolved.integer("hooks.retry_budget_per_second"),
             tenant_backlog_max: resolved.integer("hooks.tenant_backlog_max"),
             history_days: resolved.integer("hooks.history_days"),
             window_messages: resolved.count("hooks.window_messages"),

@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use plimsoll::group::Group;
 use plimsoll_service::config::{Inputs, Resolved};
 use plimsoll_store::{
-    App, AppId, AttemptFilter, AttemptState, Change, Changed, Endpoint, EndpointId, Message, MessageId,
-    NewMessage, Options, Order, Page, Priority, ResendRequest, Store,
+    App, AppId, AttemptFilter, AttemptState, Change, Changed, DisabledBy, Endpoint, EndpointId, Message,
+    MessageId, NewMessage, Options, Order, Page, Priority, Reference, ResendRequest, Store,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -430,5 +430,34 @@ async fn disabling_an_endpoint_drops_what_waits_for_it() {
     };
     assert!(tokio::time::timeout(PATIENCE, dropped).await.is_ok());
     assert_eq!(receiver.counts()["/gone"], 1);
+    stop(core).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_answers_410_is_disabled_and_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let core = start(directory.path(), &[]).await;
+    let receiver = Receiver::start(|_, _| (StatusCode::GONE, Duration::ZERO)).await;
+    let app = app(&core).await;
+    let id = endpoint(&core, app, &receiver.url("/"), |_| {}).await;
+    let first = send(&core, app, "{}").await;
+    let disabled = async {
+        while !core.routing.app(app).unwrap().target(id).unwrap().endpoint.disabled {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, disabled).await.is_ok());
+    let stored = core.store.endpoint(app, Reference::Id(id)).await.unwrap().unwrap();
+    assert_eq!((stored.disabled, stored.disabled_by), (true, Some(DisabledBy::Gone)));
+    send(&core, app, "{}").await;
+    settled(&core, app).await;
+    assert_eq!(receiver.counts()["/"], 1, "nothing more is sent to it");
+    let attempts = core.store.attempts_of_message(app, first, AttemptFilter::default(), all()).await.unwrap();
+    assert_eq!(attempts.iter().map(|one| one.state).collect::<Vec<_>>(), [AttemptState::Failed]);
+    // Its owner knows better: it gets a new start.
+    let enabled = Endpoint { disabled: false, disabled_by: None, ..stored };
+    put(&core, enabled).await;
+    send(&core, app, "{}").await;
+    receiver.until(|counts| counts["/"] == 2).await;
     stop(core).await;
 }

@@ -230,6 +230,26 @@ async fn an_endpoint_that_fails_for_too_long_is_disabled_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn health_names_a_destination_that_is_full() {
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let api = Api::start_with(&[("hooks.destination_concurrency", "1")]).await;
+    api.post("app", json!({"name": "App", "uid": "app"})).await.is(201);
+    for uid in ["e", "f"] {
+        api.post("app/app/endpoint", json!({"url": url, "uid": uid})).await.is(201);
+    }
+    api.post("app/app/msg", message()).await.is(202);
+    let state = async |uid| api.get(&format!("app/app/endpoint/{uid}/health")).await.body["state"].clone();
+    until("one that waits for the other", async || {
+        let mut states = [state("e").await, state("f").await].map(|one| one.as_str().unwrap().to_owned());
+        states.sort();
+        states == ["delivering", "destination_at_concurrency"]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_says_what_is_waited_for() {
     let api = with_endpoint(&[]).await;
     let health = async || api.get("app/app/endpoint/e/health").await;

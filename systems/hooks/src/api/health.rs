@@ -15,7 +15,7 @@ use super::find::{self, Params};
 use super::reply::{Reply, store_error};
 use super::timestamp::Timestamp;
 use crate::core::Core;
-use crate::dispatch::Standing;
+use crate::dispatch::{For, Standing};
 use crate::policy::Policy;
 use crate::routing::AppRoute;
 
@@ -154,12 +154,17 @@ fn state(
     match standing {
         Standing { breaker: breaker::State::Open, wakes_at, .. } => ("breaker_open", wakes_at),
         Standing { breaker: breaker::State::HalfOpen, wakes_at, .. } => ("breaker_probing", wakes_at),
+        Standing { waits_for: Some(For::Place), .. } => ("destination_at_concurrency", None),
         Standing { parked: true, wakes_at, .. } => ("held_back", wakes_at),
-        Standing { in_flight, .. } if in_flight >= policy.endpoint_concurrency => ("at_concurrency", None),
+        Standing { in_flight, allowed, .. } if in_flight >= policy.endpoint_concurrency.min(allowed) => {
+            ("at_concurrency", None)
+        }
         Standing { app_in_flight, has_work: true, .. } if app_in_flight >= policy.concurrency => {
             ("application_at_concurrency", None)
         }
-        Standing { in_flight, has_work, .. } if in_flight > 0 || has_work => ("delivering", None),
+        Standing { in_flight, .. } if in_flight > 0 => ("delivering", None),
+        Standing { waits_for: Some(For::Budget), .. } => ("destination_over_retry_budget", None),
+        Standing { has_work: true, .. } => ("delivering", None),
         Standing { due_on_disk_at: due @ Some(_), .. } => ("waiting_to_retry", due),
         Standing { .. } => ("idle", None),
     }

@@ -21,6 +21,6 @@ mod tls;
 
 pub(crate) use address::AddressPolicy;
 pub(crate) use client::{Answer, Client, Failure, Settings};
-pub(crate) use target::Prepared;
+pub(crate) use target::{Destination, Prepared};
 pub use tls::TlsError;
 pub(crate) use tls::connector;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use plimsoll::{Outcome, clock, retry};
 use plimsoll_store::{AttemptState, Trigger};
 
-use super::job::{Job, Report, Then, Work, unix_millis};
+use super::job::{Job, Report, Then, Verdict, Work, unix_millis};
 use super::metrics::Metrics;
 use crate::deliver::{Answer, Client, Failure};
 
@@ -23,6 +23,9 @@ const SVIX: [HeaderName; 3] = [
 ];
 /// A receiver may ask to be left alone for this long at the most.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+
+/// The endpoint is not there any more, and will not be.
+const GONE: u16 = 410;
 
 /// Makes attempts.
 pub(crate) struct Attempter {
@@ -89,6 +92,7 @@ impl Attempter {
         began: i64,
         took: Duration,
     ) -> Report {
+        let strain = strain(result.as_ref());
         let (status, response, retry_after, outcome) = match result {
             Some(Ok(answer)) => {
                 // An endpoint that refuses a message is unwell only if it says so of itself.
@@ -104,10 +108,15 @@ impl Attempter {
         };
         let then = match (status, trigger) {
             (200..=299, _) => Then::End(AttemptState::Succeeded),
-            (_, Trigger::Manual) => Then::End(AttemptState::Failed),
+            (_, Trigger::Manual) | (GONE, _) => Then::End(AttemptState::Failed),
             (_, Trigger::Scheduled) => self.retry(number, retry_after),
         };
-        Report { began, took, status, response, then, outcome }
+        let verdict = match status {
+            GONE => Verdict::Gone,
+            429 | 502..=504 => Verdict::Slow(retry_after),
+            _ => Verdict::Nothing,
+        };
+        Report { began, took, status, response, then, outcome, strain, verdict }
     }
 
     fn retry(&self, number: u32, at_least: Option<Duration>) -> Then {
@@ -115,5 +124,23 @@ impl Attempter {
         wait.map_or(Then::End(AttemptState::Exhausted), |wait| {
             Then::RetryIn(wait.max(at_least.unwrap_or_default()))
         })
+    }
+}
+
+/// Whether the attempt tells that its destination has too much to do: that of one endpoint of many
+/// says more of the endpoint, as does what it thinks of the message.
+const fn strain(result: Option<&Result<Answer, Failure>>) -> Outcome {
+    match result {
+        Some(Ok(answer)) => match answer.status {
+            502..=504 => Outcome::Failure,
+            429 => Outcome::Ignored,
+            _ => Outcome::Success,
+        },
+        Some(Err(Failure::TimedOut { .. } | Failure::Connect { .. } | Failure::Http { .. })) => {
+            Outcome::Failure
+        }
+        Some(Err(Failure::Resolve { .. } | Failure::NotAllowed { .. } | Failure::Tls { .. })) | None => {
+            Outcome::Ignored
+        }
     }
 }

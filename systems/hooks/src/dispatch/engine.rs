@@ -8,6 +8,7 @@ use plimsoll_store::{AppId, Claim, EndpointId, MessageId, Store};
 use tokio::sync::Notify;
 
 use super::attempt::Attempter;
+use super::endings::Gone;
 use super::envelope::Envelope;
 use super::job::{Clock, Job, Limits, Now};
 use super::metrics::Metrics;
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     slots: Mutex<Group<()>>,
     pub(super) record: Notify,
     pub(super) load: Notify,
+    gone: Notify,
     timer: Notify,
     /// Told when nothing is under way, and when nothing is unrecorded.
     pub(super) settled: Notify,
@@ -75,6 +77,7 @@ impl Dispatch {
             slots: Mutex::new(Group::builder("hooks.deliveries").limit(tasks).collect_all().build()?),
             record: Notify::new(),
             load: Notify::new(),
+            gone: Notify::new(),
             timer: Notify::new(),
             settled: Notify::new(),
             fenced: Notify::new(),
@@ -103,6 +106,18 @@ impl Dispatch {
     pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
         let target = self.engine.routing.app(app).and_then(|route| route.target(endpoint));
         self.engine.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+    }
+
+    /// The next endpoint that says that it is gone. Nothing more is sent to it until it was changed
+    /// ([`Dispatch::endpoint_changed`]).
+    pub(crate) async fn next_gone(&self) -> Gone {
+        loop {
+            let next = self.engine.lock().next_gone();
+            match next {
+                Some(gone) => return gone,
+                None => self.engine.gone.notified().await,
+            }
+        }
     }
 
     /// An application was changed or deleted. Call after the routing table was changed.
@@ -231,6 +246,7 @@ impl Engine {
         for (set, who) in [
             (signals.record, &self.record),
             (signals.load, &self.load),
+            (signals.gone, &self.gone),
             (signals.timer, &self.timer),
             (signals.idle, &self.settled),
         ] {
@@ -243,7 +259,8 @@ impl Engine {
 
     fn start(self: &Arc<Self>, mut jobs: Vec<Job>) {
         loop {
-            let filled = jobs.len() == STARTS_AT_ONCE;
+            // Who asked may have kept one.
+            let filled = jobs.len() + 1 >= STARTS_AT_ONCE;
             for job in jobs {
                 let slot = Slot { engine: Arc::clone(self), job: Some(job) };
                 let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

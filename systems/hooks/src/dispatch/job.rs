@@ -8,6 +8,7 @@ use plimsoll::clock::{self, Instant};
 use plimsoll::{Outcome, breaker};
 use plimsoll_store::{AppId, AttemptState, DueWork, EndpointId, Org, Trigger, UnixMillis};
 
+use super::destination::{DestinationId, Terms};
 use super::envelope::Envelope;
 use crate::routing::Target;
 
@@ -71,6 +72,9 @@ pub(crate) struct Limits {
     /// Steps that may wait for their commit before deliveries wait for it.
     pub(crate) unrecorded: usize,
     pub(crate) breaker: breaker::Policy,
+    /// Deliveries at once that may be retries, in all.
+    pub(crate) retries: usize,
+    pub(crate) destinations: Terms,
 }
 
 /// A delivery to make now.
@@ -82,6 +86,17 @@ pub(crate) struct Job {
     pub(crate) work: Work,
     /// The place it takes at the endpoint's breaker.
     pub(crate) permit: Option<breaker::OwnedPermit>,
+    pub(crate) place: Place,
+}
+
+/// What a delivery takes at its destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// `None` where the endpoint's URL leads nowhere.
+    pub(crate) destination: Option<DestinationId>,
+    /// How many were under way there with it.
+    pub(crate) in_flight: usize,
+    pub(crate) began: Instant,
 }
 
 impl Job {
@@ -93,6 +108,13 @@ impl Job {
         match &self.work {
             Work::First { .. } => Trigger::Scheduled,
             Work::Due(work) => work.id.trigger,
+        }
+    }
+
+    pub(crate) const fn class(&self) -> Class {
+        match &self.work {
+            Work::First { .. } => Class::First,
+            Work::Due(work) => Class::of(work),
         }
     }
 
@@ -109,6 +131,28 @@ impl Job {
         match &self.work {
             Work::First { .. } => 1,
             Work::Due(work) => work.tries + 1,
+        }
+    }
+}
+
+/// Of so many deliveries one is a retry, where both wait: first tries go first, but not for ever.
+pub(crate) const FIRST_TRIES_IN_A_ROW: u32 = 15;
+
+/// Which of two queues work waits in: what was tried before waits for what was not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Class {
+    /// First tries, those that went over the disk and those that were asked for by hand included.
+    First = 0,
+    Retry = 1,
+}
+
+impl Class {
+    pub(crate) const ALL: [Self; 2] = [Self::First, Self::Retry];
+
+    pub(crate) const fn of(work: &DueWork) -> Self {
+        match work.id.trigger {
+            Trigger::Scheduled if work.tries > 0 => Self::Retry,
+            Trigger::Scheduled | Trigger::Manual => Self::First,
         }
     }
 }
@@ -131,7 +175,21 @@ pub(crate) struct Report {
     pub(crate) status: u16,
     pub(crate) response: Vec<u8>,
     pub(crate) then: Then,
+    /// For the endpoint's breaker.
     pub(crate) outcome: Outcome,
+    /// For the destination: a failure tells of too much load.
+    pub(crate) strain: Outcome,
+    pub(crate) verdict: Verdict,
+}
+
+/// What the answer says of the endpoint, beside this delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Nothing,
+    /// It takes less for now: nothing is sent to it for so long, where it said how long.
+    Slow(Option<Duration>),
+    /// It is not there any more, and says so.
+    Gone,
 }
 
 /// What follows it.

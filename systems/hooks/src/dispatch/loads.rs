@@ -41,12 +41,21 @@ impl Schedule {
         if self.draining || self.bytes >= self.limits.window_bytes_total {
             return None;
         }
+        self.refill_next = !self.refill_next;
+        if self.refill_next {
+            self.next_refill().or_else(|| self.next_due_load())
+        } else {
+            self.next_due_load().or_else(|| self.next_refill())
+        }
+    }
+
+    fn next_due_load(&mut self) -> Option<Load> {
         for _ in 0..self.due_loads.len().min(STARVED_LOOK) {
-            let (app, endpoint) = self.due_loads.pop_front()?;
+            let (app, endpoint) = self.due_loads.pop()?;
             let Some(tenant) = self.tenants.get(&app) else { continue };
             let Some(lane) = tenant.lanes.get(&endpoint) else { continue };
             if tenant.bytes() >= tenant.policy.window_bytes {
-                self.due_loads.push_back((app, endpoint));
+                self.due_loads.push(app, endpoint);
                 continue;
             }
             let limit = if lane.is_open() { DUE_BATCH } else { DUE_BATCH_CLOSED };
@@ -56,6 +65,10 @@ impl Schedule {
             lane.on_disk = None;
             return Some(Load::Due { app, endpoint, except, limit });
         }
+        None
+    }
+
+    fn next_refill(&mut self) -> Option<Load> {
         while let Some(app) = self.refills.pop_front() {
             let Some(tenant) = self.tenants.get_mut(&app) else { continue };
             tenant.refill_queued = false;
@@ -85,7 +98,10 @@ impl Schedule {
         let more = matches!(tenant.disk, Disk::Loading { more: true });
         tenant.disk = if complete && !more { Disk::Empty } else { Disk::More };
         for (fanout, message, skip) in works {
-            if tenant.arriving.contains(&message.id) || tenant.window.contains(message.id) {
+            if tenant.route.paused
+                || tenant.arriving.contains(&message.id)
+                || tenant.window.contains(message.id)
+            {
                 tenant.disk = Disk::More;
                 continue;
             }

@@ -24,6 +24,11 @@ pub(crate) enum Release {
         app: AppId,
         message: MessageId,
     },
+    /// The message is fanned out in part: it is read again from its row.
+    Away {
+        app: AppId,
+        message: MessageId,
+    },
 }
 
 #[derive(Default)]

@@ -1,12 +1,12 @@
 //! Whose delivery is next: a pure state machine over tenants, their endpoints and time.
 //!
 //! Service goes round organisations, then applications, then endpoints, one delivery at a time:
-//! deficit round robin with equal weights and a quantum of one. What cannot be served (at its
-//! limit, parked, empty) is in no ring and costs nothing; what makes it servable puts it back.
+//! weighted deficit round robin ([`Rings`]), first tries before retries. What cannot be served (at its
+//! limit, parked, empty) is in no ring and costs nothing; what makes it servable puts it back. Retries
+//! have rings of their own, so that they use what first tries leave, and never more than their share.
 //!
 //! # Invariants
-//! - A tenant is in the ring of its organisation if and only if `in_ring`; an organisation is in
-//!   the outer ring if and only if its own is not empty.
+//! - A tenant is in the ring of a class if and only if its `in_ring` says so.
 //! - Each message and each unit of due work is in memory at most once, so that no delivery is under
 //!   way twice, however slow it is.
 //! - Memory is bounded: windows by messages and bytes, lanes by first tries, what is unrecorded by
@@ -17,18 +17,20 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use plimsoll::clock::Instant;
-use plimsoll_store::{AppId, AttemptId, EndpointId, MessageId, NewAttempt, Next, Org, Progress, UnixMillis};
+use plimsoll_store::{AppId, EndpointId, MessageId, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::alarms::Alarm;
+use super::destination::Destinations;
+use super::endings::Gone;
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now, Report, Then, Work};
-use super::outbox::{Outbox, Release};
-use super::tenant::{Disk, Picked, Tenant, earliest};
+use super::job::{Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now};
+use super::outbox::Outbox;
+use super::rings::{Rings, Weights};
+use super::tenant::{Tenant, earliest};
+use super::waiting::Waiting;
 use crate::policy::{Policies, Table};
 use crate::routing::{AppRoute, Target};
-
-/// Responses and URLs in one commit: a quarter of what the store takes.
-const COMMIT_BYTES: usize = 16 << 20;
 
 /// What changed that somebody waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -41,47 +43,68 @@ pub(crate) struct Signals {
     pub(crate) timer: bool,
     /// Nothing is under way any more.
     pub(crate) idle: bool,
-}
-
-#[derive(Default)]
-struct OrgRing {
-    tenants: VecDeque<AppId>,
-    queued: bool,
+    /// An endpoint said that it is gone.
+    pub(crate) gone: bool,
 }
 
 pub(crate) struct Schedule {
     pub(super) limits: Limits,
     policies: (u64, Arc<Table>),
     pub(super) tenants: FxHashMap<AppId, Tenant>,
-    orgs: FxHashMap<Org, OrgRing>,
-    ring: VecDeque<Org>,
-    timers: BinaryHeap<Reverse<(Instant, AppId, Option<EndpointId>)>>,
+    rings: [Rings; Class::ALL.len()],
+    /// First tries since the last retry, or since retries wait.
+    first_in_a_row: u32,
+    pub(super) destinations: Destinations,
+    pub(super) timers: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    /// Endpoints that said that they are gone, with the URL that said so.
+    pub(super) gone: VecDeque<Gone>,
+    pub(super) random: fastrand::Rng,
     pub(super) outbox: Outbox,
-    pub(super) due_loads: VecDeque<(AppId, EndpointId)>,
+    pub(super) due_loads: Waiting,
     pub(super) refills: VecDeque<AppId>,
-    in_flight: usize,
+    /// Whether the next load is of messages: they take turns with what is due.
+    pub(super) refill_next: bool,
+    pub(super) in_flight: usize,
+    pub(super) retries: usize,
     pub(super) bytes: usize,
     pub(super) draining: bool,
-    signals: Signals,
+    pub(super) signals: Signals,
 }
 
 impl Schedule {
     pub(crate) fn new(limits: Limits, policies: &Policies) -> Self {
         Self {
+            destinations: Destinations::new(limits.destinations),
             limits,
             policies: (policies.version(), policies.table()),
             tenants: FxHashMap::default(),
-            orgs: FxHashMap::default(),
-            ring: VecDeque::new(),
+            rings: Default::default(),
+            first_in_a_row: 0,
             timers: BinaryHeap::new(),
+            gone: VecDeque::new(),
+            random: fastrand::Rng::new(),
             outbox: Outbox::default(),
-            due_loads: VecDeque::new(),
+            due_loads: Waiting::default(),
             refills: VecDeque::new(),
+            refill_next: false,
             in_flight: 0,
+            retries: 0,
             bytes: 0,
             draining: false,
             signals: Signals::default(),
         }
+    }
+
+    /// The same with jitter by a seed.
+    #[cfg(test)]
+    pub(crate) fn seeded(limits: Limits, policies: &Policies, seed: u64) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), ..Self::new(limits, policies) }
+    }
+
+    /// How often a lane was looked at.
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> usize {
+        self.tenants.values().map(|tenant| tenant.looks).sum()
     }
 
     pub(crate) const fn limits(&self) -> &Limits {
@@ -99,7 +122,12 @@ impl Schedule {
 
     /// Messages in memory, and lanes that are parked.
     pub(crate) fn census(&self) -> Census {
-        let mut census = Census { tenants: self.tenants.len(), ..Census::default() };
+        let mut census = Census {
+            tenants: self.tenants.len(),
+            destinations: self.destinations.len(),
+            destinations_overloaded: self.destinations.overloaded(),
+            ..Census::default()
+        };
         for tenant in self.tenants.values() {
             census.window_messages += tenant.window.len();
             census.lanes += tenant.lanes.len();
@@ -182,19 +210,13 @@ impl Schedule {
         let (app, id, bytes) = (message.app, message.id, message.weight());
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         tenant.arriving.remove(&id);
-        match tenant.disk {
-            Disk::Empty
-                if !tenant.route.paused
-                    && tenant.has_room()
-                    && self.bytes < self.limits.window_bytes_total =>
-            {
-                if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
-                    self.bytes += bytes;
-                }
-                tenant.expand(now, &self.limits, &mut self.outbox);
+        if tenant.takes(message.priority) && self.bytes < self.limits.window_bytes_total {
+            if tenant.window.insert(Arc::new(message), ceiling, 0, FxHashSet::default()) {
+                self.bytes += bytes;
             }
-            Disk::Empty | Disk::More => tenant.disk = Disk::More,
-            Disk::Loading { .. } => tenant.disk = Disk::Loading { more: true },
+            tenant.expand(now, &self.limits, &mut self.outbox);
+        } else {
+            tenant.disk = tenant.disk.with_more();
         }
         self.settle(app, now);
     }
@@ -209,10 +231,7 @@ impl Schedule {
     /// The application has, or may have, messages on disk.
     pub(crate) fn on_disk(&mut self, route: &Arc<AppRoute>, now: Now) {
         let tenant = self.tenant(route);
-        tenant.disk = match tenant.disk {
-            Disk::Loading { .. } => Disk::Loading { more: true },
-            Disk::Empty | Disk::More => Disk::More,
-        };
+        tenant.disk = tenant.disk.with_more();
         self.settle(route.id, now);
     }
 
@@ -241,17 +260,24 @@ impl Schedule {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
         let before = tenant.due_bytes;
+        let goes_to = target.as_ref().and_then(|target| target.prepared.as_ref()).map(|to| &to.destination);
+        let known = lane.destination.and_then(|id| self.destinations.name(id));
+        // It joins another with its next delivery.
+        let left = if known == goes_to { None } else { lane.leave() };
         match target {
             Some(target) => {
                 lane.retarget(target, &self.limits.breaker);
+                let paused = lane.target.is_paused();
                 if !lane.is_open() {
                     tenant.discard(endpoint, &mut self.outbox);
+                } else if paused {
+                    tenant.put_away_due(endpoint);
                 }
             }
-            None => {
-                tenant.discard(endpoint, &mut self.outbox);
-                tenant.lanes.remove(&endpoint);
-            }
+            None => tenant.remove(endpoint, &mut self.outbox),
+        }
+        if let Some(id) = left {
+            self.destinations.leave(id);
         }
         self.bytes -= before - tenant.due_bytes;
         self.refresh(app, endpoint, now);
@@ -263,8 +289,10 @@ impl Schedule {
             Some(route) if self.tenants.contains_key(&app) => {
                 let was_paused = self.tenants.get(&app).is_some_and(|tenant| tenant.route.paused);
                 self.tenant(route);
-                if was_paused && !route.paused {
-                    self.refresh_all(app, now);
+                match (was_paused, route.paused) {
+                    (false, true) => self.put_away(app, now),
+                    (true, false) => self.refresh_all(app, now),
+                    _ => {}
                 }
             }
             Some(_) => {}
@@ -279,198 +307,102 @@ impl Schedule {
         self.settle(app, now);
     }
 
+    /// What waits for an application that was paused goes to disk.
+    fn put_away(&mut self, app: AppId, now: Now) {
+        let Some(tenant) = self.tenants.get_mut(&app) else { return };
+        let before = tenant.due_bytes;
+        tenant.put_away(now, &mut self.outbox);
+        self.bytes -= before - tenant.due_bytes;
+    }
+
+    /// The class whose turn it is: retries may hold their share of all places.
+    fn turn(&self) -> Option<Class> {
+        let first = !self.rings[Class::First as usize].is_empty();
+        match (first, self.retries_may_start()) {
+            (true, true) if self.first_in_a_row >= FIRST_TRIES_IN_A_ROW => Some(Class::Retry),
+            (true, _) => Some(Class::First),
+            (false, true) => Some(Class::Retry),
+            (false, false) => None,
+        }
+    }
+
+    fn retries_may_start(&self) -> bool {
+        self.retries < self.limits.retries && !self.rings[Class::Retry as usize].is_empty()
+    }
+
     /// The next delivery, if one may start now.
     pub(crate) fn pick(&mut self, now: Now) -> Option<Job> {
         let full = self.in_flight >= self.limits.concurrency;
         if self.draining || full || self.outbox.unrecorded() >= self.limits.unrecorded {
             return None;
         }
-        while let Some(org) = self.ring.pop_front() {
-            let Some(ring) = self.orgs.get_mut(&org) else { continue };
-            ring.queued = false;
-            let Some(app) = ring.tenants.pop_front() else { continue };
-            let mut picked = Picked::Nothing;
-            if let Some(tenant) = self.tenants.get_mut(&app) {
-                tenant.in_ring = false;
-                let before = tenant.due_bytes;
-                picked = tenant.pick(now, &self.limits, &mut self.outbox);
-                self.bytes -= before - tenant.due_bytes;
+        while let Some(ring) = self.turn() {
+            let app = self.rings[ring as usize].head()?;
+            if let Some(job) = self.pick_of(app, ring, now) {
+                self.count(&job);
+                self.settle(app, now);
+                return Some(job);
             }
-            if !ring.tenants.is_empty() {
-                ring.queued = true;
-                self.ring.push_back(org);
-            }
-            match picked {
-                Picked::Job(job) => {
-                    self.in_flight += 1;
-                    self.settle(app, now);
-                    self.arm_parked(app, now);
-                    return Some(job);
-                }
-                Picked::Again => self.settle(app, now),
-                Picked::Nothing => {
-                    self.arm_parked(app, now);
-                    self.refill(app, true);
-                }
-            }
+            self.settle_starving(app, now);
         }
         None
     }
 
-    /// A delivery ended.
-    pub(crate) fn done(&mut self, mut job: Job, report: Report, now: Now) {
-        if let Some(permit) = job.permit.take() {
-            permit.finish(report.outcome);
-        }
-        let (app, endpoint, message) = (job.app, job.endpoint(), job.message.id);
-        let retry_at = match report.then {
-            Then::End(_) => None,
-            Then::RetryIn(after) => {
-                Some(now.unix.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
-            }
+    /// The next delivery of the tenant at the head of a ring, which is moved on.
+    fn pick_of(&mut self, app: AppId, ring: Class, now: Now) -> Option<Job> {
+        let retries_left = self.retries < self.limits.retries;
+        let Some(tenant) = self.tenants.get_mut(&app) else {
+            self.rings[ring as usize].leave();
+            return None;
         };
-        let held = match &job.work {
-            Work::First { .. } => None,
-            Work::Due(work) => Some(work.id),
-        };
-        let attempt = NewAttempt {
-            id: AttemptId::fresh(),
-            org: Arc::clone(&job.org),
-            app,
-            message,
-            endpoint,
-            number: job.number(),
-            at: report.began,
-            duration_ms: u32::try_from(report.took.as_millis()).unwrap_or(u32::MAX),
-            status_code: report.status,
-            response: report.response,
-            url: job.target.prepared.as_ref().map_or_else(|| "".into(), |prepared| Arc::clone(&prepared.url)),
-            trigger: job.trigger(),
-            priority: job.priority(),
-            next: match report.then {
-                Then::End(state) => Next::End(state),
-                Then::RetryIn(_) => Next::Retry { due_at: retry_at.unwrap_or(now.unix) },
-            },
-        };
-        let release = match (held, retry_at) {
-            (None, None) => Release::Nothing,
-            (work, due_at) => Release::Due { app, endpoint, work, due_at },
-        };
-        self.outbox.push(Progress::Attempted(Box::new(attempt)), release);
-        self.ended(&job, now);
-    }
-
-    /// A delivery was cut short by the end of the process: nothing is recorded, so that it is made
-    /// again by the next.
-    pub(crate) fn abandoned(&mut self) {
-        self.in_flight -= 1;
-        self.signals.idle |= self.in_flight == 0;
-    }
-
-    fn ended(&mut self, job: &Job, now: Now) {
-        self.in_flight -= 1;
-        self.signals.idle |= self.in_flight == 0;
-        let (app, endpoint) = (job.app, job.endpoint());
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        tenant.in_flight -= 1;
-        match &job.work {
-            Work::First { sequence } => tenant.settle(job.message.id, *sequence, &mut self.outbox),
-            Work::Due(_) => {
-                let bytes = job.message.weight();
-                tenant.due_bytes -= bytes;
-                self.bytes -= bytes;
-            }
+        let class = if ring == Class::First && retries_left { tenant.turn() } else { ring };
+        let before = tenant.due_bytes;
+        let picked = tenant.pick(class, now, &self.limits, &mut self.outbox, &mut self.destinations);
+        self.bytes -= before - tenant.due_bytes;
+        let weights =
+            Weights { org: self.policies.1.weight_of(&tenant.route.org), app: tenant.policy.weight };
+        let rings = &mut self.rings[ring as usize];
+        let stays = tenant.is_servable(ring);
+        match (&picked, stays) {
+            (Some(_), true) => rings.served(weights),
+            (Some(_), false) => rings.served_last(weights),
+            (None, false) => rings.leave(),
+            // It gets further when it is looked at again: at once.
+            (None, true) => {}
         }
-        if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
-            lane.ended();
-        }
-        self.wake_loaders();
-        self.refresh(app, endpoint, now);
+        tenant.in_ring[ring as usize] = stays;
+        self.arm_parked(app, now);
+        picked
     }
 
-    /// Bytes were given back: what waited for room may be read.
-    fn wake_loaders(&mut self) {
-        self.signals.load |= !self.due_loads.is_empty() || !self.refills.is_empty();
-    }
-
-    /// Steps for one commit, and what they let go of when it is durable.
-    pub(crate) fn take_steps(&mut self, steps_max: usize) -> (Vec<Progress>, Vec<Release>) {
-        self.outbox.take(steps_max, COMMIT_BYTES)
-    }
-
-    /// A commit is durable.
-    pub(crate) fn recorded(&mut self, releases: Vec<Release>, now: Now) {
-        self.outbox.recorded(releases.len());
-        for release in releases {
-            match release {
-                Release::Nothing => {}
-                Release::Due { app, endpoint, work, due_at } => {
-                    let Some(lane) =
-                        self.tenants.get_mut(&app).and_then(|tenant| tenant.lanes.get_mut(&endpoint))
-                    else {
-                        continue;
-                    };
-                    if let Some(work) = work {
-                        lane.held.remove(&work);
-                    }
-                    if due_at.is_some() {
-                        lane.on_disk = earliest(lane.on_disk, due_at);
-                    }
-                    self.refresh(app, endpoint, now);
-                }
-                Release::Message { app, message } => {
-                    let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-                    self.bytes -= tenant.window.remove(message);
-                    self.settle(app, now);
-                }
-            }
-        }
-        self.wake_loaders();
-    }
-
-    /// When something happens by itself next.
-    pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, ..))| *at)
-    }
-
-    /// Lets happen what happens by itself by now.
-    pub(crate) fn tick(&mut self, now: Now) {
-        while let Some(Reverse((at, app, endpoint))) = self.timers.peek().copied() {
-            if at > now.at {
-                return;
-            }
-            self.timers.pop();
-            let Some(tenant) = self.tenants.get_mut(&app) else { continue };
-            match endpoint {
-                None => {
-                    tenant.timer_at = tenant.timer_at.filter(|timer| *timer != at);
-                    tenant.unpark(now);
-                    self.settle(app, now);
-                }
-                Some(endpoint) => {
-                    if let Some(lane) = tenant.lanes.get_mut(&endpoint) {
-                        lane.timer_at = lane.timer_at.filter(|timer| *timer != at);
-                    }
-                    self.refresh(app, endpoint, now);
-                }
-            }
-        }
+    fn count(&mut self, job: &Job) {
+        self.in_flight += 1;
+        self.retries += usize::from(job.class() == Class::Retry);
+        let passed_over = job.class() == Class::First && self.retries_may_start();
+        self.first_in_a_row = if passed_over { self.first_in_a_row.saturating_add(1) } else { 0 };
     }
 
     /// Forgets what it changes nothing to forget.
     pub(crate) fn sweep(&mut self, now: Now) {
+        let destinations = &mut self.destinations;
         for tenant in self.tenants.values_mut() {
-            tenant.lanes.retain(|_, lane| lane.in_ready || !lane.is_forgettable(now));
+            tenant.lanes.retain(|_, lane| {
+                let keep = !lane.is_forgettable(now);
+                if !keep && let Some(id) = lane.destination.take() {
+                    destinations.leave(id);
+                }
+                keep
+            });
         }
         self.tenants.retain(|_, tenant| !tenant.is_forgettable(now));
-        self.orgs.retain(|_, ring| ring.queued || !ring.tenants.is_empty());
+        self.rings.iter_mut().for_each(Rings::sweep);
     }
 
     /// Looks at a lane again after something about it changed.
     pub(super) fn refresh(&mut self, app: AppId, endpoint: EndpointId, now: Now) {
         let Some(tenant) = self.tenants.get_mut(&app) else { return };
         if tenant.refresh(endpoint, now) {
-            self.due_loads.push_back((app, endpoint));
+            self.due_loads.push(app, endpoint);
             self.signals.load = true;
         }
         self.arm(app, Some(endpoint), now);
@@ -484,21 +416,21 @@ impl Schedule {
         if tenant.is_stuck() {
             tenant.squeeze(now, &mut self.outbox);
         }
-        if !tenant.in_ring && tenant.is_servable() {
-            tenant.in_ring = true;
-            let org = &tenant.route.org;
-            if !self.orgs.contains_key(org) {
-                self.orgs.insert(Arc::clone(org), OrgRing::default());
-            }
-            if let Some(ring) = self.orgs.get_mut(org) {
-                ring.tenants.push_back(app);
-                if !ring.queued {
-                    ring.queued = true;
-                    self.ring.push_back(Arc::clone(org));
-                }
+        for class in Class::ALL {
+            if !tenant.in_ring[class as usize] && tenant.is_servable(class) {
+                tenant.in_ring[class as usize] = true;
+                self.rings[class as usize].push(&tenant.route.org, app);
             }
         }
         self.refill(app, false);
+    }
+
+    /// After a pick that came to nothing: the tenant may have to be read for.
+    fn settle_starving(&mut self, app: AppId, now: Now) {
+        self.settle(app, now);
+        if self.tenants.get(&app).is_some_and(|tenant| !tenant.in_ring.contains(&true)) {
+            self.refill(app, true);
+        }
     }
 
     /// Puts the tenant into the queue of those to be read for, if it has room.
@@ -508,38 +440,6 @@ impl Schedule {
             tenant.refill_queued = true;
             self.refills.push_back(app);
             self.signals.load = true;
-        }
-    }
-
-    /// Sets the timer of a lane, or of the tenant, if it waits for time.
-    fn arm(&mut self, app: AppId, endpoint: Option<EndpointId>, now: Now) {
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        let (timer, wake) = match endpoint {
-            None => {
-                let wake = tenant.parked_until();
-                (&mut tenant.timer_at, wake)
-            }
-            Some(endpoint) => {
-                let Some(lane) = tenant.lanes.get_mut(&endpoint) else { return };
-                let wake = lane.wake_at(now);
-                (&mut lane.timer_at, wake)
-            }
-        };
-        let Some(wake) = wake else { return };
-        if timer.is_some_and(|set| set <= wake) {
-            return;
-        }
-        *timer = Some(wake);
-        self.signals.timer |= self.timers.peek().is_none_or(|Reverse((first, ..))| wake < *first);
-        self.timers.push(Reverse((wake, app, endpoint)));
-    }
-
-    /// A pick may have parked the tenant and any of its lanes.
-    fn arm_parked(&mut self, app: AppId, now: Now) {
-        self.arm(app, None, now);
-        let Some(tenant) = self.tenants.get_mut(&app) else { return };
-        for endpoint in tenant.take_parked() {
-            self.arm(app, Some(endpoint), now);
         }
     }
 }
@@ -552,4 +452,6 @@ pub(crate) struct Census {
     pub(crate) lanes_parked: usize,
     pub(crate) breakers_open: usize,
     pub(crate) window_messages: usize,
+    pub(crate) destinations: usize,
+    pub(crate) destinations_overloaded: usize,
 }

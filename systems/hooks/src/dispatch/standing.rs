@@ -3,6 +3,7 @@
 use plimsoll::breaker;
 use plimsoll_store::{AppId, EndpointId, UnixMillis};
 
+use super::destination::For;
 use super::job::Now;
 use super::schedule::Schedule;
 
@@ -20,8 +21,12 @@ pub(crate) struct Standing {
     /// When the earliest is due of what waits on disk.
     pub(crate) due_on_disk_at: Option<UnixMillis>,
     pub(crate) breaker: breaker::State,
+    /// How many deliveries it may have under way: fewer than its policy says after it was unwell.
+    pub(crate) allowed: usize,
     /// Whether it is left alone for now.
     pub(crate) parked: bool,
+    /// What its destination has no more of, and it waits for.
+    pub(crate) waits_for: Option<For>,
     /// When something happens by itself next: the end of a park, or work that is due.
     pub(crate) wakes_at: Option<UnixMillis>,
 }
@@ -38,7 +43,9 @@ impl Schedule {
             due_in_memory: lane.held.len(),
             due_on_disk_at: lane.on_disk,
             breaker: lane.breaker.state(),
+            allowed: lane.allowed(),
             parked: lane.is_parked(),
+            waits_for: lane.waits_for(),
             wakes_at: lane.wake_at(now).map(|at| now.unix_of(at)),
         })
     }

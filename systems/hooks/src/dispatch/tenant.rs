@@ -1,24 +1,31 @@
 //! One tenant: its window of messages, the lanes of its endpoints, and whose turn it is among them.
+//!
+//! # Invariants
+//! - A lane is in the ring of a class and priority only while its own bit for it is set; what cannot be
+//!   started leaves the ring when its turn comes, and is put back by what makes it startable: each
+//!   look at a lane is paid for by what put it into the ring, so that a pick does not grow with lanes.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll::clock::Instant;
 use plimsoll::limiter::Limiter as _;
 use plimsoll::rate::RateLimiter;
-use plimsoll_store::{AppId, DueWork, EndpointId, MessageId, Progress, Trigger, UnixMillis, WorkId};
+use plimsoll_store::{AppId, EndpointId, MessageId, Priority, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::envelope::Envelope;
-use super::job::{Job, Limits, Now, Work};
-use super::lane::{Due, First, Lane, Place, is_manual, per_second};
-use super::outbox::{Outbox, Release};
-use super::window::{Settled, Window};
+use super::destination::{Destinations, For};
+use super::job::{Class, FIRST_TRIES_IN_A_ROW, Job, Limits, Now, Place, Work};
+use super::lane::{Lane, per_second};
+use super::outbox::Outbox;
+use super::ready::Ready;
+use super::window::Window;
 use crate::policy::Policy;
 use crate::routing::{AppRoute, Target};
 
-/// How many endpoints are looked at while a message is handed out, before somebody else's turn.
-const EXPAND_BUDGET: usize = 1_024;
+/// High priority goes into a window that is full of others up to this part more.
+const WINDOW_RESERVE: usize = 4;
 
 /// What is known of the messages that wait on disk and are not in the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,12 +38,14 @@ pub(crate) enum Disk {
     Loading { more: bool },
 }
 
-/// What a pick came to.
-pub(crate) enum Picked {
-    Job(Job),
-    /// Nothing now, but looking again would get further.
-    Again,
-    Nothing,
+impl Disk {
+    /// Something has come.
+    pub(crate) const fn with_more(self) -> Self {
+        match self {
+            Self::Loading { .. } => Self::Loading { more: true },
+            Self::Empty | Self::More => Self::More,
+        }
+    }
 }
 
 pub(crate) struct Tenant {
@@ -44,7 +53,13 @@ pub(crate) struct Tenant {
     pub(crate) policy: Policy,
     pub(crate) window: Window,
     pub(crate) lanes: FxHashMap<EndpointId, Lane>,
-    ready: VecDeque<EndpointId>,
+    pub(super) ready: [Ready; Class::ALL.len()],
+    /// Lanes at their share of the places, in the order in which they came to it.
+    pub(super) held_back: BTreeMap<u64, EndpointId>,
+    /// How many were ever held back.
+    holds: u64,
+    /// Lanes that have, or had, first tries in memory.
+    pub(super) with_first_tries: Vec<EndpointId>,
     /// Lanes that were parked since somebody last set their timers.
     parked: Vec<EndpointId>,
     pub(crate) disk: Disk,
@@ -52,19 +67,24 @@ pub(crate) struct Tenant {
     /// Messages on their way through their commit: not to be read from disk meanwhile.
     pub(crate) arriving: FxHashSet<MessageId>,
     pub(crate) in_flight: usize,
-    pub(crate) in_ring: bool,
+    pub(crate) retries: usize,
+    /// First tries since the last retry, or since retries wait.
+    first_in_a_row: u32,
+    /// Whether it is in the rings of the schedule, by class.
+    pub(crate) in_ring: [bool; Class::ALL.len()],
     pub(crate) timer_at: Option<Instant>,
     rate: Option<RateLimiter>,
     /// A token of the rate that was taken for a delivery which then could not start.
     token: bool,
     parked_until: Option<Instant>,
-    first_tries: usize,
-    /// Handing out waits for a lane that will be served.
-    stalled: bool,
-    /// Every lane in the ring is held at its share: none will be served before something ends.
-    held_back: bool,
+    pub(super) first_tries: [usize; Priority::ALL.len()],
+    /// Handing out a priority waits for a lane that will be served.
+    pub(super) stalled: [bool; Priority::ALL.len()],
     /// Payload bytes of due work in memory.
     pub(crate) due_bytes: usize,
+    /// How often a lane was looked at.
+    #[cfg(test)]
+    pub(crate) looks: usize,
 }
 
 impl Tenant {
@@ -75,21 +95,27 @@ impl Tenant {
             policy,
             window: Window::default(),
             lanes: FxHashMap::default(),
-            ready: VecDeque::new(),
+            ready: Default::default(),
+            held_back: BTreeMap::new(),
+            holds: 0,
+            with_first_tries: Vec::new(),
             parked: Vec::new(),
             disk: Disk::Empty,
             refill_queued: false,
             arriving: FxHashSet::default(),
             in_flight: 0,
-            in_ring: false,
+            retries: 0,
+            first_in_a_row: 0,
+            in_ring: [false; Class::ALL.len()],
             timer_at: None,
             rate,
             token: false,
             parked_until: None,
-            first_tries: 0,
-            stalled: false,
-            held_back: false,
+            first_tries: [0; Priority::ALL.len()],
+            stalled: [false; Priority::ALL.len()],
             due_bytes: 0,
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -101,10 +127,10 @@ impl Tenant {
             self.parked_until = None;
         }
         self.route = route;
-        self.stalled = false;
+        self.stalled = Default::default();
     }
 
-    fn id(&self) -> AppId {
+    pub(super) fn id(&self) -> AppId {
         self.route.id
     }
 
@@ -118,54 +144,155 @@ impl Tenant {
         self.window.len() < self.policy.window_messages && self.bytes() < self.policy.window_bytes
     }
 
+    /// Whether a message that has just come may wait in memory: where nothing older waits on disk, or
+    /// where it goes before what does.
+    pub(crate) fn takes(&self, priority: Priority) -> bool {
+        if self.route.paused {
+            return false;
+        }
+        match priority {
+            Priority::High => {
+                let (messages, bytes) = (self.policy.window_messages, self.policy.window_bytes);
+                self.window.len() < messages + (messages / WINDOW_RESERVE).max(1)
+                    && self.bytes() < bytes + bytes / WINDOW_RESERVE
+            }
+            Priority::Normal | Priority::Low => self.disk == Disk::Empty && self.has_room(),
+        }
+    }
+
     /// Whether it is worth reading more messages from disk: half of the window at once, or whatever
     /// there is room for when nothing that is here can be served.
     pub(crate) fn wants_refill(&self, starving: bool) -> bool {
         let half_empty = self.window.len() <= self.policy.window_messages / 2
             && self.bytes() <= self.policy.window_bytes / 2
             && self.window.wanted(self.route.targets().len()) > 0
-            && !self.stalled;
-        let starving = starving || (self.ready.is_empty() && !self.window.is_expanding());
+            && !self.stalled.contains(&true);
+        let starving = starving || (self.nothing_ready() && !self.window.is_expanding());
         !self.route.paused && self.disk == Disk::More && (half_empty || (starving && self.has_room()))
     }
 
-    /// Whether a pick can come to something.
-    pub(crate) fn is_servable(&self) -> bool {
-        !self.route.paused
-            && self.parked_until.is_none()
-            && self.in_flight < self.policy.concurrency
-            && (!self.ready.is_empty() || (self.window.is_expanding() && !self.stalled))
+    pub(super) fn nothing_ready(&self) -> bool {
+        self.ready.iter().all(Ready::is_empty)
+    }
+
+    /// Whether anything of it may be started.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.route.paused && self.parked_until.is_none() && self.in_flight < self.policy.concurrency
+    }
+
+    /// Whether a pick of the class can come to something.
+    pub(crate) fn is_servable(&self, class: Class) -> bool {
+        self.is_free()
+            && match class {
+                Class::First => !self.ready[Class::First as usize].is_empty() || self.can_expand(),
+                Class::Retry => self.retries_may_start(),
+            }
+    }
+
+    fn can_expand(&self) -> bool {
+        Priority::ALL.into_iter().any(|one| self.window.is_expanding_at(one) && !self.stalled[one as usize])
+    }
+
+    fn retries_may_start(&self) -> bool {
+        self.retries < self.policy.retries() && !self.ready[Class::Retry as usize].is_empty()
+    }
+
+    /// The class whose turn it is, where first tries are asked for.
+    pub(crate) fn turn(&self) -> Class {
+        let owes = self.first_in_a_row >= FIRST_TRIES_IN_A_ROW && self.retries_may_start();
+        if owes { Class::Retry } else { Class::First }
     }
 
     /// How many deliveries one endpoint may have under way: all it is allowed while half of the
     /// tenant's places are free, an equal share from then on. An endpoint that hangs can so take
     /// half of them, never the last, and a tenant with one endpoint loses nothing.
-    fn lane_limit(&self) -> usize {
-        if self.in_flight * 2 < self.policy.concurrency {
+    pub(super) fn lane_limit(&self) -> usize {
+        if self.has_half_free() {
             return self.policy.endpoint_concurrency;
         }
         let share = self.policy.concurrency / self.lanes.len().max(1);
         self.policy.endpoint_concurrency.min(share).max(1)
     }
 
+    fn has_half_free(&self) -> bool {
+        self.in_flight * 2 < self.policy.concurrency
+    }
+
     pub(crate) fn lane(&mut self, target: &Arc<Target>, limits: &Limits) -> &mut Lane {
         self.lanes.entry(target.endpoint.id).or_insert_with(|| Lane::new(Arc::clone(target), &limits.breaker))
     }
 
-    /// Looks at a lane again after something about it changed: into the ring of those that can
+    /// Looks at a lane again after something about it changed: into the rings of those that can
     /// be served, if so. Returns whether its due work should be read from disk.
     pub(crate) fn refresh(&mut self, endpoint: EndpointId, now: Now) -> bool {
+        self.look();
+        let share = self.lane_limit();
+        self.stalled = Default::default();
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return false };
         lane.unpark(now);
-        if lane.can_start(self.policy.endpoint_concurrency) && !lane.in_ready {
-            lane.in_ready = true;
-            self.ready.push_back(endpoint);
+        if lane.in_flight < share
+            && let Some(place) = lane.held_back.take()
+        {
+            self.held_back.remove(&place);
         }
-        self.held_back = false;
-        self.stalled = false;
         let wants = !self.route.paused && lane.wants_load(now, self.policy.endpoint_concurrency);
         lane.loading |= wants;
+        self.enlist(endpoint);
+        self.let_go();
         wants
+    }
+
+    #[cfg(test)]
+    pub(super) const fn look(&mut self) {
+        self.looks += 1;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "only tests count")]
+    pub(super) const fn look(&mut self) {}
+
+    /// Puts the lane into the rings that it has work for, where it can be served.
+    pub(super) fn enlist(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        if lane.held_back.is_some() || !lane.can_start(self.policy.endpoint_concurrency) {
+            return;
+        }
+        for class in Class::ALL {
+            for priority in Priority::ALL {
+                if lane.has(class, priority) && lane.enter(class, priority) {
+                    self.ready[class as usize].push(priority, endpoint);
+                }
+            }
+        }
+    }
+
+    /// Whether the lane has its turn before long.
+    pub(crate) fn is_up(&self, endpoint: EndpointId) -> bool {
+        let is_in = |class| self.lanes.get(&endpoint).is_some_and(|lane| lane.is_in(class));
+        Class::ALL.into_iter().any(|class| is_in(class) && self.is_servable(class))
+    }
+
+    /// Where half of the places are free, lanes may go beyond their share again: two for each look,
+    /// of which each pick takes one.
+    fn let_go(&mut self) {
+        for _ in 0..2 {
+            if self.has_half_free()
+                && let Some((_, endpoint)) = self.held_back.pop_first()
+            {
+                self.look();
+                if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                    lane.held_back = None;
+                }
+                self.enlist(endpoint);
+            }
+        }
+    }
+
+    fn hold_back(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        self.holds += 1;
+        lane.held_back = Some(self.holds);
+        self.held_back.insert(self.holds, endpoint);
     }
 
     pub(crate) fn unpark(&mut self, now: Now) {
@@ -178,218 +305,129 @@ impl Tenant {
         self.parked_until
     }
 
-    /// The next delivery of this tenant.
-    pub(crate) fn pick(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) -> Picked {
-        if self.route.paused || self.in_flight >= self.policy.concurrency || self.parked_until.is_some() {
-            return Picked::Nothing;
+    /// The next delivery of the class; where there is none, it may get further when it is asked again, as
+    /// long as it [can be served](Tenant::is_servable).
+    pub(crate) fn pick(
+        &mut self,
+        class: Class,
+        now: Now,
+        limits: &Limits,
+        outbox: &mut Outbox,
+        destinations: &mut Destinations,
+    ) -> Option<Job> {
+        if !self.is_free() || (class == Class::Retry && !self.retries_may_start()) {
+            return None;
         }
-        if self.window.is_expanding() && (self.held_back || self.ready.len() < self.policy.concurrency) {
+        if class == Class::First {
             self.expand(now, limits, outbox);
         }
-        let limit = self.lane_limit();
-        for _ in 0..self.ready.len() {
-            let Some(endpoint) = self.ready.pop_front() else { break };
+        self.let_go();
+        while let Some(priority) = self.ready[class as usize].turn() {
+            self.look();
+            let Some(endpoint) = self.ready[class as usize].pop(priority) else { break };
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            lane.in_ready = false;
+            lane.left(class, priority);
             if !lane.is_open() {
                 self.discard(endpoint, outbox);
                 continue;
             }
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
-            if !lane.can_start(limit) {
-                // Over its share for now, not over its own limit: it stays in the ring.
-                if lane.can_start(self.policy.endpoint_concurrency) {
-                    lane.in_ready = true;
-                    self.ready.push_back(endpoint);
+            if !self.take_token(now) {
+                if let Some(lane) = self.lanes.get_mut(&endpoint)
+                    && lane.enter(class, priority)
+                {
+                    self.ready[class as usize].push_first(priority, endpoint);
                 }
-                continue;
+                return None;
             }
-            if !self.token
-                && let Some(Err(rejected)) = self.rate.as_ref().map(|rate| rate.try_acquire_at(now.at))
-            {
-                let after = rejected.retry_after().unwrap_or_default();
-                self.parked_until = Some(now.at + after.max(std::time::Duration::from_millis(1)));
-                lane.in_ready = true;
-                self.ready.push_front(endpoint);
-                return Picked::Nothing;
+            let begun = self.begin(endpoint, class, priority, now, destinations);
+            // Served or out of the rings, it holds up the handing out no more.
+            self.stalled = Default::default();
+            if let Some(job) = begun {
+                self.token = false;
+                self.ready[class as usize].served(priority);
+                self.count(&job);
+                self.enlist(endpoint);
+                return Some(job);
             }
-            self.token = true;
-            let Some(permit) = lane.admit(now) else {
-                self.parked.push(endpoint);
-                continue;
-            };
-            let Some((message, work)) = lane.pop() else { continue };
-            self.token = false;
-            lane.in_flight += 1;
-            self.in_flight += 1;
-            self.first_tries -= usize::from(matches!(work, Work::First { .. }));
-            let target = Arc::clone(&lane.target);
-            if lane.can_start(self.policy.endpoint_concurrency) {
-                lane.in_ready = true;
-                self.ready.push_back(endpoint);
-            }
-            self.stalled = false;
-            let (app, org) = (self.id(), Arc::clone(&self.route.org));
-            return Picked::Job(Job { app, org, target, message, work, permit: Some(permit) });
-        }
-        if !self.ready.is_empty() && !self.held_back {
-            self.held_back = true;
-            self.stalled = false;
         }
         self.squeeze(now, outbox);
-        if self.window.is_expanding() && !self.stalled { Picked::Again } else { Picked::Nothing }
+        None
+    }
+
+    /// Takes one of the rate's tokens, which is kept until a delivery has started with it.
+    fn take_token(&mut self, now: Now) -> bool {
+        if self.token {
+            return true;
+        }
+        if let Some(Err(rejected)) = self.rate.as_ref().map(|rate| rate.try_acquire_at(now.at)) {
+            let after = rejected.retry_after().unwrap_or_default();
+            self.parked_until = Some(now.at + after.max(Duration::from_millis(1)));
+            return false;
+        }
+        self.token = true;
+        true
+    }
+
+    /// The next delivery of the lane, if nothing stands in its way; what does takes it out of the
+    /// rings until it has gone.
+    fn begin(
+        &mut self,
+        endpoint: EndpointId,
+        class: Class,
+        priority: Priority,
+        now: Now,
+        destinations: &mut Destinations,
+    ) -> Option<Job> {
+        let (app, share) = (self.id(), self.lane_limit());
+        let lane = self.lanes.get_mut(&endpoint)?;
+        let limit = self.policy.endpoint_concurrency;
+        if lane.held_back.is_some() || !lane.has(class, priority) || !lane.can_start(limit) {
+            return None;
+        }
+        if lane.in_flight >= share {
+            self.hold_back(endpoint);
+            return None;
+        }
+        let destination = match (lane.destination, &lane.target.prepared) {
+            (None, Some(prepared)) => Some(destinations.join(&prepared.destination, now.at)),
+            (known, _) => known,
+        };
+        lane.destination = destination;
+        if let Some(id) = destination {
+            let needs = |what: &For| *what == For::Place || class == Class::Retry;
+            let has_none = |what: &For| destinations.free(id, *what, now.at) == 0;
+            if let Some(what) = For::ALL.into_iter().filter(needs).find(has_none) {
+                if lane.wait(what) {
+                    destinations.wait(id, what, app, endpoint);
+                }
+                return None;
+            }
+        }
+        let Some(permit) = lane.admit(now) else {
+            self.parked.push(endpoint);
+            return None;
+        };
+        let (message, work) = lane.pop(class, priority)?;
+        lane.in_flight += 1;
+        let in_flight = destination.map_or(0, |id| destinations.begin(id, class));
+        let place = Place { destination, in_flight, began: now.at };
+        let (org, target) = (Arc::clone(&self.route.org), Arc::clone(&lane.target));
+        Some(Job { app, org, target, message, work, permit: Some(permit), place })
+    }
+
+    fn count(&mut self, job: &Job) {
+        self.in_flight += 1;
+        if let Work::First { .. } = job.work {
+            self.first_tries[job.message.priority as usize] -= 1;
+        }
+        self.retries += usize::from(job.class() == Class::Retry);
+        let passed_over = job.class() == Class::First && self.retries_may_start();
+        self.first_in_a_row = if passed_over { self.first_in_a_row.saturating_add(1) } else { 0 };
     }
 
     /// Lanes that were parked by picks, each of which may have a time to wake at.
     pub(crate) fn take_parked(&mut self) -> Vec<EndpointId> {
         std::mem::take(&mut self.parked)
-    }
-
-    /// Whether nothing can be served while messages wait on disk for room in the window.
-    pub(crate) fn is_stuck(&self) -> bool {
-        !self.route.paused && self.disk == Disk::More && self.ready.is_empty() && !self.has_room()
-    }
-
-    /// Hands messages out to the lanes of the endpoints that want them.
-    pub(crate) fn expand(&mut self, now: Now, limits: &Limits, outbox: &mut Outbox) {
-        let targets = self.route.targets();
-        let alone = targets.len() == 1;
-        let mut budget = EXPAND_BUDGET;
-        let app = self.id();
-        let limit = self.lane_limit();
-        self.stalled = false;
-        while let Some(active) = self.window.expanding() {
-            let from = targets.partition_point(|target| target.endpoint.sequence <= active.cursor);
-            for target in &targets[from..] {
-                let sequence = target.endpoint.sequence;
-                if sequence > active.ceiling {
-                    break;
-                }
-                if budget == 0 {
-                    return;
-                }
-                budget -= 1;
-                let message = &active.message;
-                let endpoint = target.endpoint.id;
-                if target.endpoint.disabled
-                    || target.prepared.is_none()
-                    || !target.wants(&message.event_type, message.channels.as_deref())
-                    || active.skip.contains(&endpoint)
-                {
-                    active.cursor = sequence;
-                    continue;
-                }
-                let lane = self
-                    .lanes
-                    .entry(endpoint)
-                    .or_insert_with(|| Lane::new(Arc::clone(target), &limits.breaker));
-                let others_wait = self.first_tries >= limits.tenant_first_tries
-                    && !self.ready.is_empty()
-                    && !self.held_back;
-                match lane.place(now, self.policy.lane_first_tries(), limit, alone, others_wait) {
-                    Place::Stall => {
-                        self.stalled = true;
-                        return;
-                    }
-                    Place::Defer(due_at) => {
-                        active.cursor = sequence;
-                        let work = deferred(&self.route, &active.message, endpoint, due_at);
-                        let due_at = Some(due_at);
-                        outbox.push(
-                            Progress::Deferred(work),
-                            Release::Due { app, endpoint, work: None, due_at },
-                        );
-                    }
-                    Place::Queue => {
-                        active.hand_out(sequence);
-                        let message = Arc::clone(&active.message);
-                        lane.first.push_back(First { message, sequence });
-                        self.first_tries += 1;
-                        if lane.can_start(self.policy.endpoint_concurrency) && !lane.in_ready {
-                            lane.in_ready = true;
-                            self.ready.push_back(endpoint);
-                        }
-                    }
-                }
-            }
-            let message = active.message.id;
-            let settled = self.window.expanded();
-            write(app, message, settled, outbox);
-        }
-    }
-
-    /// Where the window is full of messages that wait for endpoints which cannot take them, what
-    /// waits goes to disk, so that the others are served.
-    pub(crate) fn squeeze(&mut self, now: Now, outbox: &mut Outbox) {
-        if self.first_tries == 0 || self.has_room() || self.route.targets().len() <= 1 {
-            return;
-        }
-        let app = self.id();
-        for (&endpoint, lane) in &mut self.lanes {
-            let due_at = lane.due_when_spilled(now);
-            for first in lane.first.drain(..) {
-                self.first_tries -= 1;
-                let work = deferred(&self.route, &first.message, endpoint, due_at);
-                let release = Release::Due { app, endpoint, work: None, due_at: Some(due_at) };
-                outbox.push(Progress::Deferred(work), release);
-                let settled = self.window.settle(first.message.id, first.sequence);
-                write(app, first.message.id, settled, outbox);
-            }
-        }
-    }
-
-    /// Nothing can be sent to the endpoint: what waits for it is settled without an attempt.
-    pub(crate) fn discard(&mut self, endpoint: EndpointId, outbox: &mut Outbox) {
-        let app = self.id();
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
-        for first in lane.first.drain(..) {
-            self.first_tries -= 1;
-            let settled = self.window.settle(first.message.id, first.sequence);
-            write(app, first.message.id, settled, outbox);
-        }
-        for due in lane.due.drain(..) {
-            self.due_bytes -= due.message.weight();
-            outbox.push(Progress::Dropped(due.work.id), dropped(app, endpoint, due.work.id));
-        }
-    }
-
-    /// A first try has an attempt, or due work, or needs none.
-    pub(crate) fn settle(&mut self, message: MessageId, sequence: u64, outbox: &mut Outbox) {
-        let settled = self.window.settle(message, sequence);
-        write(self.id(), message, settled, outbox);
-    }
-
-    /// Takes in due work that was read from disk; `None` where the message is gone.
-    pub(crate) fn loaded_due(
-        &mut self,
-        endpoint: EndpointId,
-        loaded: Vec<(DueWork, Option<Arc<Envelope>>)>,
-        next: Option<UnixMillis>,
-        outbox: &mut Outbox,
-    ) {
-        let app = self.id();
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
-        lane.loading = false;
-        lane.on_disk = earliest(lane.on_disk, next);
-        let open = lane.is_open();
-        for (work, message) in loaded {
-            let id = work.id;
-            if !lane.held.insert(id) {
-                continue;
-            }
-            match message {
-                // A resend by hand goes out even where the endpoint does not listen to the type.
-                Some(message)
-                    if open
-                        && (is_manual(&work)
-                            || lane.target.wants(&message.event_type, message.channels.as_deref())) =>
-                {
-                    self.due_bytes += message.weight();
-                    lane.due.push_back(Due { work, message });
-                }
-                _ => outbox.push(Progress::Dropped(id), dropped(app, endpoint, id)),
-            }
-        }
     }
 
     /// Whether forgetting the tenant changes nothing.
@@ -399,7 +437,7 @@ impl Tenant {
             && self.disk == Disk::Empty
             && self.arriving.is_empty()
             && self.in_flight == 0
-            && !self.in_ring
+            && !self.in_ring.contains(&true)
             && !self.refill_queued
             && self.rate.as_ref().is_none_or(|rate| rate.is_forgettable(now.at))
     }
@@ -410,32 +448,5 @@ pub(crate) fn earliest(a: Option<UnixMillis>, b: Option<UnixMillis>) -> Option<U
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-const fn dropped(app: AppId, endpoint: EndpointId, work: WorkId) -> Release {
-    Release::Due { app, endpoint, work: Some(work), due_at: None }
-}
-
-fn deferred(route: &AppRoute, message: &Envelope, endpoint: EndpointId, due_at: UnixMillis) -> DueWork {
-    DueWork {
-        id: WorkId::delivery(message.id, endpoint, Trigger::Scheduled),
-        org: Arc::clone(&route.org),
-        tenant: route.id,
-        due_at,
-        priority: message.priority as u8,
-        tries: 0,
-    }
-}
-
-fn write(app: AppId, message: MessageId, settled: Settled, outbox: &mut Outbox) {
-    match settled {
-        Settled::Nothing => {}
-        Settled::Advanced(frontier) => {
-            outbox.push(Progress::Advanced { app, message, frontier }, Release::Nothing);
-        }
-        Settled::Finished => {
-            outbox.push(Progress::Finished { app, message }, Release::Message { app, message });
-        }
     }
 }

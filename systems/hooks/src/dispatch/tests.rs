@@ -1,388 +1,22 @@
 //! The schedule against a model of the disk, under random work, failures and delays.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll::clock::Instant;
-use plimsoll::{Outcome, breaker};
-use plimsoll_store::{
-    App, AppId, AttemptState, DueWork, Endpoint, EndpointId, Fanout, Id, MessageId, Next, Priority, Progress,
-    WorkId,
-};
+use plimsoll_store::{AppId, AttemptState, Endpoint, Id, MessageId, Priority};
 use proptest::prelude::*;
-use rustc_hash::FxHashSet;
 
+use super::destination::{For, Terms};
 use super::envelope::Envelope;
-use super::job::{Job, Limits, Now, Report, Then, Work};
-use super::loads::{Load, LoadedDue};
-use super::outbox::Release;
-use super::schedule::Schedule;
-use crate::policy::{Policies, Policy, Table, Totals};
-use crate::routing::{Routing, test_app, test_endpoint};
-
-fn limits() -> Limits {
-    Limits {
-        concurrency: 7,
-        window_bytes_total: 1 << 20,
-        tenant_first_tries: 6,
-        unrecorded: 64,
-        breaker: breaker::Policy::ratio(0.5).calls_min(4).open_for(Duration::from_secs(5)),
-    }
-}
-
-fn policy() -> Policy {
-    Policy {
-        concurrency: 4,
-        endpoint_concurrency: 2,
-        weight: 1,
-        window_messages: 4,
-        window_bytes: 1 << 20,
-        backlog_max: u64::MAX,
-        retry_share_ratio: 0.5,
-    }
-}
-
-/// What a commit makes durable.
-#[derive(Default)]
-struct Disk {
-    fanouts: BTreeMap<(AppId, MessageId), Fanout>,
-    due: BTreeMap<WorkId, DueWork>,
-    attempted: BTreeSet<(MessageId, EndpointId)>,
-}
-
-struct World {
-    schedule: Schedule,
-    policies: Arc<Policies>,
-    policy: Policy,
-    routing: Routing,
-    disk: Disk,
-    now: Now,
-    running: Vec<Job>,
-    loads: Vec<Load>,
-    commits: Vec<(Vec<Progress>, Vec<Release>)>,
-    apps: Vec<AppId>,
-    sent: u64,
-    /// Successes by message and endpoint: each must be one in the end.
-    delivered: BTreeMap<(MessageId, EndpointId), u32>,
-    wanted: BTreeSet<(MessageId, EndpointId)>,
-}
-
-impl World {
-    fn new(endpoints: &[usize]) -> Self {
-        Self::within(limits(), policy(), endpoints)
-    }
-
-    fn within(limits: Limits, policy: Policy, endpoints: &[usize]) -> Self {
-        let totals = Totals { concurrency: 64, window_bytes: 1 << 20, payload_bytes_max: 0 };
-        let policies = Policies::new(Table::new(policy, totals, []).unwrap());
-        let routing = Routing::empty();
-        let mut apps = Vec::new();
-        for (number, count) in endpoints.iter().enumerate() {
-            let app = App {
-                id: AppId(Id::from_bytes([number as u8 + 1; 20])),
-                org: format!("org_{}", number % 2).into(),
-                uid: None,
-                name: String::new(),
-                throttle_rate: None,
-                paused_at: None,
-                metadata: String::new(),
-                created_at: 0,
-                updated_at: 0,
-            };
-            routing.put_app(&app);
-            for sequence in 1..=*count as u64 {
-                let mut id = [number as u8 + 1; 20];
-                id[19] = sequence as u8;
-                let id = EndpointId(Id::from_bytes(id));
-                let throttle_rate = (sequence == 3).then_some(5);
-                routing.put_endpoint(Endpoint {
-                    id,
-                    app: app.id,
-                    sequence,
-                    throttle_rate,
-                    ..test_endpoint("http://a/")
-                });
-            }
-            apps.push(app.id);
-        }
-        Self {
-            schedule: Schedule::new(limits, &policies),
-            policies,
-            policy,
-            routing,
-            disk: Disk::default(),
-            now: Now { at: plimsoll::clock::now(), unix: 1_000_000 },
-            running: Vec::new(),
-            loads: Vec::new(),
-            commits: Vec::new(),
-            apps,
-            sent: 0,
-            delivered: BTreeMap::new(),
-            wanted: BTreeSet::new(),
-        }
-    }
-
-    fn send(&mut self, app: usize) {
-        let app = self.apps[app % self.apps.len()];
-        let route = self.routing.app(app).unwrap();
-        self.sent += 1;
-        let mut id = [0; 20];
-        id[..8].copy_from_slice(&self.sent.to_be_bytes());
-        let id = MessageId(Id::from_bytes(id));
-        self.schedule.expect(&route, id);
-        let fanout =
-            Fanout { app, message: id, ceiling: route.ceiling(), frontier: 0, priority: Priority::Normal };
-        self.disk.fanouts.insert((app, id), fanout);
-        for target in route.targets().iter() {
-            self.wanted.insert((id, target.endpoint.id));
-        }
-        self.schedule.offer(envelope(app, id), route.ceiling(), self.now);
-    }
-
-    /// One round of everything that runs beside the deliveries, which all succeed.
-    fn turn(&mut self) {
-        self.begin_load();
-        self.end_load(0);
-        self.start();
-        self.finish(0, true);
-        self.take_commit(1_000);
-        self.commit();
-    }
-
-    fn pause_endpoint(&mut self, app: usize, sequence: u64, paused: bool) {
-        let app = self.apps[app];
-        let route = self.routing.app(app).unwrap();
-        let target =
-            route.targets().iter().find(|target| target.endpoint.sequence == sequence).cloned().unwrap();
-        let id = target.endpoint.id;
-        self.routing.put_endpoint(Endpoint { paused_at: paused.then_some(1), ..target.endpoint.clone() });
-        self.schedule.endpoint_changed(app, id, route.target(id), self.now);
-    }
-
-    fn pause_app(&mut self, app: usize, paused: bool) {
-        let app = self.apps[app];
-        let route = self.routing.app(app).unwrap();
-        let changed =
-            App { id: app, org: Arc::clone(&route.org), paused_at: paused.then_some(1), ..test_app() };
-        let route = self.routing.put_app(&changed);
-        self.schedule.app_changed(app, Some(&route), self.now);
-    }
-
-    fn start(&mut self) {
-        self.schedule.follow(&self.policies, self.now);
-        while let Some(job) = self.schedule.pick(self.now) {
-            self.running.push(job);
-        }
-        let limits = self.schedule.limits().clone();
-        assert!(self.running.len() <= limits.concurrency);
-        for job in &self.running {
-            let same_app = self.running.iter().filter(|other| other.app == job.app).count();
-            assert!(same_app <= self.policy.concurrency);
-            let same = |other: &&Job| other.endpoint() == job.endpoint();
-            assert!(self.running.iter().filter(same).count() <= self.policy.endpoint_concurrency);
-            let twice =
-                |other: &&Job| other.endpoint() == job.endpoint() && other.message.id == job.message.id;
-            assert_eq!(self.running.iter().filter(twice).count(), 1, "one delivery is under way twice");
-        }
-    }
-
-    fn finish(&mut self, which: usize, succeeds: bool) {
-        if self.running.is_empty() {
-            return;
-        }
-        let job = self.running.swap_remove(which % self.running.len());
-        if succeeds {
-            *self.delivered.entry((job.message.id, job.endpoint())).or_default() += 1;
-        }
-        let report = Report {
-            began: self.now.unix,
-            took: Duration::ZERO,
-            status: if succeeds { 200 } else { 500 },
-            response: Vec::new(),
-            then: if succeeds {
-                Then::End(AttemptState::Succeeded)
-            } else {
-                Then::RetryIn(Duration::from_secs(3))
-            },
-            outcome: if succeeds { Outcome::Success } else { Outcome::Failure },
-        };
-        self.schedule.done(job, report, self.now);
-    }
-
-    fn take_commit(&mut self, at_most: usize) {
-        let steps = self.schedule.take_steps(at_most);
-        if !steps.0.is_empty() {
-            self.commits.push(steps);
-        }
-    }
-
-    fn commit(&mut self) {
-        if self.commits.is_empty() {
-            return;
-        }
-        let (steps, releases) = self.commits.remove(0);
-        for step in steps {
-            self.apply(step);
-        }
-        self.schedule.recorded(releases, self.now);
-    }
-
-    fn apply(&mut self, step: Progress) {
-        match step {
-            Progress::Attempted(attempt) => {
-                self.disk.attempted.insert((attempt.message, attempt.endpoint));
-                let id = WorkId::delivery(attempt.message, attempt.endpoint, attempt.trigger);
-                match attempt.next {
-                    Next::End(_) => drop(self.disk.due.remove(&id)),
-                    Next::Retry { due_at } => {
-                        let (org, tenant) = (attempt.org, attempt.app);
-                        let (priority, tries) = (attempt.priority, attempt.number);
-                        let work = DueWork { id, org, tenant, due_at, priority, tries };
-                        self.disk.due.insert(id, work);
-                    }
-                }
-            }
-            Progress::Deferred(work) => {
-                self.disk.due.entry(work.id).or_insert(work);
-            }
-            Progress::Dropped(id) => drop(self.disk.due.remove(&id)),
-            Progress::Advanced { app, message, frontier } => {
-                if let Some(fanout) = self.disk.fanouts.get_mut(&(app, message)) {
-                    fanout.frontier = fanout.frontier.max(frontier);
-                }
-            }
-            Progress::Finished { app, message } => {
-                let gone = self.disk.fanouts.remove(&(app, message));
-                assert!(gone.is_some(), "finished twice");
-                for target in self.routing.app(app).unwrap().targets().iter() {
-                    assert!(
-                        self.is_settled(message, target.endpoint.id),
-                        "finished with an endpoint left out"
-                    );
-                }
-            }
-        }
-    }
-
-    fn is_settled(&self, message: MessageId, endpoint: EndpointId) -> bool {
-        let id = WorkId::delivery(message, endpoint, plimsoll_store::Trigger::Scheduled);
-        self.disk.attempted.contains(&(message, endpoint)) || self.disk.due.contains_key(&id)
-    }
-
-    fn begin_load(&mut self) {
-        if let Some(load) = self.schedule.next_load() {
-            self.loads.push(load);
-        }
-    }
-
-    fn end_load(&mut self, which: usize) {
-        if self.loads.is_empty() {
-            return;
-        }
-        let load = self.loads.swap_remove(which % self.loads.len());
-        match load {
-            Load::Fanouts { app, except, limit, .. } => {
-                let found: Vec<_> = self
-                    .disk
-                    .fanouts
-                    .values()
-                    .filter(|fanout| fanout.app == app && !except.contains(&fanout.message))
-                    .take(limit as usize)
-                    .copied()
-                    .collect();
-                let complete = found.is_empty();
-                let works = found
-                    .into_iter()
-                    .map(|fanout| {
-                        let targets = self.routing.app(app).unwrap().targets();
-                        let ids = targets.iter().map(|target| target.endpoint.id);
-                        let skip: FxHashSet<_> =
-                            ids.filter(|id| self.is_settled(fanout.message, *id)).collect();
-                        (fanout, envelope(app, fanout.message), skip)
-                    })
-                    .collect();
-                self.schedule.loaded_fanouts(app, works, complete, self.now);
-            }
-            Load::Due { app, endpoint, except, limit } => {
-                let mut all: Vec<_> = self
-                    .disk
-                    .due
-                    .values()
-                    .filter(|work| work.id.key == endpoint.0 && !except.contains(&work.id))
-                    .cloned()
-                    .collect();
-                all.sort_by_key(|work| work.due_at);
-                let is_due = |work: &&DueWork| work.due_at <= self.now.unix;
-                let works: Vec<_> = all.iter().filter(is_due).take(limit as usize).cloned().collect();
-                let next = all.get(works.len()).map(|work| work.due_at);
-                let works = works
-                    .into_iter()
-                    .map(|work| {
-                        let message = Arc::new(envelope(app, MessageId(work.id.subject)));
-                        (work, Some(message))
-                    })
-                    .collect();
-                self.schedule.loaded_due(LoadedDue { app, endpoint, works, next }, self.now);
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.now.at = self.now.at + time;
-        self.now.unix += time.as_millis() as i64;
-        self.schedule.tick(self.now);
-    }
-
-    /// Everything succeeds from now on: until nothing is left to do.
-    fn run_dry(&mut self) {
-        for _ in 0..20_000 {
-            let idle = self.running.is_empty() && self.disk.fanouts.is_empty() && self.disk.due.is_empty();
-            if idle && self.schedule.unrecorded() == 0 {
-                return;
-            }
-            self.turn();
-            if self.running.is_empty() && self.loads.is_empty() && self.commits.is_empty() {
-                let wait =
-                    self.schedule.next_timer().map_or(Duration::from_secs(1), |at: Instant| at - self.now.at);
-                self.pass(wait.max(Duration::from_millis(1)));
-            }
-        }
-        panic!(
-            "never dry: {} messages, {} due, {:?}",
-            self.disk.fanouts.len(),
-            self.disk.due.len(),
-            self.schedule.census()
-        );
-    }
-
-    fn check(&self) {
-        for pair in &self.wanted {
-            assert_eq!(self.delivered.get(pair), Some(&1), "{pair:?}");
-        }
-        assert_eq!(self.delivered.len(), self.wanted.len());
-        assert_eq!(self.schedule.bytes(), 0, "bytes are all given back");
-        assert_eq!(self.schedule.in_flight(), 0);
-    }
-}
-
-fn envelope(app: AppId, id: MessageId) -> Envelope {
-    Envelope {
-        id,
-        app,
-        event_type: "a".into(),
-        channels: None,
-        payload: bytes::Bytes::from_static(b"{}"),
-        accepted_at: 0,
-        priority: Priority::Normal,
-    }
-}
+use super::job::{Class, Job, Limits, Then, Verdict, Work};
+use super::world::{World, envelope, policy, report_of, roomy, roomy_policy};
+use crate::policy::{Override, Policy, Table, Totals, Who};
 
 #[derive(Clone, Debug)]
 enum Step {
     Send(usize),
     Start,
-    Finish(usize, bool),
+    Finish(usize, u16),
     Take(usize),
     Commit,
     BeginLoad,
@@ -394,7 +28,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0usize..3).prop_map(Step::Send),
         4 => Just(Step::Start),
-        4 => (0usize..8, prop::bool::weighted(0.6)).prop_map(|(which, ok)| Step::Finish(which, ok)),
+        4 => (0usize..8, prop::sample::select(vec![200, 200, 200, 500, 503]))
+            .prop_map(|(which, status)| Step::Finish(which, status)),
         2 => (1usize..20).prop_map(Step::Take),
         2 => Just(Step::Commit),
         2 => Just(Step::BeginLoad),
@@ -416,7 +51,7 @@ proptest! {
             match step {
                 Step::Send(app) => world.send(app),
                 Step::Start => world.start(),
-                Step::Finish(which, ok) => world.finish(which, ok),
+                Step::Finish(which, status) => world.answer(which, status),
                 Step::Take(count) => world.take_commit(count),
                 Step::Commit => world.commit(),
                 Step::BeginLoad => world.begin_load(),
@@ -487,7 +122,7 @@ fn a_first_try_and_due_work_are_told_apart_by_their_number() {
 
 #[test]
 fn endpoints_that_hang_at_their_share_do_not_stop_the_fan_out_to_the_others() {
-    let limits = Limits { concurrency: 16, ..limits() };
+    let limits = Limits { concurrency: 16, ..roomy() };
     let policy = Policy { concurrency: 16, endpoint_concurrency: 10, window_messages: 64, ..policy() };
     let mut world = World::within(limits, policy, &[8]);
     let hangs = |job: &Job| job.target.endpoint.sequence > 4;
@@ -507,6 +142,24 @@ fn endpoints_that_hang_at_their_share_do_not_stop_the_fan_out_to_the_others() {
     }
     assert_eq!(world.delivered.len(), 160, "all of those that do not hang");
     assert!(!world.running.is_empty() && world.running.iter().all(hangs));
+}
+
+#[test]
+fn an_endpoint_at_its_share_gets_more_when_half_of_the_places_are_free() {
+    let mut world = World::within(roomy(), Policy { concurrency: 16, ..roomy_policy() }, &[8]);
+    for _ in 0..10 {
+        world.send(0);
+    }
+    world.start();
+    let of_first =
+        |world: &World| world.running.iter().filter(|job| job.target.endpoint.sequence == 1).count();
+    assert_eq!((world.running.len(), of_first(&world)), (16, 2), "each has its share");
+    (2..=8).for_each(|sequence| world.pause_endpoint(0, sequence, true));
+    while let Some(other) = world.running.iter().position(|job| job.target.endpoint.sequence > 1) {
+        world.finish(other, true);
+        world.start();
+    }
+    assert_eq!(of_first(&world), 8, "all that it may have");
 }
 
 #[test]
@@ -568,4 +221,280 @@ fn a_replaced_policy_is_followed_at_once() {
     world.policies.replace(Table::new(world.policy, totals, []).unwrap());
     world.start();
     assert_eq!(world.running.len(), 3);
+}
+
+/// Lets the lanes' due work be in memory: each endpoint has failed this often and is due again.
+fn fail_once(world: &mut World, app: usize, messages: usize) {
+    for _ in 0..messages {
+        world.send(app);
+    }
+    while !world.running.is_empty() || !world.delivered_or_due(app) {
+        world.start();
+        world.finish(0, false);
+        world.take_commit(1_000);
+        world.commit();
+    }
+    world.pass(Duration::from_secs(4));
+    for _ in 0..20 {
+        world.begin_load();
+        world.end_load(0);
+    }
+}
+
+#[test]
+fn first_tries_go_before_retries_and_retries_hold_no_more_than_their_share() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    for _ in 0..4 {
+        world.send(0);
+    }
+    let classes: Vec<_> = (0..4).map(|_| world.schedule.pick(world.now).unwrap().class()).collect();
+    assert_eq!(classes, [Class::First; 4]);
+    let rest: Vec<_> = std::iter::from_fn(|| world.schedule.pick(world.now)).collect();
+    assert!(rest.iter().all(|job| job.class() == Class::Retry), "then retries, where places are free");
+    assert_eq!(rest.len(), 4, "half of eight");
+}
+
+#[test]
+fn retries_move_while_first_tries_never_end() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    let mut retries = 0;
+    for _ in 0..160 {
+        world.send(0);
+        let job = world.schedule.pick(world.now).unwrap();
+        retries += usize::from(job.class() == Class::Retry);
+        world.running.push(job);
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+    }
+    assert!((9..=11).contains(&retries), "one of sixteen: {retries}");
+}
+
+#[test]
+fn retries_of_all_tenants_together_leave_places_for_first_tries() {
+    let limits = Limits { concurrency: 8, retries: 4, ..roomy() };
+    let mut world = World::within(limits, roomy_policy(), &[1, 1, 1]);
+    for app in 0..2 {
+        fail_once(&mut world, app, 10);
+    }
+    world.start();
+    assert_eq!(world.running.len(), 4);
+    world.send(2);
+    world.start();
+    assert_eq!(world.running.len(), 5, "a first try finds a place");
+    assert_eq!(world.running[4].class(), Class::First);
+}
+
+#[test]
+fn retries_beyond_the_budget_wait_for_it_and_no_longer() {
+    let terms = Terms { concurrency: 64, retries_ratio: 0.0, retries_per_second: 0.5 };
+    let mut world = World::within(Limits { destinations: terms, ..roomy() }, roomy_policy(), &[1]);
+    fail_once(&mut world, 0, 20);
+    let mut failed = 0;
+    world.start();
+    while !world.running.is_empty() {
+        world.finish(0, false);
+        failed += 1;
+        world.take_commit(100);
+        world.commit();
+        world.start();
+    }
+    assert_eq!(failed, 5, "what ten seconds bring");
+    let app = world.apps[0];
+    let endpoint = world.routing.app(app).unwrap().targets()[0].endpoint.id;
+    let standing = world.schedule.standing(app, endpoint, world.now).unwrap();
+    assert_eq!((standing.in_flight, standing.waits_for), (0, Some(For::Budget)));
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn high_goes_before_normal_before_low_and_low_still_moves() {
+    let mut world = World::within(roomy(), Policy { window_messages: 1_000, ..roomy_policy() }, &[3]);
+    for _ in 0..100 {
+        for priority in Priority::ALL {
+            world.send_at(0, priority);
+        }
+    }
+    let mut served = [0; 3];
+    for _ in 0..105 {
+        let job = world.schedule.pick(world.now).unwrap();
+        served[job.message.priority as usize] += 1;
+        world.running.push(job);
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+    }
+    assert_eq!(served, [80, 20, 5], "16 to 4 to 1");
+}
+
+#[test]
+fn high_priority_does_not_wait_behind_a_backlog_on_disk() {
+    let mut world = World::new(&[1]);
+    for _ in 0..50 {
+        world.send(0);
+    }
+    world.send_at(0, Priority::High);
+    world.start();
+    let high = |job: &Job| job.message.priority == Priority::High;
+    assert!(world.running.iter().any(high), "it is among the first to start");
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn weights_of_organisations_and_applications_are_kept() {
+    let mut world = World::within(roomy(), roomy_policy(), &[1, 1, 1]);
+    let totals = Totals { concurrency: 64, window_bytes: 1 << 20, payload_bytes_max: 0 };
+    let entries = [
+        (Who::Organisation("org_0".into()), Override { weight: Some(3), ..Override::default() }),
+        (Who::App(world.apps[2]), Override { weight: Some(2), ..Override::default() }),
+    ];
+    world.policies.replace(Table::new(world.policy, totals, entries).unwrap());
+    world.schedule.follow(&world.policies, world.now);
+    for _ in 0..90 {
+        (0..3).for_each(|app| world.send(app));
+    }
+    let served = served(&mut world, 80);
+    let [one, two, three] = [0, 1, 2].map(|app| served[&world.apps[app]]);
+    assert_eq!((one, two, three), (20, 20, 40), "three quarters for the first organisation, in thirds");
+}
+
+#[test]
+fn ten_thousand_endpoints_that_hang_cost_the_others_no_looks() {
+    let limits = Limits { concurrency: 64, ..roomy() };
+    let mut world = World::within(limits, Policy { concurrency: 32, ..roomy_policy() }, &[1, 10_000]);
+    for _ in 0..100 {
+        world.send(1);
+    }
+    world.start();
+    assert_eq!(world.running.len(), 32, "it has all of its places, and they hang");
+    let hanging = std::mem::take(&mut world.running);
+    let before = world.schedule.looks();
+    for _ in 0..1_000 {
+        world.send(0);
+        world.start();
+        world.finish(0, true);
+        world.take_commit(100);
+        world.commit();
+        world.pass(Duration::from_millis(1));
+    }
+    let looks = world.schedule.looks() - before;
+    assert!(looks < 1_000 * 12, "{looks} looks at lanes for a thousand deliveries");
+    drop(hanging);
+}
+
+#[test]
+fn a_tenant_s_own_picks_do_not_grow_with_its_endpoints() {
+    let looks_of = |endpoints| {
+        let mut world = World::within(roomy(), Policy { concurrency: 16, ..roomy_policy() }, &[endpoints]);
+        for _ in 0..20_000 / endpoints {
+            world.send(0);
+        }
+        let before = world.schedule.looks();
+        for turn in 0..4_000 {
+            world.start();
+            // Every third fails, and becomes due work.
+            world.finish(turn, turn % 3 > 0);
+            world.take_commit(100);
+            world.commit();
+            world.begin_load();
+            world.end_load(0);
+        }
+        world.schedule.looks() - before
+    };
+    let (few, many) = (looks_of(10), looks_of(5_000));
+    assert!(many < few * 4 + 40_000, "{few} looks at 10 endpoints, {many} at 5,000");
+}
+
+#[test]
+fn a_destination_at_its_limit_is_shared_by_its_tenants_in_turn() {
+    let limits = Limits {
+        destinations: Terms { concurrency: 4, retries_ratio: 1.0, retries_per_second: 100.0 },
+        ..roomy()
+    };
+    let mut world = World::within(limits, roomy_policy(), &[1, 20]);
+    for _ in 0..40 {
+        world.send(0);
+        world.send(1);
+    }
+    let mut served = BTreeMap::new();
+    for _ in 0..60 {
+        world.start();
+        assert_eq!(world.running.len(), 4);
+        *served.entry(world.running[0].app).or_default() += 1;
+        world.running.rotate_left(1);
+        let last = world.running.len() - 1;
+        world.finish(last, true);
+        // All of them: what finds no room in the lanes goes to disk, and holds up nobody.
+        world.take_commit(1_000);
+        world.commit();
+    }
+    let [one, two]: [i32; 2] = [0, 1].map(|app| served[&world.apps[app]]);
+    assert!((one - two).abs() <= 12, "one endpoint has as much as twenty: {one} and {two}");
+    world.run_dry();
+    world.check();
+}
+
+#[test]
+fn an_endpoint_whose_destination_is_full_does_not_hold_up_the_others_of_its_messages() {
+    let terms = Terms { concurrency: 4, retries_ratio: 1.0, retries_per_second: 100.0 };
+    let mut world = World::within(Limits { destinations: terms, ..roomy() }, roomy_policy(), &[2, 1]);
+    let other = world.routing.app(world.apps[0]).unwrap().targets()[1].endpoint.clone();
+    let event_types = Some(vec!["b".into()]);
+    world.routing.put_endpoint(Endpoint { event_types, url: "http://b/".into(), ..other.clone() });
+    (0..4).for_each(|_| world.send(1));
+    world.start();
+    assert_eq!(world.running.len(), 4, "the destination is full");
+    (0..16).for_each(|_| world.send(0));
+    let route = world.routing.app(world.apps[0]).unwrap();
+    let last = envelope(world.apps[0], MessageId(Id::from_bytes([9; 20])));
+    world.schedule.expect(&route, last.id);
+    world.schedule.offer(Envelope { event_type: "b".into(), ..last }, route.ceiling(), world.now);
+    world.start();
+    assert!(world.running.iter().any(|job| job.endpoint() == other.id), "it goes to another");
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_sent_nothing_more_and_told_of_once() {
+    let mut world = World::new(&[1]);
+    (0..4).for_each(|_| world.send(0));
+    world.start();
+    let job = world.running.pop().unwrap();
+    let endpoint = job.endpoint();
+    let mut report = report_of(410, world.now);
+    report.verdict = Verdict::Gone;
+    report.then = Then::End(AttemptState::Failed);
+    world.schedule.done(job, report, world.now);
+    world.finish(0, true);
+    assert!(world.schedule.pick(world.now).is_none(), "nothing more until somebody has seen to it");
+    assert_eq!(world.schedule.next_gone().map(|gone| gone.endpoint), Some(endpoint));
+    assert_eq!(world.schedule.next_gone(), None);
+    let target = world.routing.app(world.apps[0]).unwrap().target(endpoint).unwrap();
+    world.routing.put_endpoint(Endpoint { disabled: true, ..target.endpoint.clone() });
+    let target = world.routing.app(world.apps[0]).unwrap().target(endpoint);
+    world.schedule.endpoint_changed(world.apps[0], endpoint, target, world.now);
+    world.turn();
+    world.turn();
+    assert!(world.disk.fanouts.is_empty(), "what waited is settled without an attempt");
+}
+
+#[test]
+fn a_paused_application_s_messages_leave_memory_and_come_back() {
+    let mut world = World::new(&[4]);
+    (0..4).for_each(|_| world.send(0));
+    world.start();
+    assert!(world.schedule.bytes() > 0);
+    world.pause_app(0, true);
+    while !world.running.is_empty() {
+        world.turn();
+    }
+    (0..3).for_each(|_| world.turn());
+    assert_eq!(world.schedule.bytes(), 0, "what waits is on disk only");
+    assert!(!world.disk.fanouts.is_empty() || !world.disk.due.is_empty());
+    world.pause_app(0, false);
+    world.run_dry();
+    world.check();
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use plimsoll_store::{EndpointId, MessageId};
+use plimsoll_store::{EndpointId, MessageId, Priority};
 use rustc_hash::FxHashSet;
 
 use super::envelope::Envelope;
@@ -29,6 +29,8 @@ pub(crate) struct Active {
     /// Endpoints that were settled in an earlier life of the process.
     pub(crate) skip: FxHashSet<EndpointId>,
     finished: bool,
+    /// It leaves memory when nothing of it is outstanding.
+    going: bool,
 }
 
 impl Active {
@@ -44,6 +46,8 @@ pub(crate) enum Settled {
     Nothing,
     Advanced(u64),
     Finished,
+    /// It leaves memory with its fan-out incomplete, up to the frontier.
+    Away(u64),
 }
 
 /// Endpoints that messages in memory are still to be handed out to: with more, no further message is
@@ -53,8 +57,8 @@ const AMPLE: usize = 65_536;
 #[derive(Default)]
 pub(crate) struct Window {
     active: BTreeMap<MessageId, Active>,
-    /// Those that have endpoints left to hand out, oldest first.
-    expanding: VecDeque<MessageId>,
+    /// Those that have endpoints left to hand out, by priority, oldest first.
+    expanding: [VecDeque<MessageId>; Priority::ALL.len()],
     bytes: usize,
 }
 
@@ -79,17 +83,23 @@ impl Window {
     /// left to hand out.
     pub(crate) fn wanted(&self, endpoints: usize) -> usize {
         let ample = (AMPLE / endpoints.max(1)).max(1);
-        ample.saturating_sub(self.expanding.len())
+        let expanding: usize = self.expanding.iter().map(VecDeque::len).sum();
+        ample.saturating_sub(expanding)
     }
 
     /// Whether something is left to hand out.
     pub(crate) fn is_expanding(&self) -> bool {
-        !self.expanding.is_empty()
+        self.expanding.iter().any(|queue| !queue.is_empty())
     }
 
-    /// The message to hand out next.
-    pub(crate) fn expanding(&mut self) -> Option<&mut Active> {
-        self.active.get_mut(self.expanding.front()?)
+    /// Whether something of the priority is left to hand out.
+    pub(crate) fn is_expanding_at(&self, priority: Priority) -> bool {
+        !self.expanding[priority as usize].is_empty()
+    }
+
+    /// The message of the priority to hand out next.
+    pub(crate) fn expanding(&mut self, priority: Priority) -> Option<&mut Active> {
+        self.active.get_mut(self.expanding[priority as usize].front()?)
     }
 
     /// Takes a message in; `false` if it is here already.
@@ -100,7 +110,7 @@ impl Window {
         frontier: u64,
         skip: FxHashSet<EndpointId>,
     ) -> bool {
-        let id = message.id;
+        let (id, priority) = (message.id, message.priority);
         if self.active.contains_key(&id) {
             return false;
         }
@@ -113,15 +123,17 @@ impl Window {
             settled_since_write: 0,
             skip,
             finished: false,
+            going: false,
         };
         self.active.insert(id, active);
-        self.expanding.push_back(id);
+        self.expanding[priority as usize].push_back(id);
         true
     }
 
     /// The front message was handed out to every endpoint.
-    pub(crate) fn expanded(&mut self) -> Settled {
-        let Some(active) = self.expanding.pop_front().and_then(|id| self.active.get_mut(&id)) else {
+    pub(crate) fn expanded(&mut self, priority: Priority) -> Settled {
+        let front = self.expanding[priority as usize].pop_front();
+        let Some(active) = front.and_then(|id| self.active.get_mut(&id)) else {
             return Settled::Nothing;
         };
         active.cursor = active.cursor.max(active.ceiling);
@@ -143,6 +155,10 @@ impl Window {
             active.finished = true;
             return Settled::Finished;
         }
+        if active.going && active.outstanding.is_empty() && !active.finished {
+            active.finished = true;
+            return Settled::Away(active.cursor);
+        }
         active.settled_since_write += 1;
         if active.settled_since_write >= FRONTIER_STEP {
             active.settled_since_write = 0;
@@ -151,10 +167,25 @@ impl Window {
         Settled::Nothing
     }
 
-    /// The commit that took its fan-out row away is durable. Returns the bytes that left.
+    /// Nothing more is handed out, and each message leaves when nothing of it is outstanding. Returns
+    /// those that can leave now, each with what was settled of it.
+    pub(crate) fn put_away(&mut self) -> Vec<(MessageId, Settled)> {
+        let mut away = Vec::new();
+        for id in std::mem::take(&mut self.expanding).into_iter().flatten() {
+            let Some(active) = self.active.get_mut(&id) else { continue };
+            active.going = true;
+            if active.outstanding.is_empty() && !active.finished {
+                active.finished = true;
+                away.push((id, Settled::Away(active.cursor)));
+            }
+        }
+        away
+    }
+
+    /// The commit of its last step is durable: it is not expanding any more. Returns the bytes that
+    /// left.
     pub(crate) fn remove(&mut self, message: MessageId) -> usize {
         let Some(gone) = self.active.remove(&message) else { return 0 };
-        self.expanding.retain(|id| *id != message);
         let bytes = gone.message.weight();
         self.bytes -= bytes;
         bytes
