@@ -164,8 +164,8 @@ impl Lane {
     }
 
     pub(crate) fn has(&self, class: Class, priority: Priority) -> bool {
-        !self.queues[class as usize][priority as usize].is_empty()
-            && !(class == Class::Retry && self.retries_wait)
+        let waits = class == Class::Retry && self.retries_wait;
+        !waits && !self.queues[class as usize][priority as usize].is_empty()
     }
 
     /// Whether a delivery could be started now, as far as the lane knows.
