@@ -108,6 +108,8 @@ async fn policy_is_pushed_kept_read_again_and_refused_whole() {
     assert!(pushed.head.contains("etag: \"1\""), "{}", pushed.head);
     let late = server.operate("PUT", "/policy/app/acme", "if-match: \"0\"\r\n", r#"{"weight": 9}"#).await;
     assert_eq!(late.status, 412);
+    let unreadable = server.operate("PUT", "/policy/app/a%0Ab", "", r#"{"weight": 2}"#).await;
+    assert_eq!(unreadable.status, 422, "no start would read it");
     let whole = server.operate("PUT", "/policy", "", r#"{"app": {}}"#).await;
     assert_eq!(whole.status, 428, "who replaces all must say what");
     let too_much = r#"{"concurrency": 64, "endpoint_concurrency": 65}"#;
