@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plimsoll_hooks::Hooks;
-use plimsoll_hooks::overrides::FIELDS;
+use plimsoll_hooks::overrides::{Differing, FIELDS};
 use plimsoll_hooks::settings::Settings;
+use plimsoll_hooks::{Hooks, Host};
 use plimsoll_service::config::{ConfigError, Reloaded, Resolved};
 use plimsoll_service::drain::{Drain, Hangups};
 use plimsoll_service::policy::{Commit, Control, Enforce, Field, Refused, TENANT_FIELDS, Table};
@@ -15,6 +15,17 @@ use crate::flags;
 /// Everything that a policy may say.
 pub(crate) fn policy_fields() -> Vec<Field> {
     [FIELDS.as_slice(), TENANT_FIELDS.as_slice()].concat()
+}
+
+/// Who differs when the server starts, once all who go by the table have checked it.
+pub(super) fn differing(
+    resolved: &Resolved,
+    settings: &Settings,
+    host: &Host,
+    table: &Table,
+) -> Result<Differing, Refused> {
+    compose::tenant_base(resolved).table(table, resolved.integer("admission.requests"))?;
+    Differing::checked(table, settings, host)
 }
 
 /// What goes by settings and policy; cheap to clone.

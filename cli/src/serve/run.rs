@@ -17,12 +17,12 @@ use plimsoll_service::config::{ConfigError, Resolved};
 use plimsoll_service::descriptors::{self, Budget};
 use plimsoll_service::drain::{Drain, Hangups, Signals};
 use plimsoll_service::listen::{Counts, Listener};
-use plimsoll_service::policy::{self, Control};
+use plimsoll_service::policy::{self, Control, Layers};
 use plimsoll_service::telemetry::{Load, Metrics, init_logs};
 use plimsoll_store::{Options, Store};
 
 use super::compose::{self, Doors, Secrets};
-use super::live::Live;
+use super::live::{self, Live};
 use super::ready::Ready;
 use crate::flags;
 use crate::{failed, misused};
@@ -189,13 +189,16 @@ async fn serve_from(
     let api = Listener::bind(resolved.address("listen"), api_options, counts.clone());
     let api = api.await.map_err(Fault::failed)?;
     let host = Host { sockets_max: budget.outbound };
-    let hooks = Hooks::start(store.clone(), settings, host).await.map_err(Fault::failed)?;
+    // All that can be wrong with what is configured is found before anything is delivered.
+    let layers = Layers::read(compose::policy_options(resolved, &data))?;
+    let differing = layers.check(|table| live::differing(resolved, settings, &host, table))?;
     let jobs = Jobs::builder(store.clone(), plimsoll_jobs::settings::Settings::resolve(resolved)?);
-    let jobs = jobs.start().await.map_err(Fault::failed)?;
     let doors = Doors::new(resolved, settings).map_err(Fault::misused)?;
+    let hooks = Hooks::start(store.clone(), settings, &differing, host).await.map_err(Fault::failed)?;
+    let jobs = jobs.start().await.map_err(Fault::failed)?;
     let router = compose::api(&hooks, &jobs, secrets.keys, &doors);
     let live = Live::new(doors, hooks.clone(), resolved, settings);
-    let control = Control::start(compose::policy_options(resolved, &data), live.clone())?;
+    let control = Control::start(layers, live.clone())?;
     let mut metrics = Metrics::new();
     metrics.collect(counts);
     metrics.collect(hooks.numbers());

@@ -4,7 +4,7 @@ use plimsoll_service::auth::{DEFAULT_ORG, is_org};
 use plimsoll_service::config::{Kind, Value};
 use plimsoll_service::policy::{self as service, Commit, Field, Of, Overrides, Refused};
 
-use crate::core::Hooks;
+use crate::core::{Hooks, Host, policies_at_start};
 use crate::policy::{Override, PolicyError, Who};
 use crate::settings::Settings;
 
@@ -62,6 +62,20 @@ pub struct Differing {
     pub defaults: Override,
     /// In what these differ from the defaults.
     pub entries: Vec<(Who, Override)>,
+}
+
+impl Differing {
+    /// Checks the table with the settings below it, before anything is started.
+    ///
+    /// # Errors
+    /// With whose field does not fit, and why.
+    pub fn checked(table: &service::Table, settings: &Settings, host: &Host) -> Result<Self, Refused> {
+        let differing = differing(table)?;
+        match policies_at_start(settings, host, &differing) {
+            Ok(_) => Ok(differing),
+            Err(error) => Err(refused(&error, table)),
+        }
+    }
 }
 
 impl Hooks {

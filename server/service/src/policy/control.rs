@@ -49,6 +49,35 @@ pub struct Options {
     pub data: PathBuf,
 }
 
+/// The file and what was pushed as they were read, before anybody goes by them.
+#[derive(Debug)]
+pub struct Layers {
+    options: Options,
+    file: (Table, Lines),
+    stamp: Option<Stamp>,
+    pushed: Pushed,
+}
+
+impl Layers {
+    /// Reads the file and what was pushed.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub fn read(options: Options) -> Result<Self, ConfigError> {
+        let pushed = kept::load(&options.data, &options.fields)?;
+        let (file, stamp) = read_file(&options)?;
+        Ok(Self { options, file, stamp, pushed })
+    }
+
+    /// What `prepare` makes of both together.
+    ///
+    /// # Errors
+    /// When they are refused, with their place.
+    pub fn check<T>(&self, prepare: impl FnOnce(&Table) -> Result<T, Refused>) -> Result<T, ConfigError> {
+        check(prepare, &self.options, &self.file, &self.pushed.table)
+    }
+}
+
 /// The table in force; cheap to clone, all clones share one state.
 #[derive(Clone)]
 pub struct Control {
@@ -98,15 +127,14 @@ pub(super) struct Shown {
 }
 
 impl Control {
-    /// Reads the file and what was pushed, and puts them in force.
+    /// Puts what was read in force.
     ///
     /// # Errors
-    /// When either cannot be read, or is not allowed.
-    pub fn start(options: Options, enforce: impl Enforce) -> Result<Self, ConfigError> {
-        let pushed = kept::load(&options.data, &options.fields)?;
-        let (file, stamp) = read_file(&options)?;
+    /// When it is not allowed.
+    pub fn start(layers: Layers, enforce: impl Enforce) -> Result<Self, ConfigError> {
+        layers.check(|table| enforce.prepare(table))?();
+        let Layers { options, file, stamp, pushed } = layers;
         let state = State { file, stamp, pushed, counts: Counts::default() };
-        check(&enforce, &options, &state.file, &state.pushed.table)?();
         Ok(Self { inner: Arc::new(Inner { options, enforce: Box::new(enforce), state: Mutex::new(state) }) })
     }
 
@@ -125,7 +153,7 @@ impl Control {
         // Of before the reading: what changes while it is read is read again.
         let stamp = Stamp::of(path);
         let reloaded = read_file(options).and_then(|(file, _)| {
-            let commit = check(enforce.as_ref(), options, &file, &state.pushed.table)?;
+            let commit = check(|table| enforce.prepare(table), options, &file, &state.pushed.table)?;
             Ok((file, commit))
         });
         state.stamp = stamp;
@@ -153,7 +181,8 @@ impl Control {
     pub fn again(&self) -> Result<(), ConfigError> {
         let state = self.lock();
         let Inner { options, enforce, .. } = &*self.inner;
-        check(enforce.as_ref(), options, &state.file, &state.pushed.table).map(|commit| commit())
+        let prepare = |table: &_| enforce.prepare(table);
+        check(prepare, options, &state.file, &state.pushed.table).map(|commit| commit())
     }
 
     /// Whether the file is not the one that was read last.
@@ -203,7 +232,7 @@ impl Control {
         let Some(table) = change(state.pushed.table.clone()) else { return Ok(self.show(&state)) };
         let pushed = Pushed { version: version + 1, table };
         let checked = kept::text(&pushed).and_then(|text| {
-            let commit = check(enforce.as_ref(), options, &state.file, &pushed.table)?;
+            let commit = check(|table| enforce.prepare(table), options, &state.file, &pushed.table)?;
             Ok((text, commit))
         });
         let (text, commit) = checked.map_err(|error| {
@@ -260,13 +289,13 @@ fn read_file(options: &Options) -> Result<Read, ConfigError> {
 
 /// Checks the file with what was pushed on top of it. What is refused is told with its place: a line
 /// of the file where the field comes from there.
-fn check(
-    enforce: &(impl Enforce + ?Sized),
+fn check<T>(
+    prepare: impl FnOnce(&Table) -> Result<T, Refused>,
     options: &Options,
     (file, lines): &(Table, Lines),
     pushed: &Table,
-) -> Result<Commit, ConfigError> {
-    enforce.prepare(&file.under(pushed)).map_err(|Refused { field, problem }| {
+) -> Result<T, ConfigError> {
+    prepare(&file.under(pushed)).map_err(|Refused { field, problem }| {
         let Some(field) = field else { return ConfigError::one(problem) };
         let is_pushed = pushed.of(&field.0).is_some_and(|overrides| overrides.contains_key(field.1));
         let place = match (&options.file, lines.get(&field)) {
@@ -367,7 +396,7 @@ mod tests {
 
     fn start(directory: &Path, ordered: &Ordered) -> Result<Control, ConfigError> {
         let (file, data) = (Some(directory.join("p.toml")), directory.into());
-        Control::start(Options { fields: FIELDS.into(), file, data }, ordered.clone())
+        Control::start(Layers::read(Options { fields: FIELDS.into(), file, data })?, ordered.clone())
     }
 
     fn table(json: &str) -> Table {
