@@ -245,3 +245,21 @@ async fn a_server_whose_policy_is_refused_ends_before_it_delivers_anything() {
     let _server = Server::start(directory).await;
     timeout(PATIENCE, receiver.accept()).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_server_that_starts_survives_a_hangup() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "plimsoll.toml", "");
+    let process = serve(directory.path()).spawn().unwrap();
+    // Made after signals are listened to, and before the store is open.
+    let token = directory.path().join("data/admin.token");
+    let wait = async {
+        while !token.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap();
+    hang_up(&process);
+    let server = Server::ready(process, directory.path()).await;
+    assert_eq!(server.ask("GET", "/ready", "", "").await.status, 200);
+}
