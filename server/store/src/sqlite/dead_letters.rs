@@ -50,14 +50,20 @@ impl Group<'_> {
         if !self.connection.prepare_cached(disabled)?.exists([id.endpoint.as_bytes()])? {
             return Ok(());
         }
-        let last = "SELECT coalesce(max(number), 0), coalesce(max(at), 0) FROM attempts \
-                    WHERE message = ?1 AND endpoint = ?2";
-        let keys = [id.message.as_bytes(), id.endpoint.as_bytes()];
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (attempts, at): (u32, UnixMillis) =
+        let last = "SELECT coalesce(max(number), 0), coalesce(max(at), 0), coalesce(max(state = ?3), 0) \
+                    FROM attempts WHERE message = ?1 AND endpoint = ?2";
+        let succeeded = AttemptState::Succeeded as u8;
+        let keys = params![id.message.as_bytes(), id.endpoint.as_bytes(), succeeded];
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (attempts, at, arrived): (u32, UnixMillis, bool) =
             self.connection.prepare_cached(last)?.query_row(keys, read)?;
-        // What was never tried was not sent, as nothing is to what is disabled.
-        if attempts == 0 { Ok(()) } else { self.put_dead_letter(app, id, Death::Disabled, at, attempts) }
+        // What was never tried was not sent, as nothing is to what is disabled; what arrived and was
+        // to be sent once more is not dead.
+        if attempts == 0 || arrived {
+            Ok(())
+        } else {
+            self.put_dead_letter(app, id, Death::Disabled, at, attempts)
+        }
     }
 
     fn put_dead_letter(

@@ -79,7 +79,7 @@ impl Group<'_> {
             TaskKind::Recover => Trigger::Manual,
             TaskKind::ReplayMissing => Trigger::Scheduled,
         };
-        let lives = self.endpoint_lives(app, endpoint)?;
+        let lives = self.endpoint_lives(app, endpoint)? && !self.endpoint_disabled(endpoint)?;
         let mut replayed = 0_i64;
         for message in messages.iter().filter(|_| lives) {
             replayed += i64::from(self.make_due(
@@ -100,6 +100,11 @@ impl Group<'_> {
         let values = params![id.as_bytes(), cursor.as_bytes(), replayed, state as u8, at];
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(Changed::Done)
+    }
+
+    fn endpoint_disabled(&self, endpoint: EndpointId) -> Result<bool> {
+        let sql = "SELECT 1 FROM endpoints WHERE id = ?1 AND disabled <> 0";
+        self.connection.prepare_cached(sql)?.exists([endpoint.as_bytes()])
     }
 
     /// Makes an attempt due; `false` where the content is kept no more.

@@ -173,6 +173,43 @@ async fn what_was_to_be_tried_again_dies_with_the_disabling_of_its_endpoint() {
 }
 
 #[tokio::test]
+async fn a_resend_to_a_disabled_endpoint_does_not_kill_what_had_arrived() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let wanted = endpoint(app, 1);
+    made.change(Change::PutEndpoint(Box::new(wanted.clone()))).await;
+    let (arrived, failed) = (made.message(app, 1).await, made.message(app, 1).await);
+    let first = |message, next| attempted(attempt(app, message, wanted.id, 1, next));
+    let end = |message, state| first(message, Next::End(state));
+    made.record(vec![end(arrived, AttemptState::Succeeded), end(failed, AttemptState::Failed)]).await;
+    made.change(Change::PutEndpoint(Box::new(Endpoint { disabled: true, ..wanted.clone() }))).await;
+    for message in [arrived, failed] {
+        let again = ResendRequest { org: org(), app, message, endpoint: wanted.id, at: NOW };
+        assert_eq!(made.change(Change::Resend(again)).await, Changed::Done);
+        let dropped = WorkId::delivery(message, wanted.id, Trigger::Manual);
+        made.record(vec![Progress::Dropped(dropped)]).await;
+    }
+    let letters = dead(&made, app, None).await;
+    assert_eq!(letters.iter().map(|letter| letter.id.message).collect::<Vec<_>>(), [failed]);
+}
+
+#[tokio::test]
+async fn a_task_fails_when_its_endpoint_is_disabled_and_does_not_count_what_was_not_sent() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let wanted = endpoint(app, 1);
+    made.change(Change::PutEndpoint(Box::new(wanted.clone()))).await;
+    let message = made.message(app, 0).await;
+    let task = task(app, wanted.id, TaskKind::Recover);
+    made.change(Change::StartTask(Box::new(task.clone()))).await;
+    made.change(Change::PutEndpoint(Box::new(Endpoint { disabled: true, ..wanted.clone() }))).await;
+    let (messages, cursor) = (vec![message], message);
+    made.change(Change::StepTask { task: task.id, at: NOW, messages, cursor, last: true }).await;
+    let ended = made.store.task(org(), task.id).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.replayed), (TaskState::Failed, 0));
+}
+
+#[tokio::test]
 async fn an_endpoint_fails_from_its_first_failure_to_its_next_success() {
     let made = Made::new().await;
     let app = made.app().await;

@@ -138,6 +138,19 @@ async fn what_failed_is_recovered_in_the_background() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_could_send_nothing_to_a_disabled_endpoint_is_refused() {
+    let api = with_endpoint(&[]).await;
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let before = api.post_keyed("app/app/endpoint/e/recover", "k", &since).await;
+    api.patch("app/app/endpoint/e", json!({"disabled": true})).await.is(200);
+    for path in ["app/app/endpoint/e/recover", "app/app/endpoint/e/replay-missing"] {
+        assert_eq!(api.post(path, since.clone()).await.is(409)["code"], "endpoint_disabled");
+    }
+    let again = api.post_keyed("app/app/endpoint/e/recover", "k", &since).await;
+    assert_eq!(again.is(202), before.is(202), "what was done before is answered as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_sent_is_replayed_and_then_tried_like_any_other() {
     let api = Api::start_with(&[("hooks.retry_schedule_seconds", "")]).await;
     api.post("app", json!({"name": "App", "uid": "app"})).await.is(201);

@@ -138,6 +138,11 @@ async fn start(
         if let Some(reply) = once.answered(&core.store).await? {
             return Ok(reply);
         }
+        let route = core.routing.app(task.app).ok_or_else(not_found)?;
+        if route.target(task.endpoint).ok_or_else(not_found)?.endpoint.disabled {
+            let detail = "The endpoint is disabled, and nothing is sent to it: enable it first";
+            return Err(ApiError::new(StatusCode::CONFLICT, "endpoint_disabled", detail));
+        }
         let claim = core.store.claim_of(task.app);
         let reply = Reply::json(StatusCode::ACCEPTED, &TaskOut::from(&task));
         // The answer is remembered when it is known to be true: here nobody else can begin one.
