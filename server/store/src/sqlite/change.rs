@@ -28,7 +28,8 @@ impl Group<'_> {
                     self.connection.prepare_cached("DELETE FROM event_types WHERE org = ?1 AND name = ?2")?;
                 Ok(done_if(statement.execute(params![&**org, name])? > 0))
             }
-            Change::Resend(request) => self.resend(request),
+            Change::Resend(request) => self.resend(request, Priority::High),
+            Change::Revive(request) => self.revive(request),
             Change::Release { app, message, ceiling, deliveries } => {
                 self.release(*app, *message, *ceiling, *deliveries)
             }
@@ -194,12 +195,21 @@ impl Group<'_> {
         Ok(Changed::Done)
     }
 
-    fn resend(&mut self, request: &ResendRequest) -> Result<Changed> {
+    fn revive(&mut self, request: &ResendRequest) -> Result<Changed> {
+        let sql = "SELECT 1 FROM dead_letters WHERE endpoint = ?1 AND message = ?2";
+        let keys = [request.endpoint.as_bytes(), request.message.as_bytes()];
+        if !self.connection.prepare_cached(sql)?.exists(keys)? {
+            return Ok(Changed::Missing);
+        }
+        self.resend(request, Priority::Low)
+    }
+
+    fn resend(&mut self, request: &ResendRequest, priority: Priority) -> Result<Changed> {
         let ResendRequest { app, message, endpoint, at, .. } = request;
         if !self.endpoint_lives(*app, *endpoint)? {
             return Ok(Changed::Missing);
         }
-        let again = Again { trigger: Trigger::Manual, priority: Priority::High };
+        let again = Again { trigger: Trigger::Manual, priority };
         self.make_due(*app, *message, *endpoint, *at, &again).map(done_if)
     }
 

@@ -100,6 +100,30 @@ async fn dead_letters_are_listed_and_sent_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_dead_letters_is_done_once_and_only_of_what_is_dead() {
+    let api = with_endpoint(&[("hooks.retry_schedule_seconds", "")]).await;
+    let dead = api.post("app/app/msg", message()).await.id();
+    until("a dead letter", async || count(&api, "app/app/dead-letter").await == 1).await;
+    let letter = api.get("app/app/dead-letter").await.list("id").remove(0);
+    let body = json!({ "ids": [letter] });
+    let attempts = format!("app/app/attempt/msg/{dead}");
+    let replay = async |key| api.post_keyed("app/app/dead-letter/replay", key, &body).await;
+    assert_eq!(replay("k").await.is(202)["replayed"], json!([letter]));
+    until("a second attempt", async || count(&api, &attempts).await == 2).await;
+    assert_eq!(replay("k").await.is(202)["replayed"], json!([letter]), "the answer of before");
+    assert_eq!(replay("l").await.is(202)["replayed"], json!([letter]));
+    until("a third attempt", async || count(&api, &attempts).await == 3).await;
+    let reused = api.post_keyed("app/app/dead-letter/replay", "k", &json!({"ids": [letter, letter]})).await;
+    assert_eq!(reused.is(409)["code"], "idempotency_key_reused");
+
+    api.post("app/app/pause", Value::Null).await.is(200);
+    let alive = api.post("app/app/msg", message()).await.id();
+    let endpoint = api.get("app/app/endpoint/e").await.id();
+    let ids = json!({ "ids": [format!("{alive}.{endpoint}")] });
+    assert_eq!(api.post("app/app/dead-letter/replay", ids).await.is(202)["replayed"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_recovered_in_the_background() {
     let api =
         with_endpoint(&[("hooks.retry_schedule_seconds", ""), ("hooks.replay_per_second", "1000")]).await;
