@@ -242,6 +242,7 @@ impl Core {
         let replayer = Replayer::new(
             store.clone(),
             claim,
+            Arc::clone(&routing),
             dispatch.clone(),
             Arc::clone(&backlog),
             settings.replay_per_second,

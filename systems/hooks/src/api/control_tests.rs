@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::tests::{Api, until};
 use super::timestamp;
+use crate::policy::{Override, Table, Who};
 
 /// Nobody listens there: an attempt fails at once.
 const NOWHERE: &str = "http://127.0.0.1:1/";
@@ -172,6 +173,30 @@ async fn a_task_that_could_send_nothing_to_a_disabled_endpoint_is_refused() {
     }
     let again = api.post_keyed("app/app/endpoint/e/recover", "k", &since).await;
     assert_eq!(again.is(202), before.is(202), "what was done before is answered as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_with_more_room_than_others_is_held_up_by_its_own_bound_alone() {
+    let api = with_endpoint(&[("hooks.retry_schedule_seconds", ""), ("hooks.tenant_backlog_max", "1")]).await;
+    let table = api.core.policies.table();
+    let roomy = Override { backlog_max: Some(100), ..Override::default() };
+    let who = Who::Uid("org_a".into(), "app".into());
+    api.core.policies.replace(Table::new(table.defaults(), table.totals(), [(who, roomy)]).unwrap());
+    let health = api.get("app/app/endpoint/e/health").await;
+    assert_eq!(health.is(200)["limits"]["applicationPendingMax"], 100);
+    for _ in 0..3 {
+        api.post("app/app/msg", message()).await.is(202);
+    }
+    until("three dead letters", async || count(&api, "app/app/dead-letter").await == 3).await;
+    api.post("app/app/pause", Value::Null).await.is(200);
+    for _ in 0..2 {
+        api.post("app/app/msg", message()).await.is(202);
+    }
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let task = api.post("app/app/endpoint/e/recover", since).await;
+    let path = format!("background-task/{}", task.id());
+    until("its end", async || api.get(&path).await.is(200)["status"] == "finished").await;
+    assert_eq!(api.get(&path).await.body["data"]["replayed"], 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
