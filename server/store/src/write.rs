@@ -246,7 +246,8 @@ pub enum Change {
         /// Whether nothing is left to do then.
         last: bool,
     },
-    /// Remembers the answer to a request, for [`Store::remembered`](crate::Store::remembered).
+    /// Remembers the answer to a request, for [`Store::remembered`](crate::Store::remembered), where
+    /// all that stands before it was done; [`Changed::Missing`] where it was not.
     Remember {
         /// The request.
         idempotency: Idempotency,

@@ -13,7 +13,14 @@ use crate::{
 
 impl Group<'_> {
     pub(super) fn change(&mut self, changes: &[Change]) -> Result<Vec<Changed>> {
-        changes.iter().map(|change| self.change_one(change)).collect()
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            // An answer that says what was done must not be remembered where it was not.
+            let refused = matches!(change, Change::Remember { .. })
+                && changed.iter().any(|before| *before != Changed::Done);
+            changed.push(if refused { Changed::Missing } else { self.change_one(change)? });
+        }
+        Ok(changed)
     }
 
     fn change_one(&mut self, change: &Change) -> Result<Changed> {

@@ -311,6 +311,24 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
 }
 
 #[tokio::test]
+async fn the_answer_to_what_was_not_done_is_not_remembered() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let endpoint = made.endpoint(app, 1).await;
+    let change = async |key| {
+        let start = Change::StartTask(Box::new(task(app, endpoint, TaskKind::Recover)));
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let (at, body) = (at as UnixMillis, vec![1]);
+        let answer = Change::Remember { idempotency: idempotency(key), at, status: 202, body };
+        made.store.change(made.store.claim_of(app), vec![start, answer]).await.unwrap()
+    };
+    assert_eq!(change(1).await, [Changed::Done, Changed::Done]);
+    assert_eq!(change(2).await, [Changed::Busy, Changed::Missing]);
+    assert!(made.store.remembered(idempotency(1)).await.unwrap().is_some());
+    assert_eq!(made.store.remembered(idempotency(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_task_ends_with_its_endpoint() {
     let made = Made::new().await;
     let app = made.app().await;

@@ -73,7 +73,8 @@ impl Once {
         }
     }
 
-    /// What `changes` do and the answer to it, in one commit.
+    /// What `changes` do and the answer to it, in one commit: the answer only where all of them were
+    /// done.
     pub(super) fn remember(self, mut changes: Vec<Change>, reply: &Reply, at: UnixMillis) -> Vec<Change> {
         if let Some(idempotency) = self.0
             && reply.body().len() <= BODY_BYTES_MAX

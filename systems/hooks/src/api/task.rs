@@ -145,16 +145,14 @@ async fn start(
         }
         let claim = core.store.claim_of(task.app);
         let reply = Reply::json(StatusCode::ACCEPTED, &TaskOut::from(&task));
-        // The answer is remembered when it is known to be true: here nobody else can begin one.
-        let started = core.store.change(claim, vec![Change::StartTask(Box::new(task))]).await;
+        let changes = once.remember(vec![Change::StartTask(Box::new(task))], &reply, now);
+        let started = core.store.change(claim, changes).await;
         let started = started.map_err(store_error)?;
         if started.first() == Some(&Changed::Busy) {
             let detail = "A background task of this endpoint is running: wait until it has finished";
             return Err(ApiError::new(StatusCode::CONFLICT, "task_running", detail));
         }
         first_change(&started)?;
-        let remembered = once.remember(Vec::new(), &reply, now);
-        core.store.change(claim, remembered).await.map_err(store_error)?;
         core.replayer.tell();
         Ok(reply)
     })
