@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_store::{
-    AppId, Change, Changed, Claim, DisabledBy, Endpoint, EndpointId, Error, Failing, Store,
-};
+use plimsoll_store::{Change, Changed, Claim, DisabledBy, Endpoint, EndpointId, Error, Failing, Store};
 
 use crate::dispatch::{Dispatch, unix_millis};
 use crate::routing::Routing;
@@ -44,14 +42,20 @@ impl Disabler {
         self.failing_max
     }
 
-    /// Disables the endpoint and says why; `false` where it is gone or was disabled already.
-    pub(crate) async fn disable(
+    /// Disables the endpoint if it still fails as it was found to; `false` where it does not, is gone
+    /// or was disabled already.
+    pub(crate) async fn disable_if_failing(
         &self,
-        app: AppId,
         endpoint: EndpointId,
-        by: DisabledBy,
+        found: Failing,
     ) -> Result<bool, Error> {
+        let (app, by) = (found.app, DisabledBy::Failing);
         let _lock = self.routing.write_lock(app).await;
+        // It was found without the lock, and before others were disabled: it may have succeeded since,
+        // or have been given a new start.
+        if self.store.failing(endpoint).is_none_or(|failing| failing.since != found.since) {
+            return Ok(false);
+        }
         let target = self.routing.app(app).and_then(|route| route.target(endpoint));
         let Some(target) = target.filter(|target| !target.endpoint.disabled) else { return Ok(false) };
         let disabled = Endpoint {
@@ -81,7 +85,7 @@ impl Disabler {
         };
         let mut disabled = 0;
         for (endpoint, failing) in self.store.failing_longer_than(span_ms, AT_ONCE, enabled) {
-            disabled += usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing).await?);
+            disabled += usize::from(self.disable_if_failing(endpoint, failing).await?);
         }
         Ok(disabled)
     }

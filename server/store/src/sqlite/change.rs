@@ -107,16 +107,17 @@ impl Group<'_> {
             return Ok(Changed::Missing);
         }
         let mut statement = self.connection.prepare_cached(
-            "SELECT app = ?2 AND deleted_at IS NULL, disabled FROM endpoints WHERE id = ?1",
+            "SELECT app = ?2 AND deleted_at IS NULL, (disabled <> 0 AND ?3 = 0) OR url <> ?4 \
+             FROM endpoints WHERE id = ?1",
         )?;
-        let keys = [endpoint.id.as_bytes(), endpoint.app.as_bytes()];
+        let keys = params![endpoint.id.as_bytes(), endpoint.app.as_bytes(), endpoint.disabled, endpoint.url];
         let known: Option<(bool, bool)> =
             statement.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         if matches!(known, Some((false, _))) {
             return Ok(Changed::Missing);
         }
-        if matches!(known, Some((true, true))) && !endpoint.disabled {
-            // It is given a new start.
+        if matches!(known, Some((true, true))) {
+            // It is given a new start: it is enabled again, or another receiver stands behind it.
             self.failing.ended(self.connection, endpoint.id)?;
         }
         if let Some(uid) = &endpoint.uid {

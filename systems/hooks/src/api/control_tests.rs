@@ -292,6 +292,37 @@ async fn an_endpoint_that_fails_for_too_long_is_disabled_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_succeeded_since_it_was_found_to_fail_is_not_disabled() {
+    let api = with_endpoint(&[("hooks.disable_after_failing_hours", "24")]).await;
+    let (app, core) = (api.core.routing.find(&"org_a".into(), "app").unwrap(), &api.core);
+    let endpoint = app.targets()[0].endpoint.id;
+    let now = timestamp::now();
+    let message = MessageId::fresh();
+    let record = async |number, at, succeeded: bool| {
+        let mut step = failed(app.id, message, endpoint, number, at);
+        if let (true, Progress::Attempted(attempt)) = (succeeded, &mut step) {
+            attempt.next = Next::End(AttemptState::Succeeded);
+        }
+        core.store.record(core.store.claim_of(app.id), vec![step]).await.unwrap();
+    };
+    record(1, now - 25 * 3_600_000, false).await;
+    record(2, now, false).await;
+    let found = core.store.failing(endpoint).unwrap();
+    record(3, now, true).await;
+    assert!(!core.disabler.disable_if_failing(endpoint, found).await.unwrap());
+    record(4, now, false).await;
+    assert!(!core.disabler.disable_if_failing(endpoint, found).await.unwrap(), "it fails anew");
+
+    // Another receiver stands behind it: what the one before did counts no more.
+    let health = async || api.get("app/app/endpoint/e/health").await;
+    assert!(health().await.is(200)["failingSince"].is_string());
+    api.patch("app/app/endpoint/e", json!({"description": "the same"})).await.is(200);
+    assert!(health().await.is(200)["failingSince"].is_string());
+    api.patch("app/app/endpoint/e", json!({"url": "http://127.0.0.1:2/"})).await.is(200);
+    assert_eq!(health().await.is(200)["failingSince"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_says_what_is_waited_for() {
     let api = with_endpoint(&[]).await;
     let health = async || api.get("app/app/endpoint/e/health").await;
