@@ -255,10 +255,16 @@ impl Store {
         self.host.reads.read(Lane::Api, move |reader| sqlite::tasks_of(reader, &org, filter, page)).await
     }
 
-    /// The background tasks of all organisations that have something left to do, by id.
-    pub async fn running_tasks(&self, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+    /// The background tasks of an application that have something left to do, by id.
+    pub async fn running_tasks(&self, app: AppId, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
         fits(&page)?;
-        self.host.reads.read(Lane::Api, move |reader| sqlite::running_tasks(reader, page)).await
+        self.host.reads.read(Lane::Api, move |reader| sqlite::running_tasks(reader, app, page)).await
+    }
+
+    /// The applications, by id, that have a background task with something left to do.
+    pub async fn apps_with_tasks(&self, after: Option<AppId>, limit: u32) -> Result<Vec<AppId>, Error> {
+        at_most("rows", limit as usize, PAGE_MAX)?;
+        self.host.reads.read(Lane::Api, move |reader| sqlite::apps_with_tasks(reader, after, limit)).await
     }
 
     /// Messages behind the task's cursor that were never sent to its endpoint although it wants

@@ -30,7 +30,8 @@ impl Group<'_> {
         if !self.endpoint_lives(task.app, task.endpoint)? {
             return Ok(Changed::Missing);
         }
-        let sql = "SELECT id FROM tasks INDEXED BY tasks_running WHERE state = 0 AND endpoint = ?1";
+        let sql =
+            "SELECT id FROM tasks INDEXED BY tasks_running_by_endpoint WHERE state = 0 AND endpoint = ?1";
         let mut running = self.connection.prepare_cached(sql)?;
         let other = running.query_row([task.endpoint.as_bytes()], |row| encode::id(row, 0)).optional()?;
         if other.is_some_and(|other| other != task.id.0) {
@@ -188,15 +189,35 @@ pub(crate) fn tasks_of(
     Ok(found)
 }
 
-/// The tasks of all organisations that have something left to do.
-pub(crate) fn running_tasks(connection: &Connection, page: Page<TaskId>) -> Result<Vec<Task>> {
+/// The tasks of an application that have something left to do.
+pub(crate) fn running_tasks(connection: &Connection, app: AppId, page: Page<TaskId>) -> Result<Vec<Task>> {
     let Direction { beyond, order } = Direction::of(page.order);
     let sql = format!(
-        "SELECT {TASK} FROM tasks INDEXED BY tasks_running WHERE state = 0 AND id {beyond} ?1 \
-         ORDER BY id {order} LIMIT ?2"
+        "SELECT {TASK} FROM tasks INDEXED BY tasks_running_by_app \
+         WHERE state = 0 AND app = ?1 AND id {beyond} ?2 ORDER BY id {order} LIMIT ?3"
     );
     let from = start(page.after.map(|task| task.0), page.order);
-    read_config::rows(connection, &sql, params![from, page.limit], task)
+    read_config::rows(connection, &sql, params![app.as_bytes(), from, page.limit], task)
+}
+
+/// The applications behind `after` that have a task with something left to do. One seek for each:
+/// one of them may have any number of tasks.
+pub(crate) fn apps_with_tasks(
+    connection: &Connection,
+    mut after: Option<AppId>,
+    limit: u32,
+) -> Result<Vec<AppId>> {
+    let sql = "SELECT app FROM tasks INDEXED BY tasks_running_by_app WHERE state = 0 AND app > ?1 \
+               ORDER BY app LIMIT 1";
+    let mut next = connection.prepare_cached(sql)?;
+    let mut apps = Vec::new();
+    while apps.len() < limit as usize {
+        let from = start(after.map(|app| app.0), Order::Ascending);
+        let Some(app) = next.query_row([from], |row| encode::id(row, 0)).optional()? else { break };
+        apps.push(AppId(app));
+        after = Some(AppId(app));
+    }
+    Ok(apps)
 }
 
 /// Looks for messages that were never sent to the task's endpoint, behind its cursor.

@@ -289,7 +289,7 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
     made.change(step(1, false)).await;
     made.change(step(0, false)).await;
     let made = made.crashed().await;
-    let running = made.store.running_tasks(page()).await.unwrap();
+    let running = made.store.running_tasks(app, page()).await.unwrap();
     assert_eq!(running.len(), 1);
     assert_eq!((running[0].cursor, running[0].replayed), (messages[1], 2), "no step counts twice");
     let due = made.due_at(app, endpoint, NOW + 1).await;
@@ -299,7 +299,7 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
     );
 
     made.change(step(2, true)).await;
-    assert_eq!(made.store.running_tasks(page()).await.unwrap(), []);
+    assert_eq!(made.store.running_tasks(app, page()).await.unwrap(), []);
     let ended = made.store.task(org(), wanted.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.replayed), (TaskState::Finished, 3));
     assert_eq!(made.store.task("org_other".into(), wanted.id).await.unwrap(), None);
@@ -326,6 +326,26 @@ async fn the_answer_to_what_was_not_done_is_not_remembered() {
     assert_eq!(change(2).await, [Changed::Busy, Changed::Missing]);
     assert!(made.store.remembered(idempotency(1)).await.unwrap().is_some());
     assert_eq!(made.store.remembered(idempotency(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn applications_with_tasks_are_each_told_once_however_many_they_have() {
+    let made = Made::new().await;
+    let mut apps = [made.app().await, made.app().await, made.app().await];
+    apps.sort();
+    for (app, tasks) in [(apps[0], 5), (apps[2], 1)] {
+        for sequence in 1..=tasks {
+            let endpoint = made.endpoint(app, sequence).await;
+            made.change(Change::StartTask(Box::new(task(app, endpoint, TaskKind::Recover)))).await;
+        }
+    }
+    let with_tasks = async |after, limit| made.store.apps_with_tasks(after, limit).await.unwrap();
+    assert_eq!(with_tasks(None, 9).await, [apps[0], apps[2]]);
+    assert_eq!(with_tasks(None, 1).await, [apps[0]]);
+    assert_eq!(with_tasks(Some(apps[0]), 9).await, [apps[2]]);
+    assert_eq!(with_tasks(Some(apps[2]), 9).await, []);
+    let tasks = made.store.running_tasks(apps[0], page()).await.unwrap();
+    assert_eq!((tasks.len(), tasks[0].app), (5, apps[0]));
 }
 
 #[tokio::test]
