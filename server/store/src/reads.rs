@@ -232,7 +232,7 @@ impl Store {
         app: AppId,
         filter: DeadLetterFilter,
         page: Page<DeadLetterId>,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Sought<DeadLetter, DeadLetterId>, Error> {
         fits(&page)?;
         let read = move |reader: &_| sqlite::dead_letters(reader, app, &filter, page);
         self.host.reads.read(Lane::Api, read).await
@@ -250,7 +250,12 @@ impl Store {
     }
 
     /// The background tasks of an organisation, by id.
-    pub async fn tasks(&self, org: Org, filter: TaskFilter, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+    pub async fn tasks(
+        &self,
+        org: Org,
+        filter: TaskFilter,
+        page: Page<TaskId>,
+    ) -> Result<Sought<Task, TaskId>, Error> {
         fits(&page)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::tasks_of(reader, &org, filter, page)).await
     }

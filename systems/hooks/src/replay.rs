@@ -186,9 +186,9 @@ impl Replayer {
                 let after = Some(DeadLetterId { message: task.cursor, endpoint: task.endpoint });
                 let page = Page { after, limit, order: Order::Ascending };
                 let dead = self.store.dead_letters(task.app, filter, page).await?;
-                let messages: Vec<_> = dead.iter().map(|one| one.id.message).collect();
-                let last = messages.len() < limit as usize;
-                (messages, None, last)
+                let messages: Vec<_> = dead.found.iter().map(|one| one.id.message).collect();
+                let last = messages.len() < limit as usize && dead.stopped_at.is_none();
+                (messages, dead.stopped_at.map(|id| id.message), last)
             }
             TaskKind::ReplayMissing => {
                 let missing = self.store.missing(task.clone(), limit).await?;

@@ -16,8 +16,8 @@ use super::read_messages::{ROWS_MAX, Range, message};
 use super::record::{Due, Put};
 use super::scheduled::is_held;
 use crate::{
-    AppId, Changed, EndpointId, MessageId, MessageRef, Missing, Order, Page, Priority, Reference, Task,
-    TaskFilter, TaskId, TaskKind, TaskState, Trigger, UnixMillis, WorkId,
+    AppId, Changed, EndpointId, MessageId, MessageRef, Missing, Order, Page, Priority, Reference, Sought,
+    Task, TaskFilter, TaskId, TaskKind, TaskState, Trigger, UnixMillis, WorkId,
 };
 
 const TASK: &str =
@@ -169,24 +169,26 @@ pub(crate) fn tasks_of(
     org: &str,
     filter: TaskFilter,
     page: Page<TaskId>,
-) -> Result<Vec<Task>> {
+) -> Result<Sought<Task, TaskId>> {
     let Direction { beyond, order } = Direction::of(page.order);
     let sql = format!("SELECT {TASK} FROM tasks WHERE org = ?1 AND id {beyond} ?2 ORDER BY id {order}");
     let from = start(page.after.map(|task| task.0), page.order);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![org, from])?;
-    let (mut found, mut seen) = (Vec::new(), 0);
+    let (mut found, mut seen, mut last) = (Vec::new(), 0, None);
     while found.len() < page.limit as usize && seen < ROWS_MAX {
         let Some(row) = rows.next()? else { break };
         seen += 1;
         let task = task(row)?;
+        last = Some(task.id);
         let passes = filter.state.is_none_or(|state| state == task.state)
             && filter.kind.is_none_or(|kind| kind == task.kind);
         if passes {
             found.push(task);
         }
     }
-    Ok(found)
+    let stopped_at = last.filter(|_| found.len() < page.limit as usize && seen == ROWS_MAX);
+    Ok(Sought { found, stopped_at })
 }
 
 /// The tasks of an application that have something left to do.
@@ -265,4 +267,33 @@ pub(crate) fn missing(connection: &Connection, of: &Task, limit: u32) -> Result<
     }
     missing.cursor = None;
     Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    #[test]
+    fn a_search_that_stops_at_its_bound_says_where_and_goes_on_there() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, schema::STEPS).unwrap();
+        // Of so many that one search does not see the last, only the last has finished.
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i <= {ROWS_MAX})
+             INSERT INTO tasks ({TASK}) SELECT CAST(printf('%020d', i) AS BLOB), 'o', zeroblob(20),
+             CAST(printf('%020d', i) AS BLOB), 0, 0, 0, zeroblob(20), 0, i > {ROWS_MAX}, 0, 0 FROM n"
+        );
+        connection.execute_batch(&sql).unwrap();
+        let finished = TaskFilter { state: Some(TaskState::Finished), kind: None };
+        let search = |after, limit| {
+            let page = Page { after, limit, order: Order::Ascending };
+            tasks_of(&connection, "o", finished, page).unwrap()
+        };
+        let first = search(None, 2);
+        assert_eq!(first.found, []);
+        let rest = search(first.stopped_at, 2);
+        assert!(first.stopped_at.is_some());
+        assert_eq!((rest.found.len(), rest.stopped_at), (1, None));
+    }
 }

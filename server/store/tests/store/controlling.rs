@@ -17,7 +17,7 @@ fn for_later(app: AppId, due_at: UnixMillis) -> NewMessage {
 fn dead(made: &Made, app: AppId, endpoint: Option<EndpointId>) -> impl Future<Output = Vec<DeadLetter>> {
     let filter = DeadLetterFilter { endpoint, ..DeadLetterFilter::default() };
     let store = made.store.clone();
-    async move { store.dead_letters(app, filter, page()).await.unwrap() }
+    async move { store.dead_letters(app, filter, page()).await.unwrap().found }
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn the_dead_are_told_apart_and_live_again_when_they_succeed() {
     assert_eq!(letters[0].event_type, "invoice.paid");
     assert_eq!(dead(&made, app, Some(one)).await.len(), 2);
     let faults = DeadLetterFilter { death: Some(Death::InternalFault), ..DeadLetterFilter::default() };
-    assert_eq!(made.store.dead_letters(app, faults, page()).await.unwrap()[0].id.message, second);
+    assert_eq!(made.store.dead_letters(app, faults, page()).await.unwrap().found[0].id.message, second);
 
     // Walked one by one, there and back, with and without an endpoint.
     for endpoint in [None, Some(one)] {
@@ -131,7 +131,7 @@ async fn the_dead_are_told_apart_and_live_again_when_they_succeed() {
             let (mut walked, mut after) = (Vec::new(), None);
             loop {
                 let page = Page { after, limit: 1, order };
-                let found = made.store.dead_letters(app, filter, page).await.unwrap();
+                let found = made.store.dead_letters(app, filter, page).await.unwrap().found;
                 let Some(last) = found.last() else { break };
                 after = Some(last.id);
                 walked.push(last.id);
@@ -304,9 +304,9 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
     assert_eq!((ended.state, ended.replayed), (TaskState::Finished, 3));
     assert_eq!(made.store.task("org_other".into(), wanted.id).await.unwrap(), None);
     let finished = TaskFilter { state: Some(TaskState::Finished), kind: None };
-    assert_eq!(made.store.tasks(org(), finished, page()).await.unwrap().len(), 1);
+    assert_eq!(made.store.tasks(org(), finished, page()).await.unwrap().found.len(), 1);
     let missing = TaskFilter { state: None, kind: Some(TaskKind::ReplayMissing) };
-    assert_eq!(made.store.tasks(org(), missing, page()).await.unwrap(), []);
+    assert_eq!(made.store.tasks(org(), missing, page()).await.unwrap().found, []);
     assert_eq!(made.change(start(task(app, endpoint, TaskKind::Recover))).await, Changed::Done);
 }
 

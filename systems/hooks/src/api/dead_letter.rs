@@ -84,7 +84,7 @@ async fn page(
     listing: Listing<DeadLetterId>,
 ) -> Result<Reply, ApiError> {
     let letters = core.store.dead_letters(app, filter, listing.page()).await.map_err(store_error)?;
-    Ok(listing.reply(letters, |one| one.id, |out, one| write_json(out, &DeadLetterOut::from(one))))
+    Ok(listing.reply_sought(letters, |one| one.id, |out, one| write_json(out, &DeadLetterOut::from(one))))
 }
 
 /// Of an application, newest messages first. `before` and `after` are about the messages.

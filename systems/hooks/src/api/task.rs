@@ -7,7 +7,7 @@ use http::StatusCode;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
 use plimsoll_store::{
-    AppId, Change, Changed, EndpointId, Id, MessageId, Task, TaskFilter, TaskId, TaskKind, TaskState,
+    AppId, Change, Changed, EndpointId, Id, MessageId, Sought, Task, TaskFilter, TaskId, TaskKind, TaskState,
 };
 use serde::Serialize;
 
@@ -192,7 +192,7 @@ pub(super) async fn list(
     let only = wanted.as_ref().map(|text| kinds.into_iter().find(|one| kind(*one) == text));
     let tasks = match only {
         // A kind of the interface that there is none of here.
-        Some(None) => Vec::new(),
+        Some(None) => Sought { found: Vec::new(), stopped_at: None },
         Some(kind @ Some(_)) => {
             let filter = TaskFilter { state, kind };
             core.store.tasks(caller.org, filter, listing.page()).await.map_err(store_error)?
@@ -202,5 +202,5 @@ pub(super) async fn list(
             core.store.tasks(caller.org, filter, listing.page()).await.map_err(store_error)?
         }
     };
-    Ok(listing.reply(tasks, |task| task.id, |out, task| write_json(out, &TaskOut::from(task))))
+    Ok(listing.reply_sought(tasks, |task| task.id, |out, task| write_json(out, &TaskOut::from(task))))
 }
