@@ -70,6 +70,9 @@ pub(super) fn text(pushed: &Pushed) -> Result<String, ConfigError> {
 }
 
 /// Replaces the file: whoever reads it, after whatever crash, finds the old or the new one whole.
+///
+/// # Errors
+/// Where the old one is still there.
 pub(super) fn store(directory: &Path, text: &str) -> io::Result<()> {
     let path = path(directory);
     let draft = path.with_extension("draft");
@@ -82,5 +85,11 @@ pub(super) fn store(directory: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, &path)?;
-    File::open(directory)?.sync_all()
+    // From here on it is what the next start reads. That a loss of power may still bring back the one
+    // before is told to the operator; to refuse the push would leave memory and disk at odds for sure.
+    if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
+        let path = path.display();
+        tracing::error!(%error, %path, "a push of policy is kept, but a loss of power now may take it back");
+    }
+    Ok(())
 }
