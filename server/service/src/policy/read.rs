@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::table::{Field, Of, Overrides, Table, Who};
-use crate::config::{ConfigError, Raw, Value, line_of, nearest, raw_of_toml};
+use crate::config::{ConfigError, LineNumbers, Raw, Value, nearest, raw_of_toml};
 
 /// How many entries a table may have.
 pub(super) const ENTRIES_MAX: usize = 100_000;
@@ -36,7 +36,7 @@ pub(super) fn toml(text: &str, path: &Path, fields: &[Field]) -> Result<(Table, 
     let table = DeTable::parse(text)
         .map_err(|error| ConfigError::one(format!("{shown}: {}", error.to_string().trim_end())))?;
     let mut reader = Reader::new(fields, Some(shown));
-    reader.table(of_toml(table.get_ref(), text));
+    reader.table(of_toml(table.get_ref(), &LineNumbers::of(text)));
     reader.finish()
 }
 
@@ -184,13 +184,13 @@ impl<'f> Reader<'f> {
     }
 }
 
-fn of_toml(table: &DeTable<'_>, text: &str) -> Node {
+fn of_toml(table: &DeTable<'_>, numbers: &LineNumbers) -> Node {
     let values = table.iter().map(|(name, value)| {
         let node = match value.get_ref() {
-            DeValue::Table(inner) => of_toml(inner, text),
+            DeValue::Table(inner) => of_toml(inner, numbers),
             value => Node::Value(raw_of_toml(value)),
         };
-        (name.get_ref().to_string(), line_of(text, name.span().start), node)
+        (name.get_ref().to_string(), numbers.of_byte(name.span().start), node)
     });
     Node::Values(values.collect())
 }
