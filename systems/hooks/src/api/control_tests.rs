@@ -220,6 +220,8 @@ async fn what_was_never_sent_is_replayed_and_then_tried_like_any_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paused_is_sent_nothing_until_it_goes_on() {
     let api = with_endpoint(&[]).await;
+    api.post("app", json!({"name": "Other", "uid": "other"})).await.is(201);
+    api.post("app/other/endpoint", json!({"url": NOWHERE})).await.is(201);
     for path in ["app/app", "app/app/endpoint/e"] {
         let paused = api.post(&format!("{path}/pause"), Value::Null).await;
         assert!(paused.is(200)["pausedAt"].is_string());
@@ -231,6 +233,10 @@ async fn what_is_paused_is_sent_nothing_until_it_goes_on() {
         assert_eq!(api.get("app/app/endpoint/e/health").await.is(200)["state"], state);
         let sent = api.post("app/app/msg", message()).await.id();
         let attempts = format!("app/app/attempt/msg/{sent}");
+        // What was accepted behind it and is not paused is sent.
+        let behind = api.post("app/other/msg", message()).await.id();
+        let attempts_behind = format!("app/other/attempt/msg/{behind}");
+        until("a delivery of another", async || count(&api, &attempts_behind).await == 1).await;
         assert_eq!(count(&api, &attempts).await, 0);
         assert!(api.post(&format!("{path}/resume"), Value::Null).await.is(200)["pausedAt"].is_null());
         until("an attempt", async || count(&api, &attempts).await == 1).await;
