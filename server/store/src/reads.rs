@@ -133,7 +133,7 @@ impl Store {
         app: AppId,
         filter: MessageFilter,
         page: Page<MessageId>,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Sought<Message, MessageId>, Error> {
         fits(&page)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::messages(reader, app, &filter, page)).await
     }
@@ -159,7 +159,7 @@ impl Store {
         endpoint: EndpointId,
         filter: AttemptFilter,
         page: Page<AttemptId>,
-    ) -> Result<Vec<Attempt>, Error> {
+    ) -> Result<Sought<Attempt, AttemptId>, Error> {
         fits(&page)?;
         let read = move |reader: &_| sqlite::attempts_of_endpoint(reader, app, endpoint, &filter, page);
         self.host.reads.read(Lane::Api, read).await
