@@ -2,14 +2,26 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plimsoll_hooks::Hooks;
+use plimsoll_hooks::overrides::Differing;
 use plimsoll_hooks::settings::Settings;
+use plimsoll_hooks::{Hooks, Host};
 use plimsoll_service::config::{ConfigError, Reloaded, Resolved};
 use plimsoll_service::drain::{Drain, Hangups};
 use plimsoll_service::policy::{Commit, Control, Enforce, Refused, Table};
 
 use super::compose::{self, Doors};
 use crate::flags;
+
+/// Who differs when the server starts, once all who go by the table have checked it.
+pub(super) fn differing(
+    resolved: &Resolved,
+    settings: &Settings,
+    host: &Host,
+    table: &Table,
+) -> Result<Differing, Refused> {
+    compose::tenant_base(resolved).table(table, resolved.integer("admission.requests"))?;
+    Differing::checked(table, settings, host)
+}
 
 /// What goes by settings and policy; cheap to clone.
 #[derive(Clone)]

@@ -17,12 +17,12 @@ use plimsoll_service::config::{ConfigError, Resolved};
 use plimsoll_service::descriptors::{self, Budget};
 use plimsoll_service::drain::{Drain, Hangups, Signals};
 use plimsoll_service::listen::{Counts, Listener};
-use plimsoll_service::policy::{self, Control};
+use plimsoll_service::policy::{self, Control, Layers};
 use plimsoll_service::telemetry::{Load, Metrics, init_logs};
 use plimsoll_store::{Options, Store};
 
 use super::compose::{self, Doors, Secrets};
-use super::live::Live;
+use super::live::{self, Live};
 use super::ready::Ready;
 use crate::flags;
 use crate::{failed, misused};
@@ -119,6 +119,8 @@ struct Set {
 
 async fn serve_until_signalled(set: &Set) -> Result<(), Fault> {
     let signals = Signals::listen().map_err(Fault::failed)?;
+    // From the first moment: who asks to read the settings again must not end a server that starts.
+    let hangups = Hangups::listen().map_err(Fault::failed)?;
     let drain = Drain::new(set.resolved.duration("drain_seconds"));
     tokio::select! {
         biased;
@@ -127,11 +129,11 @@ async fn serve_until_signalled(set: &Set) -> Result<(), Fault> {
             // At once: nothing is waited for, not even by a destructor.
             std::process::exit(i32::from(code))
         }
-        served = serve(set, &drain) => served,
+        served = serve(set, hangups, &drain) => served,
     }
 }
 
-async fn serve(set: &Set, drain: &Drain) -> Result<(), Fault> {
+async fn serve(set: &Set, hangups: Hangups, drain: &Drain) -> Result<(), Fault> {
     let Set { resolved, settings, .. } = set;
     let wanted = compose::wanted(resolved, settings);
     let budget = Budget::split(descriptors::raise(), wanted).map_err(Fault::failed)?;
@@ -150,7 +152,7 @@ async fn serve(set: &Set, drain: &Drain) -> Result<(), Fault> {
     let store = Store::open(Options { directory: data.clone() }).await.map_err(Fault::failed)?;
     store.keep_free(resolved.integer("store.disk_free_bytes_min"));
     let desk = Desk { pages, address, group, drain: operators };
-    let served = serve_from(&store, set, budget, Own { data, secrets, counts }, desk, drain).await;
+    let served = serve_from(&store, set, budget, Own { data, secrets, counts, hangups }, desk, drain).await;
     let closed = tokio::time::timeout(drain.left() + CLOSE, store.close()).await;
     if closed.is_err() {
         return served.and(Err(Fault::failed("the store did not close in time; what was accepted is safe")));
@@ -172,6 +174,7 @@ struct Own {
     data: PathBuf,
     secrets: Secrets,
     counts: Counts,
+    hangups: Hangups,
 }
 
 async fn serve_from(
@@ -183,19 +186,21 @@ async fn serve_from(
     drain: &Drain,
 ) -> Result<(), Fault> {
     let Set { args, resolved, settings } = set;
-    let Own { data, secrets, counts } = own;
-    let hangups = Hangups::listen().map_err(Fault::failed)?;
+    let Own { data, secrets, counts, hangups } = own;
     let api_options = compose::api_options(resolved, budget);
     let api = Listener::bind(resolved.address("listen"), api_options, counts.clone());
     let api = api.await.map_err(Fault::failed)?;
     let host = Host { sockets_max: budget.outbound };
-    let hooks = Hooks::start(store.clone(), settings, host).await.map_err(Fault::failed)?;
+    // All that can be wrong with what is configured is found before anything is delivered.
+    let layers = Layers::read(compose::policy_options(resolved, &data))?;
+    let differing = layers.check(|table| live::differing(resolved, settings, &host, table))?;
     let jobs = Jobs::builder(store.clone(), plimsoll_jobs::settings::Settings::resolve(resolved)?);
-    let jobs = jobs.start().await.map_err(Fault::failed)?;
     let doors = Doors::new(resolved, settings).map_err(Fault::misused)?;
+    let hooks = Hooks::start(store.clone(), settings, &differing, host).await.map_err(Fault::failed)?;
+    let jobs = jobs.start().await.map_err(Fault::failed)?;
     let router = compose::api(&hooks, &jobs, secrets.keys, &doors);
     let live = Live::new(doors, hooks.clone(), resolved, settings);
-    let control = Control::start(compose::policy_options(resolved, &data), live.clone())?;
+    let control = Control::start(layers, live.clone())?;
     let mut metrics = Metrics::new();
     metrics.collect(counts);
     metrics.collect(hooks.numbers());

@@ -33,7 +33,7 @@ pub use id::{AppId, AttemptId, EndpointId, Id, JobId, MessageId, ParseIdError, T
 pub use jobs::{Job, JobEnd, JobFilter, JobLane, JobOwner, JobRef, JobState, JobWrite, JobWritten, NewJob};
 pub use read::{
     AttemptFilter, DeadLetterFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Missing,
-    Order, Page, Reference, TaskFilter,
+    Order, Page, Reference, Sought, TaskFilter,
 };
 pub use stats::{COMMIT_SECONDS, Stats};
 pub use store::{Options, Store};

@@ -80,6 +80,15 @@ pub struct AttemptFilter {
     pub with_content: bool,
 }
 
+/// What a search through a list found. It passes over a bounded number of rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sought<T, K> {
+    /// What passed the filter.
+    pub found: Vec<T>,
+    /// The last that was looked at, where the search stopped at its bound: it goes on behind it.
+    pub stopped_at: Option<K>,
+}
+
 /// Which dead letters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DeadLetterFilter {

@@ -133,7 +133,7 @@ impl Store {
         app: AppId,
         filter: MessageFilter,
         page: Page<MessageId>,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Sought<Message, MessageId>, Error> {
         fits(&page)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::messages(reader, app, &filter, page)).await
     }
@@ -159,7 +159,7 @@ impl Store {
         endpoint: EndpointId,
         filter: AttemptFilter,
         page: Page<AttemptId>,
-    ) -> Result<Vec<Attempt>, Error> {
+    ) -> Result<Sought<Attempt, AttemptId>, Error> {
         fits(&page)?;
         let read = move |reader: &_| sqlite::attempts_of_endpoint(reader, app, endpoint, &filter, page);
         self.host.reads.read(Lane::Api, read).await
@@ -232,7 +232,7 @@ impl Store {
         app: AppId,
         filter: DeadLetterFilter,
         page: Page<DeadLetterId>,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Sought<DeadLetter, DeadLetterId>, Error> {
         fits(&page)?;
         let read = move |reader: &_| sqlite::dead_letters(reader, app, &filter, page);
         self.host.reads.read(Lane::Api, read).await
@@ -250,15 +250,26 @@ impl Store {
     }
 
     /// The background tasks of an organisation, by id.
-    pub async fn tasks(&self, org: Org, filter: TaskFilter, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+    pub async fn tasks(
+        &self,
+        org: Org,
+        filter: TaskFilter,
+        page: Page<TaskId>,
+    ) -> Result<Sought<Task, TaskId>, Error> {
         fits(&page)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::tasks_of(reader, &org, filter, page)).await
     }
 
-    /// The background tasks of all organisations that have something left to do, by id.
-    pub async fn running_tasks(&self, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
+    /// The background tasks of an application that have something left to do, by id.
+    pub async fn running_tasks(&self, app: AppId, page: Page<TaskId>) -> Result<Vec<Task>, Error> {
         fits(&page)?;
-        self.host.reads.read(Lane::Api, move |reader| sqlite::running_tasks(reader, page)).await
+        self.host.reads.read(Lane::Api, move |reader| sqlite::running_tasks(reader, app, page)).await
+    }
+
+    /// The applications, by id, that have a background task with something left to do.
+    pub async fn apps_with_tasks(&self, after: Option<AppId>, limit: u32) -> Result<Vec<AppId>, Error> {
+        at_most("rows", limit as usize, PAGE_MAX)?;
+        self.host.reads.read(Lane::Api, move |reader| sqlite::apps_with_tasks(reader, after, limit)).await
     }
 
     /// Messages behind the task's cursor that were never sent to its endpoint although it wants

@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// Changes what is configured: one answer each, in order, in one commit; where one is refused the
-    /// others hold. At most 256 changes a call.
+    /// others hold, but for [`Change::Remember`]. At most 256 changes a call.
     ///
     /// # Errors
     /// With any error nothing of the call was written.

@@ -514,7 +514,7 @@ pub enum TaskState {
     Running = 0,
     /// All is done.
     Finished = 1,
-    /// Its endpoint was deleted before the end.
+    /// Its endpoint was deleted or disabled before the end.
     Failed = 2,
 }
 

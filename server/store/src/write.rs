@@ -200,6 +200,9 @@ pub enum Change {
     },
     /// Makes due, now, one attempt by hand.
     Resend(ResendRequest),
+    /// As [`Change::Resend`], of a dead letter, behind what is sent for the first time;
+    /// [`Changed::Missing`] where it is none (any more).
+    Revive(ResendRequest),
     /// The time of a message for later has come: it gets its fan-out row.
     Release {
         /// The application.
@@ -243,7 +246,8 @@ pub enum Change {
         /// Whether nothing is left to do then.
         last: bool,
     },
-    /// Remembers the answer to a request, for [`Store::remembered`](crate::Store::remembered).
+    /// Remembers the answer to a request, for [`Store::remembered`](crate::Store::remembered), where
+    /// all that stands before it was done; [`Changed::Missing`] where it was not.
     Remember {
         /// The request.
         idempotency: Idempotency,

@@ -15,6 +15,7 @@ use plimsoll_service::error::InTheWay;
 use plimsoll_store::{AppId, Backlog, NewMessage, Store};
 
 use crate::policy::Policies;
+use crate::routing::AppRoute;
 
 /// Who is refused is told to come back when this share of the bound is free, so that it then finds
 /// room for more than one message.
@@ -91,6 +92,11 @@ impl BacklogBound {
     /// How many deliveries of one application may be pending, where its policy says nothing else.
     pub(crate) fn max(&self) -> u64 {
         self.policies.table().defaults().backlog_max
+    }
+
+    /// How many deliveries of this application may be pending.
+    pub(crate) fn max_of(&self, app: &AppRoute) -> u64 {
+        self.policies.of(app).backlog_max
     }
 
     /// Refuses a message by what is durable now; what is on its way through its commit is not

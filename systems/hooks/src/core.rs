@@ -116,15 +116,20 @@ pub(crate) struct Core {
 
 impl Hooks {
     /// Loads the routing table, finds what the last life of the process left, and begins to
-    /// deliver.
+    /// deliver: from the first delivery on by what `differing` says.
     ///
     /// # Errors
-    /// When a setting is out of its range or the store fails.
+    /// When a setting or who differs from it is out of its range, or the store fails.
     ///
     /// # Cancel safety
     /// Dropping the future ends what was started.
-    pub async fn start(store: Store, settings: &Settings, host: Host) -> Result<Self, StartError> {
-        Ok(Self { core: Core::start(store, settings, host).await? })
+    pub async fn start(
+        store: Store,
+        settings: &Settings,
+        differing: &Differing,
+        host: Host,
+    ) -> Result<Self, StartError> {
+        Ok(Self { core: Core::start(store, settings, differing, host).await? })
     }
 
     /// The public HTTP interface, for callers that are authenticated and admitted.
@@ -193,6 +198,7 @@ impl Core {
     pub(crate) async fn start(
         store: Store,
         settings: &Settings,
+        differing: &Differing,
         host: Host,
     ) -> Result<Arc<Self>, StartError> {
         store.keep_history(small(settings.history_days));
@@ -216,8 +222,7 @@ impl Core {
         let attempter =
             Attempter { client, retries, svix_headers: settings.svix_headers, metrics: Arc::default() };
         let limits = limits(settings, &host);
-        let totals = totals(settings, limits.concurrency);
-        let policies = Policies::new(policies_of(settings, totals, &Differing::default())?);
+        let policies = Policies::new(policies_at_start(settings, &host, differing)?);
         let dispatch = Dispatch::new(
             limits,
             store.clone(),
@@ -237,6 +242,7 @@ impl Core {
         let replayer = Replayer::new(
             store.clone(),
             claim,
+            Arc::clone(&routing),
             dispatch.clone(),
             Arc::clone(&backlog),
             settings.replay_per_second,
@@ -346,6 +352,15 @@ fn limits(settings: &Settings, host: &Host) -> Limits {
             .open_for_max(settings.breaker.open_max)
             .probes_max(small(settings.breaker.probes)),
     }
+}
+
+/// What holds for every application when the system starts.
+pub(crate) fn policies_at_start(
+    settings: &Settings,
+    host: &Host,
+    differing: &Differing,
+) -> Result<Table, PolicyError> {
+    policies_of(settings, totals(settings, limits(settings, host).concurrency), differing)
 }
 
 /// What holds for every application.

@@ -76,6 +76,19 @@ impl Disabler {
         Ok(true)
     }
 
+    /// Disables the endpoint if it still fails as it was found to; `false` where it does not, is gone
+    /// or was disabled already.
+    pub(crate) async fn disable_if_failing(
+        &self,
+        endpoint: EndpointId,
+        found: Failing,
+    ) -> Result<bool, Error> {
+        // It was found without the lock, and before others were disabled: it may have succeeded since,
+        // or have been given a new start.
+        let still = |_: &Endpoint| self.store.failing(endpoint).is_some_and(|now| now.since == found.since);
+        self.disable(found.app, endpoint, DisabledBy::Failing, still).await
+    }
+
     /// Disables the endpoints that failed for too long; returns how many.
     pub(crate) async fn disable_failing(&self) -> Result<usize, Error> {
         let Some(longest) = self.failing_max else { return Ok(0) };
@@ -86,8 +99,7 @@ impl Disabler {
         };
         let mut disabled = 0;
         for (endpoint, failing) in self.store.failing_longer_than(span_ms, AT_ONCE, enabled) {
-            disabled +=
-                usize::from(self.disable(failing.app, endpoint, DisabledBy::Failing, |_| true).await?);
+            disabled += usize::from(self.disable_if_failing(endpoint, failing).await?);
         }
         Ok(disabled)
     }

@@ -1,10 +1,12 @@
 //! Who differs from the settings, as a table of policy says it.
 
+use std::collections::HashMap;
+
 use plimsoll_service::auth::{DEFAULT_ORG, is_org};
 use plimsoll_service::config::{Kind, Value};
 use plimsoll_service::policy::{self as service, Commit, Field, Of, Overrides, Refused};
 
-use crate::core::Hooks;
+use crate::core::{Hooks, Host, policies_at_start};
 use crate::policy::{Override, PolicyError, Who};
 use crate::settings::Settings;
 
@@ -64,6 +66,20 @@ pub struct Differing {
     pub entries: Vec<(Who, Override)>,
 }
 
+impl Differing {
+    /// Checks the table with the settings below it, before anything is started.
+    ///
+    /// # Errors
+    /// With whose field does not fit, and why.
+    pub fn checked(table: &service::Table, settings: &Settings, host: &Host) -> Result<Self, Refused> {
+        let differing = differing(table)?;
+        match policies_at_start(settings, host, &differing) {
+            Ok(_) => Ok(differing),
+            Err(error) => Err(refused(&error, table)),
+        }
+    }
+}
+
 impl Hooks {
     /// Checks the table with the settings below it; what is returned puts both in force.
     ///
@@ -78,11 +94,18 @@ impl Hooks {
 /// The table in the words of deliveries.
 fn differing(table: &service::Table) -> Result<Differing, Refused> {
     let mut differing = Differing::default();
-    for (who, overrides) in table.entries() {
-        match whose(who)? {
-            None => differing.defaults = change(overrides),
-            Some(who) => differing.entries.push((who, change(overrides))),
+    let mut named = HashMap::new();
+    for (entry, overrides) in table.entries() {
+        let Some(who) = whose(entry)? else {
+            differing.defaults = change(overrides);
+            continue;
+        };
+        // A uid of the default organisation may be written in two ways.
+        if let Some(other) = named.insert(who.clone(), entry) {
+            let problem = format!("{entry} and {other} are the same {who}, allowed is one of them");
+            return Err(Refused { field: None, problem });
         }
+        differing.entries.push((who, change(overrides)));
     }
     Ok(differing)
 }
@@ -160,6 +183,18 @@ mod tests {
             assert!(who(bad).unwrap_err().problem.contains(bad), "{bad}");
         }
         assert!(whose(&service::Who::Org("acme".into())).is_err());
+    }
+
+    #[test]
+    fn one_application_by_two_names_is_refused_instead_of_one_of_them_being_lost() {
+        let weight = |weight| Overrides::from([("weight", Value::Integer(weight))]);
+        let long = service::Who::App(format!("{DEFAULT_ORG}/acme"));
+        let both = table("acme", weight(2)).with(long, weight(3));
+        let problem = differing(&both).unwrap_err().problem;
+        assert!(problem.contains("[app.\"acme\"]") && problem.contains("/acme\"]"), "{problem}");
+        assert!(problem.contains("allowed is one of them"), "{problem}");
+        let other = service::Who::App("org_x/acme".into());
+        assert_eq!(differing(&table("acme", weight(2)).with(other, weight(3))).unwrap().entries.len(), 2);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::core::{Core, Host};
 use crate::dispatch::unix_millis;
+use crate::overrides::Differing;
 use crate::routing::test_endpoint;
 use crate::settings::{SETTINGS, Settings};
 
@@ -39,12 +40,12 @@ pub(crate) fn settings(flags: &[(&str, &str)]) -> Settings {
     Settings::resolve(&resolved).unwrap()
 }
 
-async fn start(directory: &std::path::Path, flags: &[(&str, &str)]) -> Arc<Core> {
+pub(crate) async fn start(directory: &std::path::Path, flags: &[(&str, &str)]) -> Arc<Core> {
     let store = Store::open(Options { directory: directory.to_owned() }).await.unwrap();
-    Core::start(store, &settings(flags), Host { sockets_max: 256 }).await.unwrap()
+    Core::start(store, &settings(flags), &Differing::default(), Host { sockets_max: 256 }).await.unwrap()
 }
 
-async fn stop(core: Arc<Core>) {
+pub(crate) async fn stop(core: Arc<Core>) {
     core.dispatch.drain(PATIENCE).await;
     core.stop();
     core.store.close().await;

@@ -19,29 +19,38 @@ pub(super) struct Line {
 pub(super) fn read(text: &str) -> Result<Vec<Line>, String> {
     let table = DeTable::parse(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     let mut lines = Vec::new();
-    flatten(table.get_ref(), "", text, DEPTH_MAX, &mut lines);
+    flatten(table.get_ref(), "", &LineNumbers::of(text), DEPTH_MAX, &mut lines);
     Ok(lines)
 }
 
-fn flatten(table: &DeTable<'_>, prefix: &str, text: &str, depth: usize, lines: &mut Vec<Line>) {
+fn flatten(table: &DeTable<'_>, prefix: &str, numbers: &LineNumbers, depth: usize, lines: &mut Vec<Line>) {
     for (name, value) in table {
         let key = format!("{prefix}{}", name.get_ref());
         match value.get_ref() {
             DeValue::Table(inner) if depth > 0 => {
-                flatten(inner, &format!("{key}."), text, depth - 1, lines);
+                flatten(inner, &format!("{key}."), numbers, depth - 1, lines);
             }
             value => {
-                let number = line_of(text, name.span().start);
+                let number = numbers.of_byte(name.span().start);
                 lines.push(Line { key, value: raw(value), number });
             }
         }
     }
 }
 
-/// The line of the byte at `at`, from 1.
-pub(crate) fn line_of(text: &str, at: usize) -> usize {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+/// Where the lines of a text end. Each key of a file asks for its line: counting anew would take the
+/// square of the file's length.
+pub(crate) struct LineNumbers(Vec<usize>);
+
+impl LineNumbers {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of the byte at `at`, from 1.
+    pub(crate) fn of_byte(&self, at: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < at)
+    }
 }
 
 /// A value as a TOML text has it.
@@ -83,6 +92,17 @@ mod tests {
         let list = vec![Raw::Integer(1), Raw::Text("a".into()), Raw::Boolean(true)];
         assert_eq!(lines[2].value, Raw::List(list));
         assert_eq!(read("hooks.concurrency = 0x10").unwrap()[0].value, Raw::Integer(16));
+    }
+
+    #[test]
+    fn a_byte_is_of_the_line_that_ends_behind_it() {
+        let text = "\nab\n\nc";
+        let numbers = LineNumbers::of(text);
+        for at in 0..=text.len() + 1 {
+            let before = &text.as_bytes()[..at.min(text.len())];
+            let counted = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(numbers.of_byte(at), counted, "{at}");
+        }
     }
 
     #[test]

@@ -43,12 +43,17 @@ impl File {
     /// # Errors
     /// When it cannot be read, is larger than 1 MiB, or is not text.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::read_within(path, FILE_BYTES_MAX)
+    }
+
+    /// Reads the file at `path`, of at most `bytes_max`.
+    pub(crate) fn read_within(path: &Path, bytes_max: u64) -> Result<Self, ConfigError> {
         let shown = path.display();
         let length =
             std::fs::metadata(path).map_err(|error| ConfigError::one(format!("{shown}: {error}")))?;
-        if length.len() > FILE_BYTES_MAX {
+        if length.len() > bytes_max {
             let length = length.len();
-            let problem = format!("{shown}: {length} bytes, allowed is at most {FILE_BYTES_MAX}");
+            let problem = format!("{shown}: {length} bytes, allowed is at most {bytes_max}");
             return Err(ConfigError::one(problem));
         }
         let text =

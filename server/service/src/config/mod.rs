@@ -31,7 +31,7 @@ mod show;
 mod value;
 
 pub use error::ConfigError;
-pub(crate) use file::{line_of, raw as raw_of_toml};
+pub(crate) use file::{LineNumbers, raw as raw_of_toml};
 pub use load::{File, Inputs};
 pub use markdown::markdown;
 pub(crate) use nearest::nearest;

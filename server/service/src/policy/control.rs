@@ -49,6 +49,35 @@ pub struct Options {
     pub data: PathBuf,
 }
 
+/// The file and what was pushed as they were read, before anybody goes by them.
+#[derive(Debug)]
+pub struct Layers {
+    options: Options,
+    file: (Table, Lines),
+    stamp: Option<Stamp>,
+    pushed: Pushed,
+}
+
+impl Layers {
+    /// Reads the file and what was pushed.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub fn read(options: Options) -> Result<Self, ConfigError> {
+        let pushed = kept::load(&options.data, &options.fields)?;
+        let (file, stamp) = read_file(&options)?;
+        Ok(Self { options, file, stamp, pushed })
+    }
+
+    /// What `prepare` makes of both together.
+    ///
+    /// # Errors
+    /// When they are refused, with their place.
+    pub fn check<T>(&self, prepare: impl FnOnce(&Table) -> Result<T, Refused>) -> Result<T, ConfigError> {
+        check(prepare, &self.options, &self.file, &self.pushed.table)
+    }
+}
+
 /// The table in force; cheap to clone, all clones share one state.
 #[derive(Clone)]
 pub struct Control {
@@ -98,15 +127,14 @@ pub(super) struct Shown {
 }
 
 impl Control {
-    /// Reads the file and what was pushed, and puts them in force.
+    /// Puts what was read in force.
     ///
     /// # Errors
-    /// When either cannot be read, or is not allowed.
-    pub fn start(options: Options, enforce: impl Enforce) -> Result<Self, ConfigError> {
-        let pushed = kept::load(&options.data, &options.fields)?;
-        let (file, stamp) = read_file(&options)?;
+    /// When it is not allowed.
+    pub fn start(layers: Layers, enforce: impl Enforce) -> Result<Self, ConfigError> {
+        layers.check(|table| enforce.prepare(table))?();
+        let Layers { options, file, stamp, pushed } = layers;
         let state = State { file, stamp, pushed, counts: Counts::default() };
-        check(&enforce, &options, &state.file, &state.pushed.table)?();
         Ok(Self { inner: Arc::new(Inner { options, enforce: Box::new(enforce), state: Mutex::new(state) }) })
     }
 
@@ -125,7 +153,7 @@ impl Control {
         // Of before the reading: what changes while it is read is read again.
         let stamp = Stamp::of(path);
         let reloaded = read_file(options).and_then(|(file, _)| {
-            let commit = check(enforce.as_ref(), options, &file, &state.pushed.table)?;
+            let commit = check(|table| enforce.prepare(table), options, &file, &state.pushed.table)?;
             Ok((file, commit))
         });
         state.stamp = stamp;
@@ -153,7 +181,8 @@ impl Control {
     pub fn again(&self) -> Result<(), ConfigError> {
         let state = self.lock();
         let Inner { options, enforce, .. } = &*self.inner;
-        check(enforce.as_ref(), options, &state.file, &state.pushed.table).map(|commit| commit())
+        let prepare = |table: &_| enforce.prepare(table);
+        check(prepare, options, &state.file, &state.pushed.table).map(|commit| commit())
     }
 
     /// Whether the file is not the one that was read last.
@@ -201,15 +230,16 @@ impl Control {
             return Err(PushError::Changed(version));
         }
         let Some(table) = change(state.pushed.table.clone()) else { return Ok(self.show(&state)) };
-        let commit = match check(enforce.as_ref(), options, &state.file, &table) {
-            Ok(commit) => commit,
-            Err(error) => {
-                state.counts.refused += 1;
-                return Err(PushError::Refused(error));
-            }
-        };
         let pushed = Pushed { version: version + 1, table };
-        kept::store(&options.data, &pushed).map_err(|error| {
+        let checked = kept::text(&pushed).and_then(|text| {
+            let commit = check(|table| enforce.prepare(table), options, &state.file, &pushed.table)?;
+            Ok((text, commit))
+        });
+        let (text, commit) = checked.map_err(|error| {
+            state.counts.refused += 1;
+            PushError::Refused(error)
+        })?;
+        kept::store(&options.data, &text).map_err(|error| {
             let path = kept::path(&options.data);
             tracing::error!(%error, path = %path.display(), "a push of policy cannot be kept");
             PushError::NotKept(error.to_string())
@@ -259,13 +289,13 @@ fn read_file(options: &Options) -> Result<Read, ConfigError> {
 
 /// Checks the file with what was pushed on top of it. What is refused is told with its place: a line
 /// of the file where the field comes from there.
-fn check(
-    enforce: &(impl Enforce + ?Sized),
+fn check<T>(
+    prepare: impl FnOnce(&Table) -> Result<T, Refused>,
     options: &Options,
     (file, lines): &(Table, Lines),
     pushed: &Table,
-) -> Result<Commit, ConfigError> {
-    enforce.prepare(&file.under(pushed)).map_err(|Refused { field, problem }| {
+) -> Result<T, ConfigError> {
+    prepare(&file.under(pushed)).map_err(|Refused { field, problem }| {
         let Some(field) = field else { return ConfigError::one(problem) };
         let is_pushed = pushed.of(&field.0).is_some_and(|overrides| overrides.contains_key(field.1));
         let place = match (&options.file, lines.get(&field)) {
@@ -329,6 +359,7 @@ mod tests {
     use super::*;
     use crate::config::{Kind, Value};
     use crate::policy::Of;
+    use crate::policy::read::ENTRIES_MAX;
 
     const FIELDS: [Field; 2] = [
         Field { name: "inner", kind: Kind::Integer { min: 1, max: 100 }, of: Of::All, help: "A." },
@@ -365,7 +396,7 @@ mod tests {
 
     fn start(directory: &Path, ordered: &Ordered) -> Result<Control, ConfigError> {
         let (file, data) = (Some(directory.join("p.toml")), directory.into());
-        Control::start(Options { fields: FIELDS.into(), file, data }, ordered.clone())
+        Control::start(Layers::read(Options { fields: FIELDS.into(), file, data })?, ordered.clone())
     }
 
     fn table(json: &str) -> Table {
@@ -451,6 +482,56 @@ mod tests {
         let lost = control.push(None, table(r#"{"app": {"a": {"inner": 9}}}"#));
         assert!(matches!(lost, Err(PushError::NotKept(_))));
         assert_eq!((ordered.of("a", "inner"), control.shown().version), (Some(Value::Integer(3)), 0));
+    }
+
+    #[test]
+    fn a_push_of_a_name_that_no_start_would_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "");
+        let control = start(directory.path(), &Ordered::default()).unwrap();
+        for name in [String::new(), "a\nb".into(), "a\u{7f}".into(), "x".repeat(401)] {
+            for who in [Who::App(name.clone()), Who::Org(name)] {
+                let refused = read::json_of(&who, br#"{"inner": 2}"#, &FIELDS).unwrap_err().to_string();
+                assert!(refused.contains("empty, longer than 400 bytes or not text"), "{refused}");
+            }
+        }
+        // What passes is kept, and read again: the longest, and what JSON and TOML escape.
+        for name in ["x".repeat(400), "\"\\\u{2028}/é".into()] {
+            let who = Who::App(name);
+            let overrides = read::json_of(&who, br#"{"inner": 2}"#, &FIELDS).unwrap();
+            control.push_of(None, who, Some(overrides)).unwrap();
+        }
+        let before = control.shown();
+        let after = start(directory.path(), &Ordered::default()).unwrap().shown();
+        assert_eq!(before.body["pushed"], after.body["pushed"]);
+    }
+
+    fn many(entries: usize) -> Table {
+        let one = || Overrides::from([("inner", Value::Integer(1))]);
+        let app = |number| Who::App(format!("application-{number}-of-many-that-differ-from-the-settings"));
+        (0..entries).fold(Table::default(), |table, number| table.with(app(number), one()))
+    }
+
+    #[test]
+    fn a_table_of_more_than_a_mebibyte_that_was_pushed_is_read_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "");
+        let control = start(directory.path(), &Ordered::default()).unwrap();
+        control.push(None, many(12_000)).unwrap();
+        let kept = fs::metadata(directory.path().join("policy.json")).unwrap();
+        assert!(kept.len() > 1 << 20, "{} bytes", kept.len());
+        assert_eq!(start(directory.path(), &Ordered::default()).unwrap().shown().version, 1);
+    }
+
+    #[test]
+    fn one_entry_more_than_the_next_start_would_read_is_refused() {
+        let defaults = Overrides::from([("inner", Value::Integer(1))]);
+        let full = many(ENTRIES_MAX).with(Who::Defaults, defaults.clone());
+        let full = Pushed { version: 1, table: full };
+        assert!(kept::text(&full).is_ok(), "the defaults are beside the entries");
+        let more = Pushed { version: 1, table: full.table.with(Who::App("more".into()), defaults) };
+        let refused = kept::text(&more).unwrap_err().to_string();
+        assert_eq!(refused, "100001 entries, allowed are at most 100000");
     }
 
     #[test]

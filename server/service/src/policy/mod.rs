@@ -20,7 +20,7 @@ mod table;
 mod tenants;
 mod watch;
 
-pub use control::{Commit, Control, Enforce, Options, Refused};
+pub use control::{Commit, Control, Enforce, Layers, Options, Refused};
 pub use routes::routes;
 pub use table::{Field, Of, Overrides, Table, Who};
 pub use tenants::{TENANT_FIELDS, TenantBase};

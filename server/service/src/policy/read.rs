@@ -6,10 +6,10 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::table::{Field, Of, Overrides, Table, Who};
-use crate::config::{ConfigError, Raw, Value, line_of, nearest, raw_of_toml};
+use crate::config::{ConfigError, LineNumbers, Raw, Value, nearest, raw_of_toml};
 
 /// How many entries a table may have.
-const ENTRIES_MAX: usize = 100_000;
+pub(super) const ENTRIES_MAX: usize = 100_000;
 /// How long the name of an organisation or application may be, in bytes.
 const NAME_BYTES_MAX: usize = 400;
 /// How many problems are told: nobody reads more.
@@ -24,13 +24,19 @@ enum Node {
     Value(Raw),
 }
 
+/// Whether it may be the name of an organisation or application, wherever it comes from: what is
+/// kept must be readable again.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
+}
+
 /// Reads the text of the file at `path`.
 pub(super) fn toml(text: &str, path: &Path, fields: &[Field]) -> Result<(Table, Lines), ConfigError> {
     let shown = path.display().to_string();
     let table = DeTable::parse(text)
         .map_err(|error| ConfigError::one(format!("{shown}: {}", error.to_string().trim_end())))?;
     let mut reader = Reader::new(fields, Some(shown));
-    reader.table(of_toml(table.get_ref(), text));
+    reader.table(of_toml(table.get_ref(), &LineNumbers::of(text)));
     reader.finish()
 }
 
@@ -46,7 +52,11 @@ pub(super) fn json(bytes: &[u8], fields: &[Field]) -> Result<Table, ConfigError>
 pub(super) fn json_of(who: &Who, bytes: &[u8], fields: &[Field]) -> Result<Overrides, ConfigError> {
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(ConfigError::one)?;
     let mut reader = Reader::new(fields, None);
-    reader.entry(who.clone(), 0, of_json(value));
+    match who {
+        Who::Org(name) if !is_name(name) => reader.not_a_name("org", 0),
+        Who::App(name) if !is_name(name) => reader.not_a_name("app", 0),
+        _ => reader.entry(who.clone(), 0, of_json(value)),
+    }
     reader.finish().map(|(table, _)| table.of(who).cloned().unwrap_or_default())
 }
 
@@ -105,22 +115,23 @@ impl<'f> Reader<'f> {
                 continue;
             };
             for (name, line, node) in entries {
-                if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
-                    self.problem(
-                        line,
-                        &format!(
-                            "a name in {section} is empty, longer than {NAME_BYTES_MAX} bytes or not text"
-                        ),
-                    );
-                } else {
+                if is_name(&name) {
                     self.entry(make(name), line, node);
+                } else {
+                    self.not_a_name(&section, line);
                 }
             }
         }
     }
 
+    fn not_a_name(&mut self, section: &str, line: usize) {
+        let problem = format!("a name in {section} is empty, longer than {NAME_BYTES_MAX} bytes or not text");
+        self.problem(line, &problem);
+    }
+
     fn entry(&mut self, who: Who, line: usize, node: Node) {
-        self.entries += 1;
+        // The defaults are in every table as it is kept.
+        self.entries += usize::from(who != Who::Defaults);
         if self.entries > ENTRIES_MAX {
             if self.entries == ENTRIES_MAX + 1 {
                 self.problem(
@@ -173,13 +184,13 @@ impl<'f> Reader<'f> {
     }
 }
 
-fn of_toml(table: &DeTable<'_>, text: &str) -> Node {
+fn of_toml(table: &DeTable<'_>, numbers: &LineNumbers) -> Node {
     let values = table.iter().map(|(name, value)| {
         let node = match value.get_ref() {
-            DeValue::Table(inner) => of_toml(inner, text),
+            DeValue::Table(inner) => of_toml(inner, numbers),
             value => Node::Value(raw_of_toml(value)),
         };
-        (name.get_ref().to_string(), line_of(text, name.span().start), node)
+        (name.get_ref().to_string(), numbers.of_byte(name.span().start), node)
     });
     Node::Values(values.collect())
 }
@@ -246,7 +257,7 @@ mod tests {
         fn no_bytes_make_it_panic(text in ".{0,80}", bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = toml(&text, Path::new("p"), FIELDS);
             let _ = json(&bytes, FIELDS);
-            let _ = json_of(&Who::Defaults, text.as_bytes(), FIELDS);
+            let _ = json_of(&Who::App(text.clone()), text.as_bytes(), FIELDS);
         }
     }
 }

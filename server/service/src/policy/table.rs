@@ -66,6 +66,12 @@ impl Table {
         self.entries.iter()
     }
 
+    /// How many differ, the defaults aside.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.entries.len() - usize::from(self.entries.contains_key(&Who::Defaults))
+    }
+
     /// In what `who` differs.
     #[must_use]
     pub fn of(&self, who: &Who) -> Option<&Overrides> {

@@ -13,7 +13,14 @@ use crate::{
 
 impl Group<'_> {
     pub(super) fn change(&mut self, changes: &[Change]) -> Result<Vec<Changed>> {
-        changes.iter().map(|change| self.change_one(change)).collect()
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            // An answer that says what was done must not be remembered where it was not.
+            let refused = matches!(change, Change::Remember { .. })
+                && changed.iter().any(|before| *before != Changed::Done);
+            changed.push(if refused { Changed::Missing } else { self.change_one(change)? });
+        }
+        Ok(changed)
     }
 
     fn change_one(&mut self, change: &Change) -> Result<Changed> {
@@ -28,7 +35,8 @@ impl Group<'_> {
                     self.connection.prepare_cached("DELETE FROM event_types WHERE org = ?1 AND name = ?2")?;
                 Ok(done_if(statement.execute(params![&**org, name])? > 0))
             }
-            Change::Resend(request) => self.resend(request),
+            Change::Resend(request) => self.resend(request, Priority::High),
+            Change::Revive(request) => self.revive(request),
             Change::Release { app, message, ceiling, deliveries } => {
                 self.release(*app, *message, *ceiling, *deliveries)
             }
@@ -99,16 +107,17 @@ impl Group<'_> {
             return Ok(Changed::Missing);
         }
         let mut statement = self.connection.prepare_cached(
-            "SELECT app = ?2 AND deleted_at IS NULL, disabled FROM endpoints WHERE id = ?1",
+            "SELECT app = ?2 AND deleted_at IS NULL, (disabled <> 0 AND ?3 = 0) OR url <> ?4 \
+             FROM endpoints WHERE id = ?1",
         )?;
-        let keys = [endpoint.id.as_bytes(), endpoint.app.as_bytes()];
+        let keys = params![endpoint.id.as_bytes(), endpoint.app.as_bytes(), endpoint.disabled, endpoint.url];
         let known: Option<(bool, bool)> =
             statement.query_row(keys, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         if matches!(known, Some((false, _))) {
             return Ok(Changed::Missing);
         }
-        if matches!(known, Some((true, true))) && !endpoint.disabled {
-            // It is given a new start.
+        if matches!(known, Some((true, true))) {
+            // It is given a new start: it is enabled again, or another receiver stands behind it.
             self.failing.ended(self.connection, endpoint.id)?;
         }
         if let Some(uid) = &endpoint.uid {
@@ -194,12 +203,21 @@ impl Group<'_> {
         Ok(Changed::Done)
     }
 
-    fn resend(&mut self, request: &ResendRequest) -> Result<Changed> {
+    fn revive(&mut self, request: &ResendRequest) -> Result<Changed> {
+        let sql = "SELECT 1 FROM dead_letters WHERE endpoint = ?1 AND message = ?2";
+        let keys = [request.endpoint.as_bytes(), request.message.as_bytes()];
+        if !self.connection.prepare_cached(sql)?.exists(keys)? {
+            return Ok(Changed::Missing);
+        }
+        self.resend(request, Priority::Low)
+    }
+
+    fn resend(&mut self, request: &ResendRequest, priority: Priority) -> Result<Changed> {
         let ResendRequest { app, message, endpoint, at, .. } = request;
         if !self.endpoint_lives(*app, *endpoint)? {
             return Ok(Changed::Missing);
         }
-        let again = Again { trigger: Trigger::Manual, priority: Priority::High };
+        let again = Again { trigger: Trigger::Manual, priority };
         self.make_due(*app, *message, *endpoint, *at, &again).map(done_if)
     }
 

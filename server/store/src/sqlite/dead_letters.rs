@@ -14,7 +14,7 @@ use super::read_config::{app_lives, endpoint_lives};
 use super::read_messages::{ROWS_MAX, Range};
 use crate::{
     AppId, AttemptState, DeadLetter, DeadLetterFilter, DeadLetterId, Death, EndpointId, MessageId,
-    NewAttempt, Next, Page, Trigger, UnixMillis,
+    NewAttempt, Next, Page, Sought, Trigger, UnixMillis,
 };
 
 impl Group<'_> {
@@ -50,14 +50,20 @@ impl Group<'_> {
         if !self.connection.prepare_cached(disabled)?.exists([id.endpoint.as_bytes()])? {
             return Ok(());
         }
-        let last = "SELECT coalesce(max(number), 0), coalesce(max(at), 0) FROM attempts \
-                    WHERE message = ?1 AND endpoint = ?2";
-        let keys = [id.message.as_bytes(), id.endpoint.as_bytes()];
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (attempts, at): (u32, UnixMillis) =
+        let last = "SELECT coalesce(max(number), 0), coalesce(max(at), 0), coalesce(max(state = ?3), 0) \
+                    FROM attempts WHERE message = ?1 AND endpoint = ?2";
+        let succeeded = AttemptState::Succeeded as u8;
+        let keys = params![id.message.as_bytes(), id.endpoint.as_bytes(), succeeded];
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (attempts, at, arrived): (u32, UnixMillis, bool) =
             self.connection.prepare_cached(last)?.query_row(keys, read)?;
-        // What was never tried was not sent, as nothing is to what is disabled.
-        if attempts == 0 { Ok(()) } else { self.put_dead_letter(app, id, Death::Disabled, at, attempts) }
+        // What was never tried was not sent, as nothing is to what is disabled; what arrived and was
+        // to be sent once more is not dead.
+        if attempts == 0 || arrived {
+            Ok(())
+        } else {
+            self.put_dead_letter(app, id, Death::Disabled, at, attempts)
+        }
     }
 
     fn put_dead_letter(
@@ -82,13 +88,13 @@ pub(crate) fn dead_letters(
     app: AppId,
     filter: &DeadLetterFilter,
     page: Page<DeadLetterId>,
-) -> Result<Vec<DeadLetter>> {
+) -> Result<Sought<DeadLetter, DeadLetterId>> {
     let lives = match filter.endpoint {
         Some(endpoint) => endpoint_lives(connection, app, endpoint)?,
         None => app_lives(connection, app)?,
     };
     if !lives {
-        return Ok(Vec::new());
+        return Ok(Sought { found: Vec::new(), stopped_at: None });
     }
     let Direction { beyond, order } = Direction::of(page.order);
     // An endpoint's stand together; an application's are found by the index.
@@ -124,18 +130,19 @@ pub(crate) fn dead_letters(
          FROM attempts a JOIN messages m ON m.app = ?1 AND m.id = a.message \
          WHERE a.message = ?2 AND a.endpoint = ?3 AND a.number = ?4",
     )?;
-    let (mut found, mut seen) = (Vec::new(), 0);
+    let (mut found, mut seen, mut last) = (Vec::new(), 0, None);
     while found.len() < page.limit as usize && seen < ROWS_MAX {
         let Some(row) = rows.next()? else { break };
         seen += 1;
-        let death = death(row, 2)?;
-        if filter.death.is_some_and(|wanted| wanted != death) {
-            continue;
-        }
         let id = DeadLetterId {
             message: MessageId(encode::id(row, 0)?),
             endpoint: EndpointId(encode::id(row, 1)?),
         };
+        last = Some(id);
+        let death = death(row, 2)?;
+        if filter.death.is_some_and(|wanted| wanted != death) {
+            continue;
+        }
         let (died_at, attempts) = (row.get(3)?, row.get(4)?);
         let keys = params![app.as_bytes(), id.message.as_bytes(), id.endpoint.as_bytes(), attempts];
         found.push(details.query_row(keys, |row| {
@@ -151,7 +158,8 @@ pub(crate) fn dead_letters(
             })
         })?);
     }
-    Ok(found)
+    let stopped_at = last.filter(|_| found.len() < page.limit as usize && seen == ROWS_MAX);
+    Ok(Sought { found, stopped_at })
 }
 
 fn death(row: &Row<'_>, column: usize) -> Result<Death> {

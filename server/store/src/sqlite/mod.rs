@@ -44,4 +44,4 @@ pub(crate) use read_messages::{contents, message, messages};
 pub(crate) use read_work::{DueQuery, due, due_keys, fanout_apps, fanouts, settled};
 pub(crate) use reader::Lane;
 pub(crate) use scheduled::scheduled;
-pub(crate) use tasks::{missing, running_tasks, task_of, tasks_of};
+pub(crate) use tasks::{apps_with_tasks, missing, running_tasks, task_of, tasks_of};

@@ -9,7 +9,7 @@ use super::read_config::{app_lives, endpoint_lives};
 use super::read_messages::{BYTES_MAX, ROWS_MAX, Range, is_of, message, precedes};
 use crate::{
     AppId, Attempt, AttemptFilter, AttemptId, EndpointId, Id, LastAttempts, MessageId, MessageRef, Order,
-    Page, UnixMillis,
+    Page, Sought, UnixMillis,
 };
 
 /// An attempt's id is made within this time of its beginning: a deadline later at the most.
@@ -98,9 +98,9 @@ pub(crate) fn attempts_of_endpoint(
     endpoint: EndpointId,
     filter: &AttemptFilter,
     page: Page<AttemptId>,
-) -> Result<Vec<Attempt>> {
+) -> Result<Sought<Attempt, AttemptId>> {
     if !endpoint_lives(connection, app, endpoint)? {
-        return Ok(Vec::new());
+        return Ok(Sought { found: Vec::new(), stopped_at: None });
     }
     let Direction { order, .. } = Direction::of(page.order);
     let sql = format!(
@@ -113,26 +113,34 @@ pub(crate) fn attempts_of_endpoint(
     let mut rows = statement.query(params![endpoint.as_bytes(), low, high])?;
     let mut content = Content::new(connection, filter.with_content)?;
     let by_message = filter.channel.is_some() || !filter.event_types.is_empty();
-    let (mut found, mut rows_seen) = (Vec::new(), 0);
-    while found.len() < page.limit as usize && rows_seen < ROWS_MAX {
-        let Some(row) = rows.next()? else { break };
+    let passes = |seen: &Seen| -> Result<bool> {
+        if !seen.passes(filter) {
+            return Ok(false);
+        }
+        if !by_message {
+            return Ok(true);
+        }
+        let of = message(connection, app, &MessageRef::Id(MessageId(seen.message)), false)?;
+        Ok(of.is_some_and(|of| is_of(&of, filter.channel.as_deref(), &filter.event_types)))
+    };
+    let (mut found, mut rows_seen, mut last) = (Vec::new(), 0, None);
+    let stopped = loop {
+        if found.len() >= page.limit as usize {
+            break false;
+        }
+        if rows_seen == ROWS_MAX {
+            break true;
+        }
+        let Some(row) = rows.next()? else { break false };
         rows_seen += 1;
         let seen = Seen::read(row)?;
-        if !seen.passes(filter) {
-            continue;
+        if passes(&seen)? {
+            let Some(attempt) = content.read(&seen)? else { break true };
+            found.push(attempt);
         }
-        if by_message {
-            let of = message(connection, app, &MessageRef::Id(MessageId(seen.message)), false)?;
-            if !of.is_some_and(|of| is_of(&of, filter.channel.as_deref(), &filter.event_types)) {
-                continue;
-            }
-        }
-        match content.read(&seen)? {
-            Some(attempt) => found.push(attempt),
-            None => break,
-        }
-    }
-    Ok(found)
+        last = Some(AttemptId(seen.id));
+    };
+    Ok(Sought { found, stopped_at: last.filter(|_| stopped) })
 }
 
 /// The newest attempts to an endpoint, of each sort, without looking far back.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::encode::{self, Direction, MESSAGE, MESSAGES, PAYLOAD};
 use super::read_config::app_lives;
-use crate::{AppId, Id, Message, MessageFilter, MessageId, MessageRef, Order, Page, UnixMillis};
+use crate::{AppId, Id, Message, MessageFilter, MessageId, MessageRef, Order, Page, Sought, UnixMillis};
 
 /// Rows that one call looks at, whatever its filter lets through.
 pub(super) const ROWS_MAX: usize = 100_000;
@@ -74,9 +74,9 @@ pub(crate) fn messages(
     app: AppId,
     filter: &MessageFilter,
     page: Page<MessageId>,
-) -> Result<Vec<Message>> {
+) -> Result<Sought<Message, MessageId>> {
     if !app_lives(connection, app)? {
-        return Ok(Vec::new());
+        return Ok(Sought { found: Vec::new(), stopped_at: None });
     }
     let Direction { order, .. } = Direction::of(page.order);
     let sql = format!(
@@ -87,11 +87,12 @@ pub(crate) fn messages(
     let mut statement = connection.prepare_cached(&sql)?;
     let mut payload = connection.prepare_cached("SELECT payload FROM messages WHERE number = ?1")?;
     let mut rows = statement.query(params![app.as_bytes(), low, high])?;
-    let (mut found, mut seen, mut bytes) = (Vec::new(), 0, 0);
+    let (mut found, mut seen, mut bytes, mut last) = (Vec::new(), 0, 0, None);
     while found.len() < page.limit as usize && seen < ROWS_MAX && bytes < BYTES_MAX {
         let Some(row) = rows.next()? else { break };
         seen += 1;
         let mut message = encode::message(row, None)?;
+        last = Some(message.id);
         if !passes(&message, filter) {
             continue;
         }
@@ -102,7 +103,8 @@ pub(crate) fn messages(
         }
         found.push(message);
     }
-    Ok(found)
+    let stopped = found.len() < page.limit as usize && (seen == ROWS_MAX || bytes >= BYTES_MAX);
+    Ok(Sought { found, stopped_at: last.filter(|_| stopped) })
 }
 
 fn passes(message: &Message, filter: &MessageFilter) -> bool {
@@ -192,5 +194,28 @@ mod tests {
                 prop_assert_eq!(inside, expected, "{:?}", id);
             }
         }
+    }
+
+    #[test]
+    fn a_page_of_more_content_than_one_call_returns_goes_on_where_it_stopped() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let steps = crate::sqlite::schema::STEPS;
+        crate::sqlite::schema::migrate(&mut connection, steps).unwrap();
+        let app = AppId::fresh();
+        let sql = "INSERT INTO apps (id, org, name, metadata, created_at, updated_at) VALUES (?1, 'o', '', '{}', 0, 0)";
+        connection.execute(sql, [app.as_bytes()]).unwrap();
+        let sql = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 70)
+             INSERT INTO messages (app, id, event_type, accepted_at, payload)
+             SELECT ?1, CAST(printf('%020d', i) AS BLOB), 'a', 0, zeroblob(1048576) FROM n";
+        connection.execute(sql, [app.as_bytes()]).unwrap();
+        let filter = MessageFilter { with_content: true, ..MessageFilter::default() };
+        let read = |after| {
+            let page = Page { after, limit: 100, order: Order::Ascending };
+            messages(&connection, app, &filter, page).unwrap()
+        };
+        let first = read(None);
+        assert_eq!((first.found.len(), first.stopped_at), (64, Some(first.found[63].id)));
+        let rest = read(first.stopped_at);
+        assert_eq!((rest.found.len(), rest.stopped_at), (6, None));
     }
 }

@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i32 = 0x506C_696D;
 
 /// The steps, oldest first; the version of a file is how many of them it has seen. A step that was
 /// released is never changed: what must change is a new step.
-pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE, CONTROL, JOBS];
+pub(super) const STEPS: &[&str] = &[FIRST, BACKLOG, PAUSE, CONTROL, JOBS, TASK_TURNS];
 
 /// Why the tables are as they are:
 /// - Identifiers are their 20 bytes; they sort by time, so tables clustered by them grow at one end.
@@ -228,6 +228,14 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_by_org ON tasks (org, id);
 CREATE INDEX tasks_by_app ON tasks (app);
 CREATE INDEX tasks_running ON tasks (id, endpoint) WHERE state = 0;
+";
+
+/// Running tasks are found by their endpoint, which has one at the most, and by their application,
+/// whose turn it is.
+const TASK_TURNS: &str = "
+DROP INDEX tasks_running;
+CREATE UNIQUE INDEX tasks_running_by_endpoint ON tasks (endpoint) WHERE state = 0;
+CREATE INDEX tasks_running_by_app ON tasks (app, id) WHERE state = 0;
 ";
 
 /// The newest version this program knows.

@@ -16,8 +16,8 @@ use super::read_messages::{ROWS_MAX, Range, message};
 use super::record::{Due, Put};
 use super::scheduled::is_held;
 use crate::{
-    AppId, Changed, EndpointId, MessageId, MessageRef, Missing, Order, Page, Priority, Reference, Task,
-    TaskFilter, TaskId, TaskKind, TaskState, Trigger, UnixMillis, WorkId,
+    AppId, Changed, EndpointId, MessageId, MessageRef, Missing, Order, Page, Priority, Reference, Sought,
+    Task, TaskFilter, TaskId, TaskKind, TaskState, Trigger, UnixMillis, WorkId,
 };
 
 const TASK: &str =
@@ -30,7 +30,8 @@ impl Group<'_> {
         if !self.endpoint_lives(task.app, task.endpoint)? {
             return Ok(Changed::Missing);
         }
-        let sql = "SELECT id FROM tasks INDEXED BY tasks_running WHERE state = 0 AND endpoint = ?1";
+        let sql =
+            "SELECT id FROM tasks INDEXED BY tasks_running_by_endpoint WHERE state = 0 AND endpoint = ?1";
         let mut running = self.connection.prepare_cached(sql)?;
         let other = running.query_row([task.endpoint.as_bytes()], |row| encode::id(row, 0)).optional()?;
         if other.is_some_and(|other| other != task.id.0) {
@@ -79,7 +80,7 @@ impl Group<'_> {
             TaskKind::Recover => Trigger::Manual,
             TaskKind::ReplayMissing => Trigger::Scheduled,
         };
-        let lives = self.endpoint_lives(app, endpoint)?;
+        let lives = self.endpoint_lives(app, endpoint)? && !self.endpoint_disabled(endpoint)?;
         let mut replayed = 0_i64;
         for message in messages.iter().filter(|_| lives) {
             replayed += i64::from(self.make_due(
@@ -100,6 +101,11 @@ impl Group<'_> {
         let values = params![id.as_bytes(), cursor.as_bytes(), replayed, state as u8, at];
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(Changed::Done)
+    }
+
+    fn endpoint_disabled(&self, endpoint: EndpointId) -> Result<bool> {
+        let sql = "SELECT 1 FROM endpoints WHERE id = ?1 AND disabled <> 0";
+        self.connection.prepare_cached(sql)?.exists([endpoint.as_bytes()])
     }
 
     /// Makes an attempt due; `false` where the content is kept no more.
@@ -163,35 +169,57 @@ pub(crate) fn tasks_of(
     org: &str,
     filter: TaskFilter,
     page: Page<TaskId>,
-) -> Result<Vec<Task>> {
+) -> Result<Sought<Task, TaskId>> {
     let Direction { beyond, order } = Direction::of(page.order);
     let sql = format!("SELECT {TASK} FROM tasks WHERE org = ?1 AND id {beyond} ?2 ORDER BY id {order}");
     let from = start(page.after.map(|task| task.0), page.order);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![org, from])?;
-    let (mut found, mut seen) = (Vec::new(), 0);
+    let (mut found, mut seen, mut last) = (Vec::new(), 0, None);
     while found.len() < page.limit as usize && seen < ROWS_MAX {
         let Some(row) = rows.next()? else { break };
         seen += 1;
         let task = task(row)?;
+        last = Some(task.id);
         let passes = filter.state.is_none_or(|state| state == task.state)
             && filter.kind.is_none_or(|kind| kind == task.kind);
         if passes {
             found.push(task);
         }
     }
-    Ok(found)
+    let stopped_at = last.filter(|_| found.len() < page.limit as usize && seen == ROWS_MAX);
+    Ok(Sought { found, stopped_at })
 }
 
-/// The tasks of all organisations that have something left to do.
-pub(crate) fn running_tasks(connection: &Connection, page: Page<TaskId>) -> Result<Vec<Task>> {
+/// The tasks of an application that have something left to do.
+pub(crate) fn running_tasks(connection: &Connection, app: AppId, page: Page<TaskId>) -> Result<Vec<Task>> {
     let Direction { beyond, order } = Direction::of(page.order);
     let sql = format!(
-        "SELECT {TASK} FROM tasks INDEXED BY tasks_running WHERE state = 0 AND id {beyond} ?1 \
-         ORDER BY id {order} LIMIT ?2"
+        "SELECT {TASK} FROM tasks INDEXED BY tasks_running_by_app \
+         WHERE state = 0 AND app = ?1 AND id {beyond} ?2 ORDER BY id {order} LIMIT ?3"
     );
     let from = start(page.after.map(|task| task.0), page.order);
-    read_config::rows(connection, &sql, params![from, page.limit], task)
+    read_config::rows(connection, &sql, params![app.as_bytes(), from, page.limit], task)
+}
+
+/// The applications behind `after` that have a task with something left to do. One seek for each:
+/// one of them may have any number of tasks.
+pub(crate) fn apps_with_tasks(
+    connection: &Connection,
+    mut after: Option<AppId>,
+    limit: u32,
+) -> Result<Vec<AppId>> {
+    let sql = "SELECT app FROM tasks INDEXED BY tasks_running_by_app WHERE state = 0 AND app > ?1 \
+               ORDER BY app LIMIT 1";
+    let mut next = connection.prepare_cached(sql)?;
+    let mut apps = Vec::new();
+    while apps.len() < limit as usize {
+        let from = start(after.map(|app| app.0), Order::Ascending);
+        let Some(app) = next.query_row([from], |row| encode::id(row, 0)).optional()? else { break };
+        apps.push(AppId(app));
+        after = Some(AppId(app));
+    }
+    Ok(apps)
 }
 
 /// Looks for messages that were never sent to the task's endpoint, behind its cursor.
@@ -239,4 +267,33 @@ pub(crate) fn missing(connection: &Connection, of: &Task, limit: u32) -> Result<
     }
     missing.cursor = None;
     Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    #[test]
+    fn a_search_that_stops_at_its_bound_says_where_and_goes_on_there() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, schema::STEPS).unwrap();
+        // Of so many that one search does not see the last, only the last has finished.
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i <= {ROWS_MAX})
+             INSERT INTO tasks ({TASK}) SELECT CAST(printf('%020d', i) AS BLOB), 'o', zeroblob(20),
+             CAST(printf('%020d', i) AS BLOB), 0, 0, 0, zeroblob(20), 0, i > {ROWS_MAX}, 0, 0 FROM n"
+        );
+        connection.execute_batch(&sql).unwrap();
+        let finished = TaskFilter { state: Some(TaskState::Finished), kind: None };
+        let search = |after, limit| {
+            let page = Page { after, limit, order: Order::Ascending };
+            tasks_of(&connection, "o", finished, page).unwrap()
+        };
+        let first = search(None, 2);
+        assert_eq!(first.found, []);
+        let rest = search(first.stopped_at, 2);
+        assert!(first.stopped_at.is_some());
+        assert_eq!((rest.found.len(), rest.stopped_at), (1, None));
+    }
 }

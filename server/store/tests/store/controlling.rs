@@ -17,7 +17,7 @@ fn for_later(app: AppId, due_at: UnixMillis) -> NewMessage {
 fn dead(made: &Made, app: AppId, endpoint: Option<EndpointId>) -> impl Future<Output = Vec<DeadLetter>> {
     let filter = DeadLetterFilter { endpoint, ..DeadLetterFilter::default() };
     let store = made.store.clone();
-    async move { store.dead_letters(app, filter, page()).await.unwrap() }
+    async move { store.dead_letters(app, filter, page()).await.unwrap().found }
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn the_dead_are_told_apart_and_live_again_when_they_succeed() {
     assert_eq!(letters[0].event_type, "invoice.paid");
     assert_eq!(dead(&made, app, Some(one)).await.len(), 2);
     let faults = DeadLetterFilter { death: Some(Death::InternalFault), ..DeadLetterFilter::default() };
-    assert_eq!(made.store.dead_letters(app, faults, page()).await.unwrap()[0].id.message, second);
+    assert_eq!(made.store.dead_letters(app, faults, page()).await.unwrap().found[0].id.message, second);
 
     // Walked one by one, there and back, with and without an endpoint.
     for endpoint in [None, Some(one)] {
@@ -131,7 +131,7 @@ async fn the_dead_are_told_apart_and_live_again_when_they_succeed() {
             let (mut walked, mut after) = (Vec::new(), None);
             loop {
                 let page = Page { after, limit: 1, order };
-                let found = made.store.dead_letters(app, filter, page).await.unwrap();
+                let found = made.store.dead_letters(app, filter, page).await.unwrap().found;
                 let Some(last) = found.last() else { break };
                 after = Some(last.id);
                 walked.push(last.id);
@@ -170,6 +170,43 @@ async fn what_was_to_be_tried_again_dies_with_the_disabling_of_its_endpoint() {
     let letters = dead(&made, app, None).await;
     assert_eq!(letters.len(), 1, "what was never tried was not to be sent");
     assert_eq!((letters[0].id.message, letters[0].death), (tried, Death::Disabled));
+}
+
+#[tokio::test]
+async fn a_resend_to_a_disabled_endpoint_does_not_kill_what_had_arrived() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let wanted = endpoint(app, 1);
+    made.change(Change::PutEndpoint(Box::new(wanted.clone()))).await;
+    let (arrived, failed) = (made.message(app, 1).await, made.message(app, 1).await);
+    let first = |message, next| attempted(attempt(app, message, wanted.id, 1, next));
+    let end = |message, state| first(message, Next::End(state));
+    made.record(vec![end(arrived, AttemptState::Succeeded), end(failed, AttemptState::Failed)]).await;
+    made.change(Change::PutEndpoint(Box::new(Endpoint { disabled: true, ..wanted.clone() }))).await;
+    for message in [arrived, failed] {
+        let again = ResendRequest { org: org(), app, message, endpoint: wanted.id, at: NOW };
+        assert_eq!(made.change(Change::Resend(again)).await, Changed::Done);
+        let dropped = WorkId::delivery(message, wanted.id, Trigger::Manual);
+        made.record(vec![Progress::Dropped(dropped)]).await;
+    }
+    let letters = dead(&made, app, None).await;
+    assert_eq!(letters.iter().map(|letter| letter.id.message).collect::<Vec<_>>(), [failed]);
+}
+
+#[tokio::test]
+async fn a_task_fails_when_its_endpoint_is_disabled_and_does_not_count_what_was_not_sent() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let wanted = endpoint(app, 1);
+    made.change(Change::PutEndpoint(Box::new(wanted.clone()))).await;
+    let message = made.message(app, 0).await;
+    let task = task(app, wanted.id, TaskKind::Recover);
+    made.change(Change::StartTask(Box::new(task.clone()))).await;
+    made.change(Change::PutEndpoint(Box::new(Endpoint { disabled: true, ..wanted.clone() }))).await;
+    let (messages, cursor) = (vec![message], message);
+    made.change(Change::StepTask { task: task.id, at: NOW, messages, cursor, last: true }).await;
+    let ended = made.store.task(org(), task.id).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.replayed), (TaskState::Failed, 0));
 }
 
 #[tokio::test]
@@ -252,7 +289,7 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
     made.change(step(1, false)).await;
     made.change(step(0, false)).await;
     let made = made.crashed().await;
-    let running = made.store.running_tasks(page()).await.unwrap();
+    let running = made.store.running_tasks(app, page()).await.unwrap();
     assert_eq!(running.len(), 1);
     assert_eq!((running[0].cursor, running[0].replayed), (messages[1], 2), "no step counts twice");
     let due = made.due_at(app, endpoint, NOW + 1).await;
@@ -262,15 +299,53 @@ async fn a_background_task_goes_on_after_a_crash_where_it_was() {
     );
 
     made.change(step(2, true)).await;
-    assert_eq!(made.store.running_tasks(page()).await.unwrap(), []);
+    assert_eq!(made.store.running_tasks(app, page()).await.unwrap(), []);
     let ended = made.store.task(org(), wanted.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.replayed), (TaskState::Finished, 3));
     assert_eq!(made.store.task("org_other".into(), wanted.id).await.unwrap(), None);
     let finished = TaskFilter { state: Some(TaskState::Finished), kind: None };
-    assert_eq!(made.store.tasks(org(), finished, page()).await.unwrap().len(), 1);
+    assert_eq!(made.store.tasks(org(), finished, page()).await.unwrap().found.len(), 1);
     let missing = TaskFilter { state: None, kind: Some(TaskKind::ReplayMissing) };
-    assert_eq!(made.store.tasks(org(), missing, page()).await.unwrap(), []);
+    assert_eq!(made.store.tasks(org(), missing, page()).await.unwrap().found, []);
     assert_eq!(made.change(start(task(app, endpoint, TaskKind::Recover))).await, Changed::Done);
+}
+
+#[tokio::test]
+async fn the_answer_to_what_was_not_done_is_not_remembered() {
+    let made = Made::new().await;
+    let app = made.app().await;
+    let endpoint = made.endpoint(app, 1).await;
+    let change = async |key| {
+        let start = Change::StartTask(Box::new(task(app, endpoint, TaskKind::Recover)));
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let (at, body) = (at as UnixMillis, vec![1]);
+        let answer = Change::Remember { idempotency: idempotency(key), at, status: 202, body };
+        made.store.change(made.store.claim_of(app), vec![start, answer]).await.unwrap()
+    };
+    assert_eq!(change(1).await, [Changed::Done, Changed::Done]);
+    assert_eq!(change(2).await, [Changed::Busy, Changed::Missing]);
+    assert!(made.store.remembered(idempotency(1)).await.unwrap().is_some());
+    assert_eq!(made.store.remembered(idempotency(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn applications_with_tasks_are_each_told_once_however_many_they_have() {
+    let made = Made::new().await;
+    let mut apps = [made.app().await, made.app().await, made.app().await];
+    apps.sort();
+    for (app, tasks) in [(apps[0], 5), (apps[2], 1)] {
+        for sequence in 1..=tasks {
+            let endpoint = made.endpoint(app, sequence).await;
+            made.change(Change::StartTask(Box::new(task(app, endpoint, TaskKind::Recover)))).await;
+        }
+    }
+    let with_tasks = async |after, limit| made.store.apps_with_tasks(after, limit).await.unwrap();
+    assert_eq!(with_tasks(None, 9).await, [apps[0], apps[2]]);
+    assert_eq!(with_tasks(None, 1).await, [apps[0]]);
+    assert_eq!(with_tasks(Some(apps[0]), 9).await, [apps[2]]);
+    assert_eq!(with_tasks(Some(apps[2]), 9).await, []);
+    let tasks = made.store.running_tasks(apps[0], page()).await.unwrap();
+    assert_eq!((tasks.len(), tasks[0].app), (5, apps[0]));
 }
 
 #[tokio::test]

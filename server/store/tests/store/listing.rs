@@ -31,7 +31,7 @@ async fn messages_are_listed_by_type_channel_and_time() {
     }
     message_at(&made, made.app().await, 0, "a", "x").await;
     let list = async |filter: MessageFilter, page: Page<MessageId>| {
-        let found = made.store.messages(app, filter, page).await.unwrap();
+        let found = made.store.messages(app, filter, page).await.unwrap().found;
         found.into_iter().map(|message| message.id).collect::<Vec<_>>()
     };
     let any = MessageFilter::default;
@@ -49,9 +49,9 @@ async fn messages_are_listed_by_type_channel_and_time() {
     assert_eq!(list(none, page()).await, []);
 
     let content = MessageFilter { with_content: true, ..any() };
-    let found = made.store.messages(app, content, page()).await.unwrap();
+    let found = made.store.messages(app, content, page()).await.unwrap().found;
     assert!(found.iter().all(|message| message.payload.is_some()));
-    let found = made.store.messages(app, any(), page()).await.unwrap();
+    let found = made.store.messages(app, any(), page()).await.unwrap().found;
     assert!(found.iter().all(|message| message.payload.is_none()));
 }
 
@@ -91,7 +91,7 @@ async fn attempts_are_listed_by_time_whoever_they_went_to() {
         ids(made.store.attempts_of_message(app, messages[0], filter, page).await.unwrap())
     };
     let of_endpoint = async |filter, page| {
-        ids(made.store.attempts_of_endpoint(app, endpoints[0], filter, page).await.unwrap())
+        ids(made.store.attempts_of_endpoint(app, endpoints[0], filter, page).await.unwrap().found)
     };
     let any = AttemptFilter::default;
     let hour = |hours: i64| Some(NOW + hours * HOUR);
@@ -155,11 +155,15 @@ async fn an_attempt_is_read_as_it_was_recorded() {
         []
     );
     assert_eq!(
-        made.store.attempts_of_endpoint(other, endpoint, AttemptFilter::default(), page()).await.unwrap(),
+        made.store
+            .attempts_of_endpoint(other, endpoint, AttemptFilter::default(), page())
+            .await
+            .unwrap()
+            .found,
         []
     );
     let content = AttemptFilter { with_content: true, ..AttemptFilter::default() };
-    let found = made.store.attempts_of_endpoint(app, endpoint, content, page()).await.unwrap();
+    let found = made.store.attempts_of_endpoint(app, endpoint, content, page()).await.unwrap().found;
     assert_eq!(found, [expected]);
     assert_eq!(made.attempts(app, message).await[0].response, b"", "not asked for");
 }

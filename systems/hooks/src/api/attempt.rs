@@ -8,6 +8,7 @@ use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
 use plimsoll_store::{
     Attempt, AttemptFilter, AttemptId, Change, EndpointId, MessageEndpoint, MessageId, Order, ResendRequest,
+    Sought,
 };
 use serde::Serialize;
 
@@ -85,8 +86,12 @@ fn filter(query: &Query, problems: &mut Problems) -> Option<AttemptFilter> {
     status.is_none_or(|status| status == SUCCESS.0 || status == FAIL.0).then_some(filter)
 }
 
-fn page(listing: &Listing<AttemptId>, attempts: Vec<Attempt>) -> Reply {
-    listing.reply(attempts, |attempt| attempt.id, |out, attempt| write_json(out, &AttemptOut::from(attempt)))
+fn page(listing: &Listing<AttemptId>, attempts: Sought<Attempt, AttemptId>) -> Reply {
+    listing.reply_sought(
+        attempts,
+        |attempt| attempt.id,
+        |out, attempt| write_json(out, &AttemptOut::from(attempt)),
+    )
 }
 
 pub(super) async fn list_by_endpoint(
@@ -101,7 +106,9 @@ pub(super) async fn list_by_endpoint(
     problems.finish()?;
     let app = find::app(&core, &caller, &app)?;
     let endpoint = find::endpoint(&app, &endpoint)?.endpoint.id;
-    let Some(filter) = filter else { return Ok(page(&listing, Vec::new())) };
+    let Some(filter) = filter else {
+        return Ok(page(&listing, Sought { found: Vec::new(), stopped_at: None }));
+    };
     let attempts = core.store.attempts_of_endpoint(app.id, endpoint, filter, listing.page()).await;
     attempts.map(|attempts| page(&listing, attempts)).map_err(store_error)
 }
@@ -119,10 +126,12 @@ pub(super) async fn list_by_message(
     let app = find::app(&core, &caller, &app)?;
     let endpoint = query.get("endpoint_id").map(|endpoint| find::endpoint(&app, &endpoint)).transpose()?;
     let message = find::message(&core, app.id, &message, false).await?.id;
-    let Some(filter) = filter else { return Ok(page(&listing, Vec::new())) };
+    let Some(filter) = filter else {
+        return Ok(page(&listing, Sought { found: Vec::new(), stopped_at: None }));
+    };
     let filter = AttemptFilter { endpoint: endpoint.map(|target| target.endpoint.id), ..filter };
     let attempts = core.store.attempts_of_message(app.id, message, filter, listing.page()).await;
-    attempts.map(|attempts| page(&listing, attempts)).map_err(store_error)
+    attempts.map(|found| page(&listing, Sought { found, stopped_at: None })).map_err(store_error)
 }
 
 pub(super) async fn get(

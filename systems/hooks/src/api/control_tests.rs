@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::tests::{Api, until};
 use super::timestamp;
+use crate::policy::{Override, Table, Who};
 
 /// Nobody listens there: an attempt fails at once.
 const NOWHERE: &str = "http://127.0.0.1:1/";
@@ -100,6 +101,30 @@ async fn dead_letters_are_listed_and_sent_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_dead_letters_is_done_once_and_only_of_what_is_dead() {
+    let api = with_endpoint(&[("hooks.retry_schedule_seconds", "")]).await;
+    let dead = api.post("app/app/msg", message()).await.id();
+    until("a dead letter", async || count(&api, "app/app/dead-letter").await == 1).await;
+    let letter = api.get("app/app/dead-letter").await.list("id").remove(0);
+    let body = json!({ "ids": [letter] });
+    let attempts = format!("app/app/attempt/msg/{dead}");
+    let replay = async |key| api.post_keyed("app/app/dead-letter/replay", key, &body).await;
+    assert_eq!(replay("k").await.is(202)["replayed"], json!([letter]));
+    until("a second attempt", async || count(&api, &attempts).await == 2).await;
+    assert_eq!(replay("k").await.is(202)["replayed"], json!([letter]), "the answer of before");
+    assert_eq!(replay("l").await.is(202)["replayed"], json!([letter]));
+    until("a third attempt", async || count(&api, &attempts).await == 3).await;
+    let reused = api.post_keyed("app/app/dead-letter/replay", "k", &json!({"ids": [letter, letter]})).await;
+    assert_eq!(reused.is(409)["code"], "idempotency_key_reused");
+
+    api.post("app/app/pause", Value::Null).await.is(200);
+    let alive = api.post("app/app/msg", message()).await.id();
+    let endpoint = api.get("app/app/endpoint/e").await.id();
+    let ids = json!({ "ids": [format!("{alive}.{endpoint}")] });
+    assert_eq!(api.post("app/app/dead-letter/replay", ids).await.is(202)["replayed"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_recovered_in_the_background() {
     let api =
         with_endpoint(&[("hooks.retry_schedule_seconds", ""), ("hooks.replay_per_second", "1000")]).await;
@@ -138,6 +163,43 @@ async fn what_failed_is_recovered_in_the_background() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_could_send_nothing_to_a_disabled_endpoint_is_refused() {
+    let api = with_endpoint(&[]).await;
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let before = api.post_keyed("app/app/endpoint/e/recover", "k", &since).await;
+    api.patch("app/app/endpoint/e", json!({"disabled": true})).await.is(200);
+    for path in ["app/app/endpoint/e/recover", "app/app/endpoint/e/replay-missing"] {
+        assert_eq!(api.post(path, since.clone()).await.is(409)["code"], "endpoint_disabled");
+    }
+    let again = api.post_keyed("app/app/endpoint/e/recover", "k", &since).await;
+    assert_eq!(again.is(202), before.is(202), "what was done before is answered as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_with_more_room_than_others_is_held_up_by_its_own_bound_alone() {
+    let api = with_endpoint(&[("hooks.retry_schedule_seconds", ""), ("hooks.tenant_backlog_max", "1")]).await;
+    let table = api.core.policies.table();
+    let roomy = Override { backlog_max: Some(100), ..Override::default() };
+    let who = Who::Uid("org_a".into(), "app".into());
+    api.core.policies.replace(Table::new(table.defaults(), table.totals(), [(who, roomy)]).unwrap());
+    let health = api.get("app/app/endpoint/e/health").await;
+    assert_eq!(health.is(200)["limits"]["applicationPendingMax"], 100);
+    for _ in 0..3 {
+        api.post("app/app/msg", message()).await.is(202);
+    }
+    until("three dead letters", async || count(&api, "app/app/dead-letter").await == 3).await;
+    api.post("app/app/pause", Value::Null).await.is(200);
+    for _ in 0..2 {
+        api.post("app/app/msg", message()).await.is(202);
+    }
+    let since = json!({"since": "2020-01-01T00:00:00Z"});
+    let task = api.post("app/app/endpoint/e/recover", since).await;
+    let path = format!("background-task/{}", task.id());
+    until("its end", async || api.get(&path).await.is(200)["status"] == "finished").await;
+    assert_eq!(api.get(&path).await.body["data"]["replayed"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_sent_is_replayed_and_then_tried_like_any_other() {
     let api = Api::start_with(&[("hooks.retry_schedule_seconds", "")]).await;
     api.post("app", json!({"name": "App", "uid": "app"})).await.is(201);
@@ -158,6 +220,8 @@ async fn what_was_never_sent_is_replayed_and_then_tried_like_any_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paused_is_sent_nothing_until_it_goes_on() {
     let api = with_endpoint(&[]).await;
+    api.post("app", json!({"name": "Other", "uid": "other"})).await.is(201);
+    api.post("app/other/endpoint", json!({"url": NOWHERE})).await.is(201);
     for path in ["app/app", "app/app/endpoint/e"] {
         let paused = api.post(&format!("{path}/pause"), Value::Null).await;
         assert!(paused.is(200)["pausedAt"].is_string());
@@ -169,6 +233,10 @@ async fn what_is_paused_is_sent_nothing_until_it_goes_on() {
         assert_eq!(api.get("app/app/endpoint/e/health").await.is(200)["state"], state);
         let sent = api.post("app/app/msg", message()).await.id();
         let attempts = format!("app/app/attempt/msg/{sent}");
+        // What was accepted behind it and is not paused is sent.
+        let behind = api.post("app/other/msg", message()).await.id();
+        let attempts_behind = format!("app/other/attempt/msg/{behind}");
+        until("a delivery of another", async || count(&api, &attempts_behind).await == 1).await;
         assert_eq!(count(&api, &attempts).await, 0);
         assert!(api.post(&format!("{path}/resume"), Value::Null).await.is(200)["pausedAt"].is_null());
         until("an attempt", async || count(&api, &attempts).await == 1).await;
@@ -247,6 +315,37 @@ async fn health_names_a_destination_that_is_full() {
         states == ["delivering", "destination_at_concurrency"]
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_succeeded_since_it_was_found_to_fail_is_not_disabled() {
+    let api = with_endpoint(&[("hooks.disable_after_failing_hours", "24")]).await;
+    let (app, core) = (api.core.routing.find(&"org_a".into(), "app").unwrap(), &api.core);
+    let endpoint = app.targets()[0].endpoint.id;
+    let now = timestamp::now();
+    let message = MessageId::fresh();
+    let record = async |number, at, succeeded: bool| {
+        let mut step = failed(app.id, message, endpoint, number, at);
+        if let (true, Progress::Attempted(attempt)) = (succeeded, &mut step) {
+            attempt.next = Next::End(AttemptState::Succeeded);
+        }
+        core.store.record(core.store.claim_of(app.id), vec![step]).await.unwrap();
+    };
+    record(1, now - 25 * 3_600_000, false).await;
+    record(2, now, false).await;
+    let found = core.store.failing(endpoint).unwrap();
+    record(3, now, true).await;
+    assert!(!core.disabler.disable_if_failing(endpoint, found).await.unwrap());
+    record(4, now, false).await;
+    assert!(!core.disabler.disable_if_failing(endpoint, found).await.unwrap(), "it fails anew");
+
+    // Another receiver stands behind it: what the one before did counts no more.
+    let health = async || api.get("app/app/endpoint/e/health").await;
+    assert!(health().await.is(200)["failingSince"].is_string());
+    api.patch("app/app/endpoint/e", json!({"description": "the same"})).await.is(200);
+    assert!(health().await.is(200)["failingSince"].is_string());
+    api.patch("app/app/endpoint/e", json!({"url": "http://127.0.0.1:2/"})).await.is(200);
+    assert_eq!(health().await.is(200)["failingSince"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

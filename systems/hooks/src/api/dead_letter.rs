@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::body::{self, Body, Fields};
 use super::find::{self, Params};
+use super::once::Key;
 use super::page::Listing;
 use super::problems::{Problem, Problems};
 use super::query::Query;
@@ -83,7 +84,7 @@ async fn page(
     listing: Listing<DeadLetterId>,
 ) -> Result<Reply, ApiError> {
     let letters = core.store.dead_letters(app, filter, listing.page()).await.map_err(store_error)?;
-    Ok(listing.reply(letters, |one| one.id, |out, one| write_json(out, &DeadLetterOut::from(one))))
+    Ok(listing.reply_sought(letters, |one| one.id, |out, one| write_json(out, &DeadLetterOut::from(one))))
 }
 
 /// Of an application, newest messages first. `before` and `after` are about the messages.
@@ -123,6 +124,7 @@ pub(super) async fn replay(
     State(core): State<Arc<Core>>,
     caller: Caller,
     Params(app): Params<String>,
+    key: Key,
     Body(body): Body,
 ) -> Result<Reply, ApiError> {
     let mut fields = Fields::of_body(&body)?;
@@ -132,13 +134,20 @@ pub(super) async fn replay(
     let at = timestamp::now();
     let resend = |id: &DeadLetterId| {
         let DeadLetterId { message, endpoint } = *id;
-        Change::Resend(ResendRequest { org: Arc::clone(&caller.org), app: app.id, message, endpoint, at })
+        Change::Revive(ResendRequest { org: Arc::clone(&caller.org), app: app.id, message, endpoint, at })
     };
     let changes: Vec<_> = ids.iter().map(resend).collect();
+    core.store.room().map_err(store_error)?;
+    let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {
         let core = run;
-        let changed = core.store.change(core.store.claim_of(app.id), changes).await.map_err(store_error)?;
+        let _lock = core.routing.write_lock(app.id).await;
+        if let Some(reply) = once.answered(&core.store).await? {
+            return Ok(reply);
+        }
+        let claim = core.store.claim_of(app.id);
+        let changed = core.store.change(claim, changes).await.map_err(store_error)?;
         let mut replayed = Vec::with_capacity(ids.len());
         let mut endpoints = Vec::new();
         for (id, changed) in ids.into_iter().zip(changed) {
@@ -150,7 +159,11 @@ pub(super) async fn replay(
         endpoints.sort_unstable();
         endpoints.dedup();
         endpoints.into_iter().for_each(|endpoint| core.dispatch.due_now(app.id, endpoint));
-        Ok(Reply::json(StatusCode::ACCEPTED, &Replayed { replayed }))
+        let reply = Reply::json(StatusCode::ACCEPTED, &Replayed { replayed });
+        // A commit of its own: which could be is known by the one before. Between the two a repeat
+        // would find due what is due already.
+        core.store.change(claim, once.remember(Vec::new(), &reply, at)).await.map_err(store_error)?;
+        Ok(reply)
     })
     .await
 }

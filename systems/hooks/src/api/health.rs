@@ -113,7 +113,7 @@ pub(super) async fn get(
             application_concurrency: policy.concurrency,
             throttle_rate: endpoint.throttle_rate,
             application_throttle_rate: app.throttle_rate,
-            application_pending_max: core.backlog.max(),
+            application_pending_max: policy.backlog_max,
             disable_after_failing_hours: span.map(|span| span.as_secs() / 3_600),
         },
     };

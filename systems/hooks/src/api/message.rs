@@ -39,7 +39,7 @@ pub(super) async fn list(
     let app = find::app(&core, &caller, &app)?;
     let with_content = filter.with_content;
     let messages = core.store.messages(app.id, filter, listing.page()).await.map_err(store_error)?;
-    Ok(listing.reply(
+    Ok(listing.reply_sought(
         messages,
         |message| message.id,
         |out, message| MessageOut::of(message, with_content).write(out),

@@ -1,7 +1,8 @@
 //! Requests that take effect once: the `idempotency-key` of every POST.
 //!
 //! # Invariants
-//! - What was done and the answer to it are remembered in one commit.
+//! - What was done and the answer to it are remembered in one commit; but for a replay of dead
+//!   letters, which is answered by what came of it.
 //! - Two requests with one key in flight at once are one behind the other: both hold the write
 //!   lock of what they change. (Messages: the committer takes them in order.)
 //! - Only what was done is remembered. A request that was refused may be sent again.
@@ -72,7 +73,8 @@ impl Once {
         }
     }
 
-    /// What `changes` do and the answer to it, in one commit.
+    /// What `changes` do and the answer to it, in one commit: the answer only where all of them were
+    /// done.
     pub(super) fn remember(self, mut changes: Vec<Change>, reply: &Reply, at: UnixMillis) -> Vec<Change> {
         if let Some(idempotency) = self.0
             && reply.body().len() <= BODY_BYTES_MAX

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::str::FromStr;
 
-use plimsoll_store::{Order, Page};
+use plimsoll_store::{Order, Page, Sought};
 
 use super::problems::{Problem, Problems};
 use super::query::Query;
@@ -92,7 +92,20 @@ impl<K: FromStr + Clone> Listing<K> {
         id: impl Fn(&T) -> I,
         write: impl Fn(&mut Vec<u8>, &T),
     ) -> Reply {
-        let (items, done) = self.take(items);
+        self.reply_sought(Sought { found: items, stopped_at: None }, id, write)
+    }
+
+    /// The answer to a search: where it stopped at its bound, its iterator goes on there, however
+    /// little was found.
+    pub(super) fn reply_sought<T, I: Display>(
+        &self,
+        sought: Sought<T, I>,
+        id: impl Fn(&T) -> I,
+        write: impl Fn(&mut Vec<u8>, &T),
+    ) -> Reply {
+        let Sought { found, stopped_at } = sought;
+        let (items, at_end) = self.take(found);
+        let done = at_end && stopped_at.is_none();
         let mut out = Vec::with_capacity(128 + 512 * items.len());
         out.extend_from_slice(b"{\"data\":[");
         for (at, item) in items.iter().enumerate() {
@@ -101,14 +114,16 @@ impl<K: FromStr + Clone> Listing<K> {
             }
             write(&mut out, item);
         }
-        let (first, last) = (items.first().map(&id), items.last().map(&id));
-        // Writing to memory cannot fail; ids are letters, digits, '_', '-' and '.'.
-        let _ = match (first, last) {
-            (Some(first), Some(last)) => {
-                write!(out, "],\"done\":{done},\"iterator\":\"{last}\",\"prevIterator\":\"-{first}\"}}")
-            }
-            _ => write!(out, "],\"done\":{done},\"iterator\":null,\"prevIterator\":null}}"),
-        };
+        let (mut first, mut last) = (items.first().map(&id), items.last().map(&id));
+        match self.start {
+            Start::Before(_) => first = stopped_at.or(first),
+            Start::Beginning | Start::Behind(_) => last = stopped_at.or(last),
+        }
+        // Ids are letters, digits, '_', '-' and '.'.
+        let quoted = |sign, id: Option<I>| id.map_or("null".into(), |id| format!("\"{sign}{id}\""));
+        let (iterator, back) = (quoted("", last), quoted("-", first));
+        // Writing to memory cannot fail.
+        let _ = write!(out, "],\"done\":{done},\"iterator\":{iterator},\"prevIterator\":{back}}}");
         Reply::ok(out)
     }
 }
@@ -215,6 +230,38 @@ mod tests {
             page,
             serde_json::json!({"data": [], "done": true, "iterator": null, "prevIterator": null})
         );
+    }
+
+    #[test]
+    fn a_search_that_stopped_short_is_not_done_and_goes_on_where_it_stopped() {
+        for (iterator, found, expected) in [
+            (
+                "",
+                vec![],
+                serde_json::json!({"data": [], "done": false, "iterator": "m", "prevIterator": null}),
+            ),
+            (
+                "a",
+                vec!["c"],
+                serde_json::json!({"data": ["c"], "done": false, "iterator": "m", "prevIterator": "-c"}),
+            ),
+            (
+                "-z",
+                vec![],
+                serde_json::json!({"data": [], "done": false, "iterator": null, "prevIterator": "-m"}),
+            ),
+        ] {
+            let listing = listing(&format!("limit=5&iterator={iterator}"), Order::Ascending);
+            let sought = Sought { found, stopped_at: Some("m") };
+            let reply = listing.reply_sought(
+                sought,
+                |item| *item,
+                |out, item| {
+                    serde_json::to_writer(out, item).unwrap();
+                },
+            );
+            assert_eq!(serde_json::from_slice::<Value>(reply.body()).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::StatusCode;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
 use plimsoll_store::{
-    AppId, Change, Changed, EndpointId, Id, MessageId, Task, TaskFilter, TaskId, TaskKind, TaskState,
+    AppId, Change, Changed, EndpointId, Id, MessageId, Sought, Task, TaskFilter, TaskId, TaskKind, TaskState,
 };
 use serde::Serialize;
 
@@ -138,18 +138,21 @@ async fn start(
         if let Some(reply) = once.answered(&core.store).await? {
             return Ok(reply);
         }
+        let route = core.routing.app(task.app).ok_or_else(not_found)?;
+        if route.target(task.endpoint).ok_or_else(not_found)?.endpoint.disabled {
+            let detail = "The endpoint is disabled, and nothing is sent to it: enable it first";
+            return Err(ApiError::new(StatusCode::CONFLICT, "endpoint_disabled", detail));
+        }
         let claim = core.store.claim_of(task.app);
         let reply = Reply::json(StatusCode::ACCEPTED, &TaskOut::from(&task));
-        // The answer is remembered when it is known to be true: here nobody else can begin one.
-        let started = core.store.change(claim, vec![Change::StartTask(Box::new(task))]).await;
+        let changes = once.remember(vec![Change::StartTask(Box::new(task))], &reply, now);
+        let started = core.store.change(claim, changes).await;
         let started = started.map_err(store_error)?;
         if started.first() == Some(&Changed::Busy) {
             let detail = "A background task of this endpoint is running: wait until it has finished";
             return Err(ApiError::new(StatusCode::CONFLICT, "task_running", detail));
         }
         first_change(&started)?;
-        let remembered = once.remember(Vec::new(), &reply, now);
-        core.store.change(claim, remembered).await.map_err(store_error)?;
         core.replayer.tell();
         Ok(reply)
     })
@@ -189,7 +192,7 @@ pub(super) async fn list(
     let only = wanted.as_ref().map(|text| kinds.into_iter().find(|one| kind(*one) == text));
     let tasks = match only {
         // A kind of the interface that there is none of here.
-        Some(None) => Vec::new(),
+        Some(None) => Sought { found: Vec::new(), stopped_at: None },
         Some(kind @ Some(_)) => {
             let filter = TaskFilter { state, kind };
             core.store.tasks(caller.org, filter, listing.page()).await.map_err(store_error)?
@@ -199,5 +202,5 @@ pub(super) async fn list(
             core.store.tasks(caller.org, filter, listing.page()).await.map_err(store_error)?
         }
     };
-    Ok(listing.reply(tasks, |task| task.id, |out, task| write_json(out, &TaskOut::from(task))))
+    Ok(listing.reply_sought(tasks, |task| task.id, |out, task| write_json(out, &TaskOut::from(task))))
 }

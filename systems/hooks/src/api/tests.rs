@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::core::{Core, Host};
+use crate::overrides::Differing;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -59,7 +60,8 @@ impl Api {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options { directory: directory.path().to_owned() }).await.unwrap();
         let settings = crate::tests::settings(flags);
-        let core = Core::start(store, &settings, Host { sockets_max: 64 }).await.unwrap();
+        let core =
+            Core::start(store, &settings, &Differing::default(), Host { sockets_max: 64 }).await.unwrap();
         let router = super::router(Arc::clone(&core));
         Self { core, router, _directory: directory }
     }
