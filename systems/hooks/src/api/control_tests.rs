@@ -245,6 +245,28 @@ async fn what_is_paused_is_sent_nothing_until_it_goes_on() {
     api.post("app/app/endpoint/none/resume", Value::Null).await.is(404);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_not_undone_by_a_message_that_was_on_its_way_in() {
+    let api = with_endpoint(&[]).await;
+    api.post("app", json!({"name": "Other", "uid": "other"})).await.is(201);
+    api.post("app/other/endpoint", json!({"url": NOWHERE})).await.is(201);
+    let read_before = api.core.routing.find(&"org_a".into(), "app").unwrap();
+    api.post("app/app/pause", Value::Null).await.is(200);
+    api.core.dispatch.expect(std::iter::once((&read_before, MessageId::fresh())));
+    let held = format!("app/app/attempt/msg/{}", api.post("app/app/msg", message()).await.id());
+    let behind = format!("app/other/attempt/msg/{}", api.post("app/other/msg", message()).await.id());
+    until("a delivery of another", async || count(&api, &behind).await == 1).await;
+    assert_eq!(count(&api, &held).await, 0);
+
+    // Nor is going on: what is read before it does not hold up what comes after.
+    let read_before = api.core.routing.find(&"org_a".into(), "app").unwrap();
+    api.post("app/app/resume", Value::Null).await.is(200);
+    api.core.dispatch.expect(std::iter::once((&read_before, MessageId::fresh())));
+    let sent = api.post("app/app/msg", message()).await.id();
+    let attempts = format!("app/app/attempt/msg/{sent}");
+    until("an attempt", async || count(&api, &attempts).await == 1).await;
+}
+
 fn failed(app: AppId, message: MessageId, endpoint: EndpointId, number: u32, at: i64) -> Progress {
     Progress::Attempted(Box::new(NewAttempt {
         id: AttemptId::fresh(),

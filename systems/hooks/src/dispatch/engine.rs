@@ -104,8 +104,11 @@ impl Dispatch {
     /// An endpoint was made, changed, enabled, disabled or deleted: whatever is parked or kept of
     /// it is looked at again. Call after the routing table was changed.
     pub(crate) fn endpoint_changed(&self, app: AppId, endpoint: EndpointId) {
-        let target = self.engine.routing.app(app).and_then(|route| route.target(endpoint));
-        self.engine.act(|schedule, now| schedule.endpoint_changed(app, endpoint, target, now));
+        let engine = &self.engine;
+        engine.act(|schedule, now| {
+            let target = engine.routing.app(app).and_then(|route| route.target(endpoint));
+            schedule.endpoint_changed(app, endpoint, target, now);
+        });
     }
 
     /// The next endpoint that says that it is gone. Nothing more is sent to it until it was changed
@@ -122,15 +125,18 @@ impl Dispatch {
 
     /// An application was changed or deleted. Call after the routing table was changed.
     pub(crate) fn app_changed(&self, app: AppId) {
-        let route = self.engine.routing.app(app);
-        self.engine.act(|schedule, now| schedule.app_changed(app, route.as_ref(), now));
+        let engine = &self.engine;
+        engine.act(|schedule, now| schedule.app_changed(app, engine.routing.app(app).as_ref(), now));
     }
 
     /// Due work of an endpoint was made by hand (a resend): look for it now.
     pub(crate) fn due_now(&self, app: AppId, endpoint: EndpointId) {
-        let Some(route) = self.engine.routing.app(app) else { return };
-        let Some(target) = route.target(endpoint) else { return };
-        self.engine.act(|schedule, now| schedule.due_on_disk(&route, &target, now.unix, now));
+        let engine = &self.engine;
+        engine.act(|schedule, now| {
+            let Some(route) = engine.routing.app(app) else { return };
+            let Some(target) = route.target(endpoint) else { return };
+            schedule.due_on_disk(&route, &target, now.unix, now);
+        });
     }
 
     /// How an endpoint stands; `None` where nothing of it is in memory.
@@ -140,14 +146,16 @@ impl Dispatch {
 
     /// Messages of these applications were given fan-out rows by another way than through here.
     pub(crate) fn fanouts_on_disk(&self, apps: &[Arc<AppRoute>]) {
-        self.engine.act(|schedule, now| apps.iter().for_each(|route| schedule.on_disk(route, now)));
+        let engine = &self.engine;
+        engine
+            .act(|schedule, now| apps.iter().for_each(|route| schedule.on_disk(&engine.newest(route), now)));
     }
 
     /// Messages are about to be committed: they are not to be looked for on disk meanwhile.
     pub(crate) fn expect<'a>(&self, messages: impl Iterator<Item = (&'a Arc<AppRoute>, MessageId)>) {
         let mut schedule = self.engine.lock();
         for (route, message) in messages {
-            schedule.expect(route, message);
+            schedule.expect(&self.engine.newest(route), message);
         }
     }
 
@@ -221,6 +229,14 @@ pub(crate) struct View {
 impl Engine {
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the routing table says of an application now, or what it said last. Asked under the
+    /// schedule's lock: whoever changes the table tells the schedule afterwards, so that one who reads the
+    /// old table there comes before that, and one who comes after it reads the new. A route that was
+    /// read earlier could undo a pause that somebody was already promised.
+    fn newest(&self, route: &Arc<AppRoute>) -> Arc<AppRoute> {
+        self.routing.app(route.id).unwrap_or_else(|| Arc::clone(route))
     }
 
     /// Changes the schedule, starts what can start now, and wakes who waits for what changed.

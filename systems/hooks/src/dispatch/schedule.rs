@@ -287,12 +287,12 @@ impl Schedule {
     pub(crate) fn app_changed(&mut self, app: AppId, route: Option<&Arc<AppRoute>>, now: Now) {
         match route {
             Some(route) if self.tenants.contains_key(&app) => {
-                let was_paused = self.tenants.get(&app).is_some_and(|tenant| tenant.route.paused);
                 self.tenant(route);
-                match (was_paused, route.paused) {
-                    (false, true) => self.put_away(app, now),
-                    (true, false) => self.refresh_all(app, now),
-                    _ => {}
+                // Whatever is known of it already: it may have been told by a message that came in between.
+                if route.paused {
+                    self.put_away(app, now);
+                } else {
+                    self.refresh_all(app, now);
                 }
             }
             Some(_) => {}
