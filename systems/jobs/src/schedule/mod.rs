@@ -105,7 +105,7 @@ struct Owner {
     unfinished: u64,
     running: usize,
     /// Rings in which it has no turn because it is at its bound.
-    parked: Vec<RingKey>,
+    parked: FxHashSet<RingKey>,
 }
 
 /// How it stands, for operators.
@@ -271,8 +271,13 @@ impl Schedule {
             let owner = lane.owner();
             let weight = self.limits.weights.get(owner.tenant()).copied().unwrap_or(1);
             let key = self.ring_of(lane);
-            self.rings.entry(key.clone()).or_default().enter(&owner, lane, weight);
-            self.stirred.insert(key);
+            let parked = self.owners.get(&owner).is_some_and(|known| known.parked.contains(&key));
+            let ring = self.rings.entry(key.clone()).or_default();
+            ring.enter(&owner, lane, weight);
+            if !parked {
+                ring.queue(&owner);
+                self.stirred.insert(key);
+            }
         }
     }
 
@@ -375,7 +380,7 @@ impl Schedule {
             let known = self.owners.entry(owner).or_default();
             if known.running >= self.limits.tenant_concurrency {
                 ring.park_front();
-                known.parked.push(key.clone());
+                known.parked.insert(key.clone());
                 continue;
             }
             let first = |lane: &&JobLane| {

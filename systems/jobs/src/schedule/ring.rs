@@ -47,10 +47,9 @@ impl Ring {
         {
             member.lanes.push_back(lane.clone());
         }
-        self.queue(owner);
     }
 
-    /// The tenant may have a turn again.
+    /// The tenant may have a turn (again).
     pub(crate) fn queue(&mut self, owner: &JobOwner) {
         if let Some(member) = self.members.get_mut(owner)
             && !member.queued

@@ -440,6 +440,18 @@ fn what_is_on_disk_of_a_lane_is_read_though_a_job_of_it_was_offered_before() {
 }
 
 #[test]
+fn a_tenant_at_its_bound_is_remembered_once_however_many_jobs_it_adds() {
+    let mut schedule = schedule(Limits { tenant_concurrency: 1, ..limits() });
+    for at in 0..50 {
+        let lane = JobLane::new("org", "t", "here", 0);
+        schedule.found(lane.owner(), 1);
+        schedule.offer(&lane, JobRef { priority: 1, due_at: at, id: JobId::fresh() });
+        schedule.serve();
+    }
+    assert_eq!(schedule.owners[&JobOwner::new("org", "t")].parked.len(), 1);
+}
+
+#[test]
 fn a_tenant_whose_only_job_was_cancelled_is_forgotten_though_a_worker_asks_later() {
     let lane = JobLane::new("org", "t", "there", 0);
     let job = JobRef { priority: 1, due_at: 1, id: JobId::fresh() };
