@@ -266,7 +266,7 @@ impl Schedule {
             self.loads.push_back(lane.clone());
         }
         if window.is_idle() {
-            self.windows.remove(lane);
+            self.close(lane);
         } else if !window.is_empty() {
             let owner = lane.owner();
             let weight = self.limits.weights.get(owner.tenant()).copied().unwrap_or(1);
@@ -278,6 +278,22 @@ impl Schedule {
                 ring.queue(&owner);
                 self.stirred.insert(key);
             }
+        }
+    }
+
+    /// Nothing of the lane is to be remembered.
+    fn close(&mut self, lane: &JobLane) {
+        self.windows.remove(lane);
+        let (owner, key) = (lane.owner(), self.ring_of(lane));
+        let Some(ring) = self.rings.get_mut(&key) else { return };
+        ring.leave(&owner, lane);
+        if !ring.has(&owner)
+            && let Some(known) = self.owners.get_mut(&owner)
+        {
+            known.parked.remove(&key);
+        }
+        if ring.is_empty() {
+            self.rings.remove(&key);
         }
     }
 
@@ -371,16 +387,11 @@ impl Schedule {
     fn pick(&mut self, key: &RingKey) -> Option<(JobLane, JobRef)> {
         loop {
             let ring = self.rings.get_mut(key)?;
-            let Some(owner) = ring.front().cloned() else {
-                if ring.is_empty() {
-                    self.rings.remove(key);
-                }
-                return None;
-            };
-            let known = self.owners.entry(owner).or_default();
-            if known.running >= self.limits.tenant_concurrency {
+            let owner = ring.front()?.clone();
+            let running = self.owners.get(&owner).map_or(0, |known| known.running);
+            if running >= self.limits.tenant_concurrency {
                 ring.park_front();
-                known.parked.insert(key.clone());
+                self.owners.entry(owner).or_default().parked.insert(key.clone());
                 continue;
             }
             let first = |lane: &&JobLane| {
@@ -392,8 +403,8 @@ impl Schedule {
             let left = self.windows.get(&lane).is_some_and(|window| !window.is_empty());
             ring.took(&lane, if left { Left::Some } else { Left::Nothing });
             let Some(job) = job else { continue };
-            known.running += 1;
             self.in_memory -= 1;
+            self.owners.entry(owner).or_default().running += 1;
             if let Some(window) = self.windows.get_mut(&lane) {
                 window.claiming += 1;
             }
@@ -463,7 +474,16 @@ impl Schedule {
     pub(crate) fn ended(&mut self, id: JobId, then: Then) {
         let Some(held) = self.claims.remove(id) else { return };
         self.gone(&held);
+        self.forget(&held.lane, &held.job);
         self.follow(&held.lane, then);
+    }
+
+    /// The job does not wait any more, even where it was just read as one that does.
+    fn forget(&mut self, lane: &JobLane, job: &JobRef) {
+        if self.windows.contains_key(lane) {
+            self.change_window(lane, |window| window.forget(job));
+            self.settle(lane);
+        }
     }
 
     fn follow(&mut self, lane: &JobLane, then: Then) {
@@ -501,10 +521,7 @@ impl Schedule {
 
     /// A job that waits was cancelled.
     pub(crate) fn cancelled(&mut self, lane: &JobLane, job: &JobRef) {
-        if self.windows.contains_key(lane) {
-            self.change_window(lane, |window| window.forget(job));
-            self.settle(lane);
-        }
+        self.forget(lane, job);
         self.over(&lane.owner());
     }
 

@@ -464,3 +464,16 @@ fn a_tenant_whose_only_job_was_cancelled_is_forgotten_though_a_worker_asks_later
     assert_eq!(schedule.serve(), []);
     assert_eq!(schedule.census().tenants, 0);
 }
+
+#[test]
+fn a_kind_that_nobody_asks_for_is_forgotten_with_its_last_job() {
+    let mut schedule = schedule(limits());
+    for kind in ["a", "b"] {
+        let lane = JobLane::new("org", "t", kind, 0);
+        let job = JobRef { priority: 1, due_at: 1, id: JobId::fresh() };
+        schedule.found(lane.owner(), 1);
+        schedule.offer(&lane, job);
+        schedule.cancelled(&lane, &job);
+    }
+    assert!(schedule.rings.is_empty());
+}

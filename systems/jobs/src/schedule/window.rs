@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_store::JobRef;
+use plimsoll_store::{JobId, JobRef};
 
 #[derive(Default)]
 pub(crate) struct Window {
@@ -16,6 +16,9 @@ pub(crate) struct Window {
     loading: bool,
     /// Since that reading began something was left on disk.
     left_behind: bool,
+    /// What ended or was cancelled since that reading began: it may have been read before. No more
+    /// than one reading sees.
+    gone: Vec<JobId>,
     /// Jobs whose claim is on its way: on disk they are still ready.
     pub(crate) claiming: usize,
 }
@@ -57,8 +60,12 @@ impl Window {
         self.jobs.pop_first()
     }
 
+    /// The job does not wait any more.
     pub(crate) fn forget(&mut self, job: &JobRef) {
         self.jobs.remove(job);
+        if self.loading {
+            self.gone.push(job.id);
+        }
     }
 
     /// Whether it is time to read what is on disk; it is then taken to be done.
@@ -67,6 +74,7 @@ impl Window {
         if begin {
             self.loading = true;
             self.left_behind = false;
+            self.gone = Vec::new();
         }
         begin
     }
@@ -76,7 +84,8 @@ impl Window {
     pub(crate) fn loaded(&mut self, jobs: impl Iterator<Item = JobRef>, complete: bool, cap: usize) {
         self.loading = false;
         self.more = !complete || self.left_behind;
-        self.jobs.extend(jobs);
+        let gone = std::mem::take(&mut self.gone);
+        self.jobs.extend(jobs.filter(|job| !gone.contains(&job.id)));
         self.trim(cap);
     }
 
