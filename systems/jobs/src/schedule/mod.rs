@@ -404,6 +404,11 @@ impl Schedule {
             ring.took(&lane, if left { Left::Some } else { Left::Nothing });
             let Some(job) = job else { continue };
             self.in_memory -= 1;
+            if self.claims.has(job.id) {
+                // Known from before somebody got it.
+                self.settle(&lane);
+                continue;
+            }
             self.owners.entry(owner).or_default().running += 1;
             if let Some(window) = self.windows.get_mut(&lane) {
                 window.claiming += 1;
@@ -430,6 +435,12 @@ impl Schedule {
     /// the job is still ready.
     pub(crate) fn not_claimed(&mut self, id: JobId, then: Then) {
         let Some(held) = self.claims.remove(id) else { return };
+        if then == Then::Nothing
+            && let Some(window) = self.windows.get_mut(&held.lane)
+        {
+            // What was known of the job was old: the disk knows better.
+            window.expect_more();
+        }
         self.not_claiming(&held.lane);
         self.gone(&held);
         self.follow(&held.lane, then);

@@ -466,6 +466,21 @@ fn a_tenant_whose_only_job_was_cancelled_is_forgotten_though_a_worker_asks_later
 }
 
 #[test]
+fn a_job_known_from_before_it_was_claimed_is_not_given_to_a_second_worker() {
+    let lane = JobLane::new("org", "t", "here", 0);
+    let mut schedule = schedule(limits());
+    let old = JobRef { priority: 1, due_at: 1, id: JobId::fresh() };
+    let new = JobRef { due_at: 2, ..old };
+    schedule.found(lane.owner(), 1);
+    schedule.offer(&lane, old);
+    schedule.offer(&lane, new);
+    let given: Vec<_> = schedule.serve().into_iter().flat_map(|given| given.jobs).collect();
+    assert_eq!(given, [old]);
+    schedule.not_claimed(old.id, Then::Nothing);
+    assert_eq!(schedule.next_load().map(|(lane, _)| lane), Some(lane), "the disk is asked how it stands");
+}
+
+#[test]
 fn a_kind_that_nobody_asks_for_is_forgotten_with_its_last_job() {
     let mut schedule = schedule(limits());
     for kind in ["a", "b"] {

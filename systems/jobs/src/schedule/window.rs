@@ -68,6 +68,12 @@ impl Window {
         }
     }
 
+    /// There is, or may be, something on disk that is not in memory.
+    pub(crate) fn expect_more(&mut self) {
+        self.more = true;
+        self.left_behind = true;
+    }
+
     /// Whether it is time to read what is on disk; it is then taken to be done.
     pub(crate) fn begin_loading(&mut self, cap: usize) -> bool {
         let begin = self.more && !self.loading && self.jobs.len() <= cap / 4;
