@@ -213,7 +213,8 @@ impl Schedule {
 
     /// The lane has jobs on disk.
     pub(crate) fn found_on_disk(&mut self, lane: &JobLane) {
-        self.windows.entry(lane.clone()).or_insert_with(Window::on_disk);
+        // Something of it may have become ready before.
+        self.windows.entry(lane.clone()).or_default().expect_more();
         self.settle(lane);
     }
 

@@ -24,11 +24,6 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Nothing of the lane is in memory yet.
-    pub(crate) fn on_disk() -> Self {
-        Self { more: true, ..Self::default() }
-    }
-
     pub(crate) fn first(&self) -> Option<&JobRef> {
         self.jobs.first()
     }
