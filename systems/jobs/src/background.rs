@@ -16,6 +16,8 @@ const PURGES: u32 = 512;
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 /// Rows read at once while what the last life of the process left is looked for.
 const PAGE: u32 = 1_000;
+/// Between two looks for lanes while there are none, or no room for them.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After the store failed.
 const REST: Duration = Duration::from_millis(500);
 
@@ -34,17 +36,8 @@ pub(crate) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
             break;
         }
     }
+    engine.lock().look_for_lanes();
     resume_claims(engine).await?;
-    let mut after = None;
-    loop {
-        let lanes = store.job_lanes(after, PAGE).await?;
-        after = lanes.last().cloned();
-        let complete = lanes.len() < PAGE as usize;
-        engine.act(|schedule| lanes.iter().for_each(|lane| schedule.found_on_disk(lane)));
-        if complete {
-            break;
-        }
-    }
     engine.due_at(timestamp::now());
     Ok(())
 }
@@ -85,6 +78,37 @@ pub(crate) async fn load(engine: Arc<Engine>) {
                 tracing::warn!(%error, ?lane, "cannot read what waits, trying again");
                 tokio::time::sleep(REST).await;
                 engine.act(|schedule| schedule.not_loaded(&lane));
+            }
+        }
+    }
+}
+
+/// Looks for lanes that are ready on disk and were left out of memory, until it is cancelled.
+pub(crate) async fn look(engine: Arc<Engine>) {
+    let mut after = None;
+    loop {
+        if !engine.lock().is_to_look() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        }
+        if after.is_none() {
+            engine.lock().begin_look();
+        }
+        match engine.store.job_lanes(after.clone(), PAGE).await {
+            Ok(lanes) => {
+                let opened =
+                    engine.act(|schedule| lanes.iter().filter(|lane| schedule.found_on_disk(lane)).count());
+                after = lanes.last().filter(|_| lanes.len() == PAGE as usize).cloned();
+                if after.is_none() {
+                    engine.lock().end_look();
+                }
+                if opened == 0 {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for what waits, trying again");
+                tokio::time::sleep(REST).await;
             }
         }
     }

@@ -10,8 +10,7 @@ use plimsoll::Invalid;
 use plimsoll::group::Group;
 use plimsoll_service::request::timestamp;
 use plimsoll_store::{
-    Error, Idempotency, Job, JobId, JobLane, JobOwner, JobRef, JobState, JobWritten, NewJob, Store,
-    UnixMillis,
+    Error, Idempotency, Job, JobId, JobLane, JobRef, JobState, JobWritten, NewJob, Store, UnixMillis,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
@@ -249,6 +248,7 @@ impl Builder {
         background.spawn(desk::run(Arc::clone(&engine))).await;
         background::resume(&engine).await?;
         background.spawn(background::load(Arc::clone(&engine))).await;
+        background.spawn(background::look(Arc::clone(&engine))).await;
         background.spawn(background::tick(Arc::clone(&engine))).await;
         let bounds = observe::register(&engine)?;
         let background = Mutex::new(background);
@@ -343,7 +343,7 @@ impl Core {
     ) -> Result<Submitted, SubmitError> {
         self.engine.store.room().map_err(SubmitError::Store)?;
         let job = self.job_of(work);
-        self.admit(&job.lane.owner())?;
+        self.admit(&job.lane, job.state)?;
         let (answer, answered) = oneshot::channel();
         let new = NewJob { job: job.clone(), idempotency };
         self.engine.push([Op::add(new, answer)]);
@@ -356,12 +356,12 @@ impl Core {
     }
 
     /// Takes a place in the backlog of the tenant.
-    fn admit(&self, owner: &JobOwner) -> Result<(), SubmitError> {
+    fn admit(&self, lane: &JobLane, state: JobState) -> Result<(), SubmitError> {
         let mut schedule = self.engine.lock();
         if schedule.is_draining() {
             return Err(SubmitError::Draining);
         }
-        schedule.admit(owner).map_err(|full| {
+        schedule.admit(lane, state).map_err(|full| {
             self.engine.metrics.refused.fetch_add(1, Ordering::Relaxed);
             SubmitError::Full(Overload { full })
         })
@@ -407,7 +407,7 @@ impl Core {
     pub(crate) async fn revive(&self, jobs: &[Job]) -> Result<Vec<JobWritten>, SubmitError> {
         let mut asked = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match self.admit(&job.lane.owner()) {
+            match self.admit(&job.lane, JobState::Ready) {
                 Ok(()) => {}
                 Err(error) if asked.is_empty() => return Err(error),
                 Err(_) => break,
@@ -444,6 +444,8 @@ fn limits(settings: &Settings) -> Limits {
         tenant_backlog: settings.tenant_backlog_max,
         backlog: settings.backlog_max,
         tenants: settings.tenants_max,
+        tenant_lanes: settings.tenant_lanes_max,
+        lanes: settings.lanes_max,
         tenant_concurrency: settings.tenant_concurrency,
         claims: settings.claims_max,
         worker_claims: settings.worker_claims_max,

@@ -40,11 +40,12 @@ impl Bound for ScheduleBound {
 
 /// Registers the bounds of the schedule, for as long as what is returned lives.
 pub(crate) fn register(engine: &Arc<Engine>) -> Result<Vec<Arc<ScheduleBound>>, plimsoll::Invalid> {
-    let columns: [(&str, Read); 6] = [
+    let columns: [(&str, Read); 7] = [
         ("jobs.backlog", |limits, census| (limits.backlog, census.unfinished)),
         // The one that is nearest to the bound.
         ("jobs.tenant_backlog", |limits, census| (limits.tenant_backlog, census.tenant_unfinished_max)),
         ("jobs.tenants", |limits, census| (limits.tenants as u64, census.tenants as u64)),
+        ("jobs.lanes", |limits, census| (limits.lanes as u64, census.lanes as u64)),
         ("jobs.claims", |limits, census| (limits.claims as u64, census.claims as u64)),
         ("jobs.polls", |limits, census| (limits.polls as u64, census.polls as u64)),
         ("jobs.window", |limits, census| (limits.window_total as u64, census.in_memory as u64)),

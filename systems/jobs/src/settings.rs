@@ -31,6 +31,21 @@ pub const SETTINGS: &[Setting] = &[
     )
     .of(Tier::Admission),
     Setting::new(
+        "jobs.tenant_lanes_max",
+        "10000",
+        Kind::Integer { min: 64, max: 10_000_000 },
+        "How many lanes of one tenant (a kind, or a share of a kind's keys) have jobs in memory; a job that \
+         needs one more is answered 429.",
+    )
+    .of(Tier::Tenant),
+    Setting::new(
+        "jobs.lanes_max",
+        "200000",
+        Kind::Integer { min: 64, max: 10_000_000 },
+        "How many lanes of all tenants have jobs in memory; a job that needs one more is answered 503.",
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.tenant_concurrency",
         "64",
         Kind::Integer { min: 1, max: 65_536 },
@@ -141,6 +156,10 @@ pub struct Settings {
     pub backlog_max: u64,
     /// Tenants with unfinished jobs.
     pub tenants_max: usize,
+    /// Lanes of one tenant in memory.
+    pub tenant_lanes_max: usize,
+    /// Lanes in memory in all.
+    pub lanes_max: usize,
     /// Jobs of one tenant at work at once.
     pub tenant_concurrency: usize,
     /// Jobs that workers over HTTP have at once.
@@ -206,6 +225,8 @@ impl Settings {
             tenant_backlog_max: resolved.integer("jobs.tenant_backlog_max"),
             backlog_max: resolved.integer("jobs.backlog_max"),
             tenants_max: resolved.count("jobs.tenants_max"),
+            tenant_lanes_max: resolved.count("jobs.tenant_lanes_max"),
+            lanes_max: resolved.count("jobs.lanes_max"),
             tenant_concurrency: resolved.count("jobs.tenant_concurrency"),
             claims_max: resolved.count("jobs.claims_max"),
             worker_claims_max: resolved.count("jobs.worker_claims_max"),

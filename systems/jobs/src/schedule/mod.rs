@@ -7,10 +7,13 @@
 //! - Between the tenants of a kind turns go round by weight, whatever each has waiting; between the
 //!   keys of a tenant they go round by share of the keys (stochastic fairness: two keys that fall
 //!   into one share are one), the most urgent first.
-//! - Memory has a window of each lane and at most [`Limits::window_total`] jobs beyond the first few
-//!   of each, whatever waits on disk.
+//! - Memory has windows of at most [`Limits::lanes`] lanes, and at most [`Limits::window_total`] jobs
+//!   beyond the first few of each, whatever waits on disk.
+//! - A lane that is ready on disk has a window, or it is known that lanes were left out: they are
+//!   then looked for until none is.
 
 mod claims;
+mod limits;
 mod polls;
 mod ring;
 mod window;
@@ -20,13 +23,13 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use plimsoll::clock::Instant;
-use plimsoll_store::{Job, JobId, JobLane, JobOwner, JobRef, UnixMillis};
+use plimsoll_store::{Job, JobId, JobLane, JobOwner, JobRef, JobState, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use claims::{Expired, Held, NotHeld, Worker};
+pub(crate) use limits::{Full, Limits, Whose};
 pub(crate) use polls::{Poll, PollId};
 
 use claims::Claims;
@@ -36,48 +39,6 @@ use window::Window;
 
 /// A lane's window while [`Limits::window_total`] jobs are in memory.
 const WINDOW_MIN: usize = 4;
-
-/// What is bounded, and by how much.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// Unfinished jobs of a tenant.
-    pub(crate) tenant_backlog: u64,
-    /// Unfinished jobs in all.
-    pub(crate) backlog: u64,
-    /// Tenants with unfinished jobs.
-    pub(crate) tenants: usize,
-    /// Jobs of a tenant at work at once.
-    pub(crate) tenant_concurrency: usize,
-    /// Jobs that workers over HTTP have at once, all and each.
-    pub(crate) claims: usize,
-    pub(crate) worker_claims: usize,
-    /// Workers that wait over HTTP at once.
-    pub(crate) polls: usize,
-    /// Jobs of a lane in memory, and of all lanes.
-    pub(crate) window: usize,
-    pub(crate) window_total: usize,
-    /// How long a worker over HTTP may be silent.
-    pub(crate) lease: Duration,
-    /// Turns in a round; one where a tenant is not named.
-    pub(crate) weights: FxHashMap<String, u32>,
-}
-
-/// Which bound stood in the way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Full {
-    pub(crate) bound: &'static str,
-    pub(crate) limit: u64,
-    pub(crate) in_use: u64,
-    /// Whether it is the caller's own.
-    pub(crate) whose: Whose,
-}
-
-/// Whose bound it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Whose {
-    Caller,
-    Ours,
-}
 
 /// Jobs of one kind: of one organisation, or of all where a handler of the process does them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -104,6 +65,8 @@ pub(crate) enum To {
 struct Owner {
     unfinished: u64,
     running: usize,
+    /// Its lanes in memory.
+    lanes: usize,
     /// Rings in which it has no turn because it is at its bound.
     parked: FxHashSet<RingKey>,
 }
@@ -123,6 +86,15 @@ pub(crate) struct Census {
     pub(crate) oldest: Option<UnixMillis>,
 }
 
+/// Whether lanes are ready on disk that are not in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LeftOut {
+    Nothing,
+    /// All lanes on disk are being looked at, and none was left out since that began.
+    Looking,
+    Some,
+}
+
 pub(crate) struct Schedule {
     limits: Limits,
     owners: FxHashMap<JobOwner, Owner>,
@@ -137,6 +109,7 @@ pub(crate) struct Schedule {
     /// Rings in which something may have become possible.
     stirred: FxHashSet<RingKey>,
     loads: VecDeque<JobLane>,
+    left_out: LeftOut,
     draining: bool,
 }
 
@@ -154,28 +127,32 @@ impl Schedule {
             polls: Polls::default(),
             stirred: FxHashSet::default(),
             loads: VecDeque::new(),
+            left_out: LeftOut::Nothing,
             draining: false,
         }
     }
 
-    /// A job is about to be accepted: takes its place in the backlog.
-    pub(crate) fn admit(&mut self, owner: &JobOwner) -> Result<(), Full> {
-        let Limits { tenant_backlog, backlog, tenants, .. } = self.limits;
-        let full = |bound, limit, in_use, whose| Err(Full { bound, limit, in_use, whose });
-        match self.owners.get(owner) {
-            Some(known) if known.unfinished >= tenant_backlog => {
-                return full("jobs.tenant_backlog_max", tenant_backlog, known.unfinished, Whose::Caller);
+    /// A job is about to be accepted: takes its place in the backlog. One that is ready needs one in
+    /// memory too, where its lane has none.
+    pub(crate) fn admit(&mut self, lane: &JobLane, state: JobState) -> Result<(), Full> {
+        let Limits { tenant_backlog, backlog, tenants, tenant_lanes, lanes, .. } = self.limits;
+        let callers = |bound, limit, in_use| Full { bound, limit, in_use, whose: Whose::Caller }.if_reached();
+        let ours = |bound, limit, in_use| Full { bound, limit, in_use, whose: Whose::Ours }.if_reached();
+        let owner = lane.owner();
+        let mut has_lanes = 0;
+        match self.owners.get(&owner) {
+            Some(known) => {
+                callers("jobs.tenant_backlog_max", tenant_backlog, known.unfinished)?;
+                has_lanes = known.lanes;
             }
-            None if self.owners.len() >= tenants => {
-                let in_use = self.owners.len() as u64;
-                return full("jobs.tenants_max", tenants as u64, in_use, Whose::Ours);
-            }
-            _ => {}
+            None => ours("jobs.tenants_max", tenants as u64, self.owners.len() as u64)?,
         }
-        if self.unfinished >= backlog {
-            return full("jobs.backlog_max", backlog, self.unfinished, Whose::Ours);
+        ours("jobs.backlog_max", backlog, self.unfinished)?;
+        if state == JobState::Ready && !self.windows.contains_key(lane) {
+            callers("jobs.tenant_lanes_max", tenant_lanes as u64, has_lanes as u64)?;
+            ours("jobs.lanes_max", lanes as u64, self.windows.len() as u64)?;
         }
-        self.found(owner.clone(), 1);
+        self.found(owner, 1);
         Ok(())
     }
 
@@ -195,7 +172,7 @@ impl Schedule {
     }
 
     fn forget_idle_owner(&mut self, owner: &JobOwner) {
-        let idle = |known: &Owner| known.unfinished == 0 && known.running == 0;
+        let idle = |known: &Owner| known.unfinished == 0 && known.running == 0 && known.lanes == 0;
         if self.owners.get(owner).is_some_and(idle) {
             self.owners.remove(owner);
         }
@@ -203,7 +180,7 @@ impl Schedule {
 
     /// A job is ready, and durably so.
     pub(crate) fn offer(&mut self, lane: &JobLane, job: JobRef) {
-        if self.claims.has(job.id) {
+        if self.claims.has(job.id) || !self.open(lane) {
             return;
         }
         let cap = self.cap();
@@ -211,11 +188,56 @@ impl Schedule {
         self.settle(lane);
     }
 
-    /// The lane has jobs on disk.
-    pub(crate) fn found_on_disk(&mut self, lane: &JobLane) {
-        // Something of it may have become ready before.
-        self.windows.entry(lane.clone()).or_default().expect_more();
-        self.settle(lane);
+    /// Lanes may be ready on disk: they are to be looked for.
+    pub(crate) fn look_for_lanes(&mut self) {
+        self.left_out = LeftOut::Some;
+    }
+
+    /// Whether lanes are to be looked for, and there is room for what is found.
+    pub(crate) fn is_to_look(&self) -> bool {
+        self.left_out != LeftOut::Nothing && self.windows.len() < self.limits.lanes
+    }
+
+    /// All lanes on disk are looked at, from the first.
+    pub(crate) fn begin_look(&mut self) {
+        self.left_out = LeftOut::Looking;
+    }
+
+    /// The lane has jobs on disk. Returns whether it was not in memory and now is.
+    pub(crate) fn found_on_disk(&mut self, lane: &JobLane) -> bool {
+        let found = !self.windows.contains_key(lane) && self.open(lane);
+        if found {
+            self.settle(lane);
+        }
+        found
+    }
+
+    /// All lanes on disk were looked at.
+    pub(crate) fn end_look(&mut self) {
+        if self.left_out == LeftOut::Looking {
+            self.left_out = LeftOut::Nothing;
+        }
+    }
+
+    /// Whether the lane has a window: it gets one where there is room.
+    fn open(&mut self, lane: &JobLane) -> bool {
+        if self.windows.contains_key(lane) {
+            return true;
+        }
+        let owner = lane.owner();
+        let lanes = self.owners.get(&owner).map_or(0, |known| known.lanes);
+        if lanes >= self.limits.tenant_lanes || self.windows.len() >= self.limits.lanes {
+            self.left_out = LeftOut::Some;
+            return false;
+        }
+        self.owners.entry(owner).or_default().lanes += 1;
+        let mut window = Window::default();
+        if self.left_out != LeftOut::Nothing {
+            // It may be one of them.
+            window.expect_more();
+        }
+        self.windows.insert(lane.clone(), window);
+        true
     }
 
     /// Whether there is a lane to be read from disk.
@@ -251,12 +273,11 @@ impl Schedule {
         if self.in_memory >= self.limits.window_total { WINDOW_MIN } else { self.limits.window }
     }
 
-    fn change_window<T>(&mut self, lane: &JobLane, change: impl FnOnce(&mut Window) -> T) -> T {
-        let window = self.windows.entry(lane.clone()).or_default();
+    fn change_window(&mut self, lane: &JobLane, change: impl FnOnce(&mut Window)) {
+        let Some(window) = self.windows.get_mut(lane) else { return };
         let before = window.len();
-        let result = change(window);
+        change(window);
         self.in_memory = self.in_memory + window.len() - before;
-        result
     }
 
     /// After a window changed: reads more of it, gives its tenant a turn, or forgets it.
@@ -286,16 +307,21 @@ impl Schedule {
     fn close(&mut self, lane: &JobLane) {
         self.windows.remove(lane);
         let (owner, key) = (lane.owner(), self.ring_of(lane));
-        let Some(ring) = self.rings.get_mut(&key) else { return };
-        ring.leave(&owner, lane);
-        if !ring.has(&owner)
-            && let Some(known) = self.owners.get_mut(&owner)
-        {
-            known.parked.remove(&key);
+        let mut has_turns = false;
+        if let Some(ring) = self.rings.get_mut(&key) {
+            ring.leave(&owner, lane);
+            has_turns = ring.has(&owner);
+            if ring.is_empty() {
+                self.rings.remove(&key);
+            }
         }
-        if ring.is_empty() {
-            self.rings.remove(&key);
+        if let Some(known) = self.owners.get_mut(&owner) {
+            known.lanes = known.lanes.saturating_sub(1);
+            if !has_turns {
+                known.parked.remove(&key);
+            }
         }
+        self.forget_idle_owner(&owner);
     }
 
     fn ring_of(&self, lane: &JobLane) -> RingKey {
@@ -492,10 +518,8 @@ impl Schedule {
 
     /// The job does not wait any more, even where it was just read as one that does.
     fn forget(&mut self, lane: &JobLane, job: &JobRef) {
-        if self.windows.contains_key(lane) {
-            self.change_window(lane, |window| window.forget(job));
-            self.settle(lane);
-        }
+        self.change_window(lane, |window| window.forget(job));
+        self.settle(lane);
     }
 
     fn follow(&mut self, lane: &JobLane, then: Then) {

@@ -1,6 +1,7 @@
 //! The schedule against a model of the disk and of its workers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use plimsoll_store::JobState;
 use proptest::prelude::*;
@@ -12,12 +13,16 @@ const SLOTS: usize = 2;
 const TENANT_CONCURRENCY: usize = 3;
 const CLAIMS: usize = 5;
 const WINDOW: usize = 4;
+const TENANT_LANES: usize = 5;
+const LANES: usize = 8;
 
 fn limits() -> Limits {
     Limits {
         tenant_backlog: 60,
         backlog: 150,
         tenants: TENANTS,
+        tenant_lanes: TENANT_LANES,
+        lanes: LANES,
         tenant_concurrency: TENANT_CONCURRENCY,
         claims: CLAIMS,
         worker_claims: 4,
@@ -40,6 +45,8 @@ enum Step {
         kind: usize,
         share: u8,
         priority: u8,
+        /// Whether its time is yet to come.
+        later: bool,
     },
     Poll {
         worker: u8,
@@ -60,6 +67,8 @@ enum Step {
     BeginLoad,
     /// It arrives, or (false) it could not be read.
     FinishLoad(bool),
+    /// Some of the lanes on disk are looked at.
+    Look,
     Restart,
 }
 
@@ -78,8 +87,9 @@ const KINDS: [&str; 3] = ["here", "there", "nobody"];
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let how = prop_oneof![6 => Just(How::Done), 2 => Just(How::Again), 1 => Just(How::Later)];
     let step = prop_oneof![
-        60 => (0..TENANTS, 0..KINDS.len(), 0..3u8, 0..3u8)
-            .prop_map(|(tenant, kind, share, priority)| Step::Add { tenant, kind, share, priority }),
+        60 => (0..TENANTS, 0..KINDS.len(), 0..3u8, 0..3u8, prop::bool::weighted(0.2)).prop_map(
+            |(tenant, kind, share, priority, later)| Step::Add { tenant, kind, share, priority, later }
+        ),
         30 => (0..2u8, 1..4usize).prop_map(|(worker, max)| Step::Poll { worker, max }),
         10 => Just(Step::Leave),
         60 => prop::bool::weighted(0.9).prop_map(Step::Commit),
@@ -89,6 +99,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         30 => any::<usize>().prop_map(Step::Cancel),
         30 => Just(Step::BeginLoad),
         30 => prop::bool::weighted(0.9).prop_map(Step::FinishLoad),
+        30 => Just(Step::Look),
         1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 1..300)
@@ -110,6 +121,7 @@ struct Model {
     polls: BTreeSet<PollId>,
     /// A lane as it was when it was read.
     loading: Option<(JobLane, Vec<JobRef>, u32)>,
+    looked_at: Option<JobLane>,
     now: Instant,
     made: i64,
 }
@@ -123,6 +135,7 @@ impl Model {
             running: Vec::new(),
             polls: BTreeSet::new(),
             loading: None,
+            looked_at: None,
             now: Instant::from_nanos(1),
             made: 0,
         }
@@ -130,7 +143,10 @@ impl Model {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Add { tenant, kind, share, priority } => self.add(tenant, kind, share, priority),
+            Step::Add { tenant, kind, share, priority, later } => {
+                let lane = JobLane::new("org", &format!("t{tenant}"), KINDS[kind], share);
+                self.add(&lane, priority, if later { JobState::Scheduled } else { JobState::Ready });
+            }
             Step::Poll { worker, max } => self.poll(worker, max),
             Step::Leave => {
                 if let Some(poll) = self.polls.pop_first() {
@@ -149,21 +165,23 @@ impl Model {
             Step::Cancel(which) => self.cancel(which, |_| true),
             Step::BeginLoad => self.begin_load(),
             Step::FinishLoad(read) => self.finish_load(read),
+            Step::Look => self.look(),
             Step::Restart => self.restart(),
         }
         self.serve();
         self.check();
     }
 
-    fn add(&mut self, tenant: usize, kind: usize, share: u8, priority: u8) {
-        let lane = JobLane::new("org", &format!("t{tenant}"), KINDS[kind], share);
-        if self.schedule.admit(&lane.owner()).is_err() {
+    fn add(&mut self, lane: &JobLane, priority: u8, state: JobState) {
+        if self.schedule.admit(lane, state).is_err() {
             return;
         }
         self.made += 1;
         let job = JobRef { priority, due_at: self.made, id: JobId::fresh() };
-        self.rows.insert(job.id, Row { lane: lane.clone(), job, state: JobState::Ready, claims: 0 });
-        self.schedule.offer(&lane, job);
+        self.rows.insert(job.id, Row { lane: lane.clone(), job, state, claims: 0 });
+        if state == JobState::Ready {
+            self.schedule.offer(lane, job);
+        }
     }
 
     fn poll(&mut self, worker: u8, max: usize) {
@@ -283,6 +301,7 @@ impl Model {
         for row in self.rows.values().filter(|row| row.state.is_unfinished()) {
             self.schedule.found(row.lane.owner(), 1);
         }
+        self.schedule.look_for_lanes();
         let running: Vec<_> =
             self.rows.values().filter(|row| row.state == JobState::Running).map(|row| row.job.id).collect();
         for id in running {
@@ -296,9 +315,26 @@ impl Model {
                 self.running.push((id, number));
             }
         }
+    }
+
+    fn look(&mut self) {
+        if !self.schedule.is_to_look() {
+            return;
+        }
+        if self.looked_at.is_none() {
+            self.schedule.begin_look();
+        }
         let ready = self.rows.values().filter(|row| row.state == JobState::Ready);
         let lanes: BTreeSet<_> = ready.map(|row| row.lane.clone()).collect();
-        lanes.iter().for_each(|lane| self.schedule.found_on_disk(lane));
+        let page: Vec<_> =
+            lanes.into_iter().filter(|lane| Some(lane) > self.looked_at.as_ref()).take(2).collect();
+        for lane in &page {
+            self.schedule.found_on_disk(lane);
+        }
+        self.looked_at = page.last().filter(|_| page.len() == 2).cloned();
+        if self.looked_at.is_none() {
+            self.schedule.end_look();
+        }
     }
 
     fn check(&self) {
@@ -316,6 +352,8 @@ impl Model {
         for tenant in 0..TENANTS {
             assert!(of(&|lane| lane.tenant() == format!("t{tenant}")) <= TENANT_CONCURRENCY);
         }
+        assert!(census.lanes <= LANES);
+        assert!(self.schedule.owners.values().all(|owner| owner.lanes <= TENANT_LANES));
         assert!(census.in_memory <= census.lanes * WINDOW, "{census:?}");
         let in_windows: usize = self.schedule.windows.values().map(Window::len).sum();
         assert_eq!(census.in_memory, in_windows);
@@ -332,6 +370,7 @@ impl Model {
                 break;
             }
             self.step(&Step::Poll { worker: 0, max: 3 });
+            self.step(&Step::Look);
             self.step(&Step::BeginLoad);
             self.step(&Step::FinishLoad(true));
             self.step(&Step::Commit(true));
@@ -433,9 +472,9 @@ fn within_a_tenant_the_urgent_go_first_and_keys_in_turn() {
 fn what_is_on_disk_of_a_lane_is_read_though_a_job_of_it_was_offered_before() {
     let lane = JobLane::new("org", "t", "there", 0);
     let mut schedule = schedule(limits());
+    schedule.look_for_lanes();
     schedule.found(lane.owner(), 2);
     schedule.offer(&lane, JobRef { priority: 1, due_at: 2, id: JobId::fresh() });
-    schedule.found_on_disk(&lane);
     assert_eq!(schedule.next_load().map(|(lane, _)| lane), Some(lane));
 }
 
@@ -478,6 +517,28 @@ fn a_job_known_from_before_it_was_claimed_is_not_given_to_a_second_worker() {
     assert_eq!(given, [old]);
     schedule.not_claimed(old.id, Then::Nothing);
     assert_eq!(schedule.next_load().map(|(lane, _)| lane), Some(lane), "the disk is asked how it stands");
+}
+
+#[test]
+fn kinds_of_the_callers_choice_do_not_fill_memory() {
+    let mut schedule = schedule(limits());
+    let lane = |tenant: usize, kind: usize| JobLane::new("org", &format!("t{tenant}"), &kind.to_string(), 0);
+    let mut add = |lane: &JobLane| {
+        schedule.admit(lane, JobState::Ready)?;
+        schedule.offer(lane, JobRef { priority: 1, due_at: 1, id: JobId::fresh() });
+        Ok::<_, Full>(())
+    };
+    for kind in 0..TENANT_LANES {
+        add(&lane(0, kind)).unwrap();
+    }
+    let refused = add(&lane(0, TENANT_LANES)).unwrap_err();
+    assert_eq!((refused.bound, refused.whose), ("jobs.tenant_lanes_max", Whose::Caller));
+    add(&lane(0, 0)).unwrap();
+    for kind in 0..LANES - TENANT_LANES {
+        add(&lane(1, kind)).unwrap();
+    }
+    let refused = add(&lane(2, 0)).unwrap_err();
+    assert_eq!((refused.bound, refused.whose), ("jobs.lanes_max", Whose::Ours));
 }
 
 #[test]
