@@ -378,6 +378,7 @@ impl Schedule {
             }
             let mut after = None;
             while self.rings.get(&key).is_some_and(Ring::has_turns)
+                && self.claims.remote() < self.limits.claims
                 && let Some(id) = self.polls.next_of(&key, after)
             {
                 after = Some(id);
@@ -551,7 +552,9 @@ impl Schedule {
                 self.stirred.insert(RingKey { org: None, kind });
             }
         } else if self.claims.remote() + 1 >= self.limits.claims {
-            self.stirred.extend(self.polls.rings().cloned());
+            self.stirred.extend(self.polls.rings_of(|_| true));
+        } else if self.claims.of(&held.worker) + 1 >= self.limits.worker_claims {
+            self.stirred.extend(self.polls.rings_of(|poll| poll.worker == held.worker));
         }
     }
 

@@ -72,8 +72,9 @@ impl Polls {
         self.by_ring.get(ring)?.range(from..).next().copied()
     }
 
-    pub(crate) fn rings(&self) -> impl Iterator<Item = &RingKey> {
-        self.by_ring.keys()
+    /// What those wait for whom `wanted` lets through.
+    pub(crate) fn rings_of(&self, wanted: impl Fn(&Poll) -> bool) -> impl Iterator<Item = RingKey> {
+        self.waiting.values().filter(move |poll| wanted(poll)).flat_map(Poll::rings)
     }
 
     pub(crate) fn ids(&self) -> Vec<PollId> {
