@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "jobs.window",
         "256",
-        Kind::Integer { min: 4, max: 65_536 },
+        Kind::Integer { min: 4, max: 4_096 },
         "How many jobs of one kind of one tenant wait in memory; the rest waits on disk.",
     ),
     Setting::new(

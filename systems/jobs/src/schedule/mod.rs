@@ -39,6 +39,8 @@ use window::Window;
 
 /// A lane's window while [`Limits::window_total`] jobs are in memory.
 const WINDOW_MIN: usize = 4;
+/// Jobs of a lane that are read at once: a page of the store.
+const LOAD_MAX: u32 = 10_000;
 
 /// Jobs of one kind: of one organisation, or of all where a handler of the process does them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -250,7 +252,7 @@ impl Schedule {
         let lane = self.loads.pop_front()?;
         let claiming = self.windows.get(&lane).map_or(0, |window| window.claiming);
         // What is being claimed is still ready on disk: it must not be all that is seen of it.
-        let limit = u32::try_from(self.cap() + claiming).unwrap_or(u32::MAX);
+        let limit = u32::try_from(self.cap() + claiming).map_or(LOAD_MAX, |limit| limit.min(LOAD_MAX));
         Some((lane, limit))
     }
 

@@ -563,6 +563,15 @@ fn a_worker_that_waits_at_its_own_bound_gets_a_job_when_one_of_its_own_ends() {
 }
 
 #[test]
+fn no_window_asks_for_more_than_a_page_of_the_store() {
+    let lane = JobLane::new("org", "t", "there", 0);
+    let mut schedule = schedule(Limits { window: 65_536, ..limits() });
+    schedule.look_for_lanes();
+    assert!(schedule.found_on_disk(&lane));
+    assert_eq!(schedule.next_load(), Some((lane, LOAD_MAX)));
+}
+
+#[test]
 fn a_kind_that_nobody_asks_for_is_forgotten_with_its_last_job() {
     let mut schedule = schedule(limits());
     for kind in ["a", "b"] {
