@@ -332,6 +332,8 @@ pub enum JobWritten {
     UniqueTaken(Box<Job>),
     /// The claim, with the payload.
     Claimed(Box<Job>),
+    /// The commit carries as many payloads as it may; nothing was changed, it can be asked for again.
+    Later,
     /// It is not in a state for it (any more); nothing was changed.
     NotSo,
     /// The claim had ended in this very way before.

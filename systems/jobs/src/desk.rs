@@ -200,6 +200,9 @@ impl Engine {
                 for (job, written) in jobs.into_iter().zip(written) {
                     match written {
                         JobWritten::Claimed(job) => claimed.push(*job),
+                        JobWritten::Later => {
+                            self.act(|schedule| schedule.not_claimed(job.id, Next::Ready(job)));
+                        }
                         _ => self.act(|schedule| schedule.not_claimed(job.id, Next::Nothing)),
                     }
                 }
