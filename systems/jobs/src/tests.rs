@@ -1,6 +1,8 @@
 //! The real router over the real store.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -277,6 +279,25 @@ async fn who_waits_is_told_at_once_when_the_server_drains() {
     assert_eq!(claimed, Vec::<Value>::new());
     let body = json!({ "tenant": "acme", "kind": "mail", "payload": 1 });
     assert_eq!(world.post("/v1/jobs", body).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_before_it_sees_its_jobs_costs_them_no_crash() {
+    let world = World::new(settings()).await;
+    let mut waits = Box::pin(world.claim(1));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+    let id = world.add(json!({})).await;
+    let number = || world.jobs.core.engine.lock().held(id.parse().unwrap()).map_or(0, |held| held.number);
+    while number() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(waits);
+    while world.state(&id).await != "ready" {
+        tokio::task::yield_now().await;
+    }
+    let (_, job) = world.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(job["crashes"], 0);
+    assert_eq!(world.claim(1).await[0]["run"], 2);
 }
 
 /// Waits until nothing is unfinished.

@@ -109,15 +109,33 @@ fn kinds(raw: &RawValue) -> Result<Vec<Arc<str>>, Problem> {
     Ok(kinds)
 }
 
-/// A worker that waits; it waits no more when this is dropped.
+/// A worker that waits; it waits no more when this is dropped, and what it was given and has not seen
+/// goes back.
 struct Waiting<'e> {
     engine: &'e Engine,
     poll: PollId,
+    given: oneshot::Receiver<Vec<Given>>,
+}
+
+impl Waiting<'_> {
+    async fn wait(mut self, wait: Duration) -> Vec<Given> {
+        match tokio::time::timeout(wait, &mut self.given).await {
+            Ok(given) => given.unwrap_or_default(),
+            Err(_) if self.engine.leave(self.poll) => Vec::new(),
+            // They are being written already.
+            Err(_) => (&mut self.given).await.unwrap_or_default(),
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.engine.leave(self.poll);
+        // Before the look: what comes later finds nobody, and is given back by whoever gives it.
+        self.given.close();
+        for (job, _) in self.given.try_recv().unwrap_or_default() {
+            let _ = self.engine.end(job.id, job.claims, |_, _| JobEnd::Released, None);
+        }
     }
 }
 
@@ -138,23 +156,9 @@ pub(super) async fn claim(
         }
     }
     let (poll, given) = core.engine.poll(poll).map_err(|reached| full(Overload { full: reached }))?;
-    let waiting = Waiting { engine: &core.engine, poll };
-    let given = wait_for(&waiting, given, wait).await;
+    let given = Waiting { engine: &core.engine, poll, given }.wait(wait).await;
     let jobs: Vec<_> = given.iter().map(|(job, until)| ClaimOut::of(job, *until)).collect();
     Ok(Reply(StatusCode::OK, serde_json::json!({ "data": jobs })))
-}
-
-async fn wait_for(
-    waiting: &Waiting<'_>,
-    mut given: oneshot::Receiver<Vec<Given>>,
-    wait: Duration,
-) -> Vec<Given> {
-    match tokio::time::timeout(wait, &mut given).await {
-        Ok(given) => given.unwrap_or_default(),
-        Err(_) if waiting.engine.leave(waiting.poll) => Vec::new(),
-        // They are being written already.
-        Err(_) => given.await.unwrap_or_default(),
-    }
 }
 
 /// The lease that a worker speaks under.
