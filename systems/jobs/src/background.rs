@@ -12,7 +12,7 @@ use crate::engine::Engine;
 /// Jobs that become ready in one commit.
 const PROMOTIONS: u32 = 1_024;
 /// Ended jobs that go in one commit, and how often it is looked for them.
-const PURGES: u32 = 512;
+const PURGES: u32 = 64;
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 /// Rows read at once while what the last life of the process left is looked for.
 const PAGE: u32 = 1_000;
@@ -132,8 +132,11 @@ pub(crate) async fn tick(engine: Arc<Engine>) {
                 }
             }
             _ = purge.tick() => {
-                if let Err(error) = purge_expired(&engine).await {
-                    tracing::warn!(%error, "ended jobs could not be purged; they go later");
+                match purge_expired(&engine).await {
+                    // The next batch takes its turn beside what is due meanwhile.
+                    Ok(purged) if purged == PURGES as usize => purge.reset_immediately(),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "ended jobs could not be purged; they go later"),
                 }
             }
         }
@@ -158,13 +161,11 @@ async fn promote(engine: &Arc<Engine>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn purge_expired(engine: &Engine) -> Result<(), Error> {
-    loop {
-        let purge = vec![JobWrite::Purge { at: timestamp::now(), limit: PURGES }];
-        match engine.store.write_jobs(engine.claim, purge).await?.first() {
-            Some(JobWritten::Purged(rows)) if *rows == PURGES as usize => tokio::task::yield_now().await,
-            _ => return Ok(()),
-        }
+async fn purge_expired(engine: &Engine) -> Result<usize, Error> {
+    let purge = vec![JobWrite::Purge { at: timestamp::now(), limit: PURGES }];
+    match engine.store.write_jobs(engine.claim, purge).await?.first() {
+        Some(JobWritten::Purged(rows)) => Ok(*rows),
+        _ => Ok(0),
     }
 }
 
