@@ -21,8 +21,11 @@ pub(crate) struct Limits {
     /// Jobs that workers over HTTP have at once, all and each.
     pub(crate) claims: usize,
     pub(crate) worker_claims: usize,
-    /// Workers that wait over HTTP at once.
+    /// Jobs that the workers of one organisation have at once over HTTP.
+    pub(crate) org_claims: usize,
+    /// Workers that wait over HTTP at once, of all and of one organisation.
     pub(crate) polls: usize,
+    pub(crate) org_polls: usize,
     /// Jobs of a lane in memory, and of all lanes.
     pub(crate) window: usize,
     pub(crate) window_total: usize,

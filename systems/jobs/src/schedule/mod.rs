@@ -340,16 +340,13 @@ impl Schedule {
 
     /// A worker waits for jobs; [`serve`](Self::serve) says when it gets some.
     pub(crate) fn poll(&mut self, poll: Poll) -> Result<PollId, Full> {
-        let Limits { polls, worker_claims, .. } = self.limits;
-        let has = self.claims.of(&poll.worker);
-        if self.polls.len() >= polls {
-            let in_use = self.polls.len() as u64;
-            return Err(Full { bound: "jobs.polls_max", limit: polls as u64, in_use, whose: Whose::Ours });
-        }
-        if has >= worker_claims {
-            let (limit, in_use) = (worker_claims as u64, has as u64);
-            return Err(Full { bound: "jobs.worker_claims_max", limit, in_use, whose: Whose::Caller });
-        }
+        let Limits { polls, org_polls, worker_claims, .. } = self.limits;
+        let full = |bound, limit, in_use, whose| {
+            Full { bound, limit: limit as u64, in_use: in_use as u64, whose }.if_reached()
+        };
+        full("jobs.org_polls_max", org_polls, self.polls.of_org(&poll.org), Whose::Caller)?;
+        full("jobs.polls_max", polls, self.polls.len(), Whose::Ours)?;
+        full("jobs.worker_claims_max", worker_claims, self.claims.of(&poll.worker), Whose::Caller)?;
         self.stirred.extend(poll.rings());
         Ok(self.polls.add(poll))
     }
@@ -380,7 +377,7 @@ impl Schedule {
             }
             let mut after = None;
             while self.rings.get(&key).is_some_and(Ring::has_turns)
-                && self.claims.remote() < self.limits.claims
+                && key.org.as_ref().is_some_and(|org| self.room_of(org) > 0)
                 && let Some(id) = self.polls.next_of(&key, after)
             {
                 after = Some(id);
@@ -394,12 +391,19 @@ impl Schedule {
         given
     }
 
+    /// How many more jobs workers of the organisation may have.
+    fn room_of(&self, org: &Arc<str>) -> usize {
+        let Limits { claims, org_claims, .. } = self.limits;
+        let room = claims.saturating_sub(self.claims.remote());
+        room.min(org_claims.saturating_sub(self.claims.of_org(org)))
+    }
+
     /// Jobs for a worker, of its kinds in turn.
     fn fill(&mut self, id: PollId) -> Vec<JobRef> {
         let mut jobs = Vec::new();
         let Some(poll) = self.polls.get(id).cloned() else { return jobs };
         let room = self.limits.worker_claims.saturating_sub(self.claims.of(&poll.worker));
-        let room = room.min(self.limits.claims.saturating_sub(self.claims.remote())).min(poll.max);
+        let room = room.min(self.room_of(&poll.org)).min(poll.max);
         let mut rings: VecDeque<_> = poll.rings().collect();
         while jobs.len() < room
             && let Some(ring) = rings.pop_front()
@@ -546,17 +550,28 @@ impl Schedule {
             }
         }
         self.forget_idle_owner(&owner);
-        if held.worker == Worker::Handler {
-            if let Some((kind, free)) =
-                self.slots.get_key_value(held.lane.kind()).map(|(k, f)| (Arc::clone(k), *f))
-            {
-                self.slots.insert(Arc::clone(&kind), free + 1);
-                self.stirred.insert(RingKey { org: None, kind });
-            }
-        } else if self.claims.remote() + 1 >= self.limits.claims {
+        match &held.worker {
+            Worker::Handler => self.slot_is_free(held.lane.kind()),
+            Worker::Remote(org, _) => self.claim_is_free(org, &held.worker),
+        }
+    }
+
+    fn slot_is_free(&mut self, kind: &str) {
+        if let Some((kind, free)) = self.slots.get_key_value(kind).map(|(k, f)| (Arc::clone(k), *f)) {
+            self.slots.insert(Arc::clone(&kind), free + 1);
+            self.stirred.insert(RingKey { org: None, kind });
+        }
+    }
+
+    /// Whoever waits because of a bound that was reached may have something now.
+    fn claim_is_free(&mut self, org: &Arc<str>, worker: &Worker) {
+        let Limits { claims, org_claims, worker_claims, .. } = self.limits;
+        if self.claims.remote() + 1 >= claims {
             self.stirred.extend(self.polls.rings_of(|_| true));
-        } else if self.claims.of(&held.worker) + 1 >= self.limits.worker_claims {
-            self.stirred.extend(self.polls.rings_of(|poll| poll.worker == held.worker));
+        } else if self.claims.of_org(org) + 1 >= org_claims {
+            self.stirred.extend(self.polls.rings_of(|poll| poll.org == *org));
+        } else if self.claims.of(worker) + 1 >= worker_claims {
+            self.stirred.extend(self.polls.rings_of(|poll| poll.worker == *worker));
         }
     }
 

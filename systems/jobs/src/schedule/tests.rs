@@ -26,7 +26,9 @@ fn limits() -> Limits {
         tenant_concurrency: TENANT_CONCURRENCY,
         claims: CLAIMS,
         worker_claims: 4,
+        org_claims: CLAIMS,
         polls: 3,
+        org_polls: 3,
         window: WINDOW,
         window_total: 1_000,
         lease: Duration::from_secs(10),
@@ -569,6 +571,31 @@ fn no_window_asks_for_more_than_a_page_of_the_store() {
     schedule.look_for_lanes();
     assert!(schedule.found_on_disk(&lane));
     assert_eq!(schedule.next_load(), Some((lane, LOAD_MAX)));
+}
+
+#[test]
+fn one_organisation_takes_no_more_polls_and_claims_than_are_its_share() {
+    let mut schedule = schedule(Limits { org_polls: 2, org_claims: 1, claims: 2, ..limits() });
+    let poll = |org: &str| {
+        let worker = Worker::Remote(org.into(), "w".into());
+        Poll { org: org.into(), worker, kinds: vec!["there".into()], max: 4 }
+    };
+    for _ in 0..2 {
+        schedule.poll(poll("a")).unwrap();
+    }
+    let refused = schedule.poll(poll("a")).unwrap_err();
+    assert_eq!((refused.bound, refused.whose), ("jobs.org_polls_max", Whose::Caller));
+    let other = schedule.poll(poll("b")).unwrap();
+    for (org, at) in [("a", 1), ("a", 2), ("b", 3)] {
+        let lane = JobLane::new(org, "t", "there", 0);
+        schedule.found(lane.owner(), 1);
+        schedule.offer(&lane, JobRef { priority: 1, due_at: at, id: JobId::fresh() });
+    }
+    let given: BTreeMap<_, _> = schedule.serve().into_iter().map(|one| (one.jobs[0].due_at, one)).collect();
+    assert_eq!(given.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(given[&3].to, To::Poll(other));
+    schedule.not_claimed(given[&1].jobs[0].id, Then::Over);
+    assert_eq!(schedule.serve()[0].jobs[0].due_at, 2, "whoever waited for the share gets the next");
 }
 
 #[test]
