@@ -214,6 +214,8 @@ async fn a_full_backlog_is_refused_by_name_to_its_tenant_alone() {
     assert_eq!(status, 429);
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.starts_with("jobs.tenant_backlog_max: 1 of 1 in use"), "{detail}");
+    let bound = json!({ "name": "jobs.tenant_backlog_max", "limit": 1, "inUse": 1 });
+    assert_eq!(refused["bound"], bound);
     world.add(json!({ "tenant": "other" })).await;
 }
 
