@@ -145,7 +145,37 @@ async fn a_failed_job_is_tried_again_and_then_dead_and_can_be_revived() {
     assert_eq!(status, 202);
     assert_eq!(world.claim(1).await[0]["id"].as_str().unwrap(), id);
     let (_, none) = world.post("/v1/jobs/dead/retry", json!({ "tenant": "acme" })).await;
-    assert_eq!(none, json!({ "retried": 0, "skipped": 0, "done": true }));
+    assert_eq!(none, json!({ "retried": 0, "skipped": 0, "iterator": null, "done": true }));
+}
+
+#[tokio::test]
+async fn dead_jobs_that_cannot_be_tried_again_do_not_hide_those_behind_them() {
+    let world = World::new(settings()).await;
+    let mut dead = Vec::new();
+    for key in ["a", "b", "c"] {
+        dead.push(world.add(json!({ "uniqueKey": key, "attemptsMax": 1 })).await);
+        let claimed = world.claim(1).await;
+        assert_eq!(world.word(&claimed[0], "fail", json!({})).await, 204);
+    }
+    for key in ["a", "b"] {
+        world.add(json!({ "uniqueKey": key })).await;
+    }
+    let (mut iterator, mut told) = (Value::Null, Vec::new());
+    loop {
+        let mut body = json!({ "tenant": "acme", "limit": 1 });
+        if !iterator.is_null() {
+            body["iterator"] = iterator;
+        }
+        let (status, page) = world.post("/v1/jobs/dead/retry", body).await;
+        assert_eq!(status, 202, "{page}");
+        told.push((page["retried"].clone(), page["skipped"].clone()));
+        if page["done"] == true {
+            break;
+        }
+        iterator = page["iterator"].clone();
+    }
+    assert_eq!(told, [(json!(0), json!(1)), (json!(0), json!(1)), (json!(1), json!(0))]);
+    assert_eq!(world.state(&dead[2]).await, "ready");
 }
 
 #[tokio::test]

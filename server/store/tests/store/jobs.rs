@@ -35,6 +35,24 @@ async fn add(made: &Made, jobs: Vec<Job>) {
 }
 
 #[tokio::test]
+async fn a_list_says_that_it_goes_on_where_something_follows_and_only_there() {
+    let made = Made::new().await;
+    let jobs: Vec<_> = (0..3).map(|_| job("t", 2)).collect();
+    add(&made, jobs.clone()).await;
+    let filter = JobFilter { owner: JobOwner::new("org_a", "t"), kind: None, states: Vec::new() };
+    let list = async |after, limit| {
+        let page = Page { after, limit, order: Order::Ascending };
+        let JobPage { jobs, more_after } = made.store.jobs(filter.clone(), page).await.unwrap();
+        (jobs.iter().map(|job| job.id).collect::<Vec<_>>(), more_after)
+    };
+    let mut ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    ids.sort_unstable();
+    assert_eq!(list(None, 2).await, (ids[..2].to_vec(), Some(ids[1])));
+    assert_eq!(list(Some(ids[1]), 2).await, (ids[2..].to_vec(), None));
+    assert_eq!(list(None, 3).await, (ids.clone(), None));
+}
+
+#[tokio::test]
 async fn one_commit_does_not_claim_more_payloads_than_memory_has_room_for() {
     let made = Made::new().await;
     let jobs: Vec<_> = (0..6).map(|_| job("t", 4 << 20)).collect();
