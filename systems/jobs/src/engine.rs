@@ -334,7 +334,8 @@ pub(crate) fn later(delay: Duration) -> UnixMillis {
     timestamp::now().saturating_add(UnixMillis::try_from(delay.as_millis()).unwrap_or(UnixMillis::MAX))
 }
 
-fn cut(reason: &str) -> String {
+/// As much of a reason as is kept.
+pub(crate) fn cut(reason: &str) -> String {
     let mut end = reason.len().min(REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;

@@ -179,6 +179,16 @@ async fn dead_jobs_that_cannot_be_tried_again_do_not_hide_those_behind_them() {
 }
 
 #[tokio::test]
+async fn a_failure_with_a_long_reason_can_be_repeated() {
+    let world = World::new(settings()).await;
+    world.add(json!({ "attemptsMax": 1 })).await;
+    let claimed = world.claim(1).await;
+    let long = json!({ "reason": "long ".repeat(1_000) });
+    assert_eq!(world.word(&claimed[0], "fail", long.clone()).await, 204);
+    assert_eq!(world.word(&claimed[0], "fail", long).await, 204, "its answer may not have been heard");
+}
+
+#[tokio::test]
 async fn a_unique_key_is_of_one_unfinished_job() {
     let world = World::new(settings()).await;
     let id = world.add(json!({ "uniqueKey": "u" })).await;

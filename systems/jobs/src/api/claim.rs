@@ -22,7 +22,7 @@ use super::jobs;
 use super::read::{self, PathId};
 use super::reply::{Reply, draining, full, not_found, store_error};
 use crate::core::{Core, Overload};
-use crate::engine::{Engine, Given, later};
+use crate::engine::{Engine, Given, cut, later};
 use crate::handler::Failure;
 use crate::schedule::{Held, NotHeld, Poll, PollId, Worker};
 
@@ -222,8 +222,8 @@ pub(super) async fn fail(
         None => failure,
     };
     // A repeat: the answer to the first was not heard.
-    let failed_so =
-        |job: &Job| job.state != JobState::Running && job.error.as_deref() == Some(failure.reason());
+    let kept = cut(failure.reason());
+    let failed_so = |job: &Job| job.state != JobState::Running && job.error.as_ref() == Some(&kept);
     end(&core, &caller, (id, number), |engine, held| engine.failed(held, &failure), failed_so).await
 }
 
