@@ -179,6 +179,16 @@ async fn dead_jobs_that_cannot_be_tried_again_do_not_hide_those_behind_them() {
 }
 
 #[tokio::test]
+async fn an_ack_that_is_repeated_before_the_first_is_written_has_not_lost_the_job() {
+    let world = World::new(settings()).await;
+    world.add(json!({})).await;
+    let claimed = world.claim(1).await;
+    let ack = || world.word(&claimed[0], "ack", json!({}));
+    assert_eq!(tokio::join!(ack(), ack()), (204, 503));
+    assert_eq!(ack().await, 204);
+}
+
+#[tokio::test]
 async fn a_failure_with_a_long_reason_can_be_repeated() {
     let world = World::new(settings()).await;
     world.add(json!({ "attemptsMax": 1 })).await;

@@ -252,6 +252,10 @@ async fn end(
                 Err(lease_lost())
             }
         }
-        Err(NotHeld::Stale | NotHeld::Ending) => Err(lease_lost()),
+        // Its end is being written, or its lease has just passed: the next answer knows.
+        Err(NotHeld::Ending) => {
+            Err(ApiError::unavailable("ending", "An end of this claim is being written: try again"))
+        }
+        Err(NotHeld::Stale) => Err(lease_lost()),
     }
 }
