@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::clock;
-use plimsoll_service::request::timestamp;
 use plimsoll_store::{Error, JobWrite, JobWritten};
 
 use crate::engine::Engine;
@@ -38,7 +37,7 @@ pub(crate) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
     }
     engine.lock().look_for_lanes();
     resume_claims(engine).await?;
-    engine.due_at(timestamp::now());
+    engine.due_at(engine.clock.now());
     Ok(())
 }
 
@@ -123,12 +122,12 @@ pub(crate) async fn tick(engine: Arc<Engine>) {
             () = engine.timer.notified() => {}
             () = sleep_or_never(wait) => {
                 engine.expire();
-                if engine.take_next_due(timestamp::now())
+                if engine.take_next_due(engine.clock.now())
                     && let Err(error) = promote(&engine).await
                 {
                     tracing::warn!(%error, "scheduled jobs could not be made ready, trying again");
                     tokio::time::sleep(REST).await;
-                    engine.due_at(timestamp::now());
+                    engine.due_at(engine.clock.now());
                 }
             }
             _ = purge.tick() => {
@@ -145,7 +144,7 @@ pub(crate) async fn tick(engine: Arc<Engine>) {
 
 /// Makes ready what is due: one batch, and the timer for the next.
 async fn promote(engine: &Arc<Engine>) -> Result<(), Error> {
-    let (due, next) = engine.store.jobs_scheduled(timestamp::now(), PROMOTIONS).await?;
+    let (due, next) = engine.store.jobs_scheduled(engine.clock.now(), PROMOTIONS).await?;
     let writes = due.iter().map(|(_, job)| JobWrite::Promote { id: job.id }).collect();
     let written = engine.store.write_jobs(engine.claim, writes).await?;
     engine.act(|schedule| {
@@ -162,7 +161,7 @@ async fn promote(engine: &Arc<Engine>) -> Result<(), Error> {
 }
 
 async fn purge_expired(engine: &Engine) -> Result<usize, Error> {
-    let purge = vec![JobWrite::Purge { at: timestamp::now(), limit: PURGES }];
+    let purge = vec![JobWrite::Purge { at: engine.clock.now(), limit: PURGES }];
     match engine.store.write_jobs(engine.claim, purge).await?.first() {
         Some(JobWritten::Purged(rows)) => Ok(*rows),
         _ => Ok(0),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use plimsoll::Invalid;
 use plimsoll::group::Group;
-use plimsoll_service::request::timestamp;
 use plimsoll_store::{
     Error, Idempotency, Job, JobId, JobLane, JobRef, JobState, JobWritten, NewJob, Store, UnixMillis,
 };
@@ -17,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::background;
 use crate::desk::{self, Answer, Op};
-use crate::engine::{Engine, later, reference};
+use crate::engine::{Engine, reference};
 use crate::handler::{AnyHandler, Handler};
 use crate::observe::{self, Numbers, ScheduleBound};
 use crate::schedule::{Full, Limits, Schedule, Whose};
@@ -369,7 +368,7 @@ impl Core {
 
     fn job_of(&self, work: NewWork) -> Job {
         let settings = &self.engine.settings;
-        let now = timestamp::now();
+        let now = self.engine.clock.now();
         let due_at = work.run_at.unwrap_or(now);
         let timeout = work.run_timeout.unwrap_or(settings.run_timeout);
         let share = work.key.as_deref().map_or(0, share_of);
@@ -396,7 +395,8 @@ impl Core {
 
     /// Cancels a job that waits.
     pub(crate) async fn cancel(&self, job: &Job) -> Result<JobWritten, Error> {
-        let times = (timestamp::now(), later(self.engine.settings.keep_done));
+        let Engine { clock, settings, .. } = &*self.engine;
+        let times = (clock.now(), clock.later(settings.keep_done));
         self.ask(|answer| Op::cancel(job.lane.clone(), reference(job), times, answer)).await
     }
 
@@ -412,7 +412,7 @@ impl Core {
                 Err(error) if asked.is_empty() => return Err(error),
                 Err(_) => break,
             }
-            let due = JobRef { due_at: timestamp::now(), ..reference(job) };
+            let due = JobRef { due_at: self.engine.clock.now(), ..reference(job) };
             let (answer, answered) = oneshot::channel();
             self.engine.push([Op::revive(job.lane.clone(), due, answer)]);
             asked.push(answered);

@@ -39,6 +39,7 @@
 
 mod api;
 mod background;
+mod clock;
 mod core;
 mod desk;
 mod engine;

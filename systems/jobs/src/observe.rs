@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 
 use plimsoll::Name;
 use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
-use plimsoll_service::request::timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -93,7 +92,7 @@ impl Collector for Numbers {
             ConstCounter::new(counter.load(Ordering::Relaxed)).encode(encoder)?;
         }
         let census = self.engine.lock().census();
-        let age = census.oldest.map_or(0, |oldest| (timestamp::now() - oldest).max(0) / 1_000);
+        let age = census.oldest.map_or(0, |oldest| (self.engine.clock.now() - oldest).max(0) / 1_000);
         let waiting = census.unfinished.saturating_sub(census.in_flight as u64);
         for (name, help, value) in [
             ("jobs_unfinished", "Jobs that are not over", census.unfinished),

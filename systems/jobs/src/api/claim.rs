@@ -22,7 +22,7 @@ use super::jobs;
 use super::read::{self, PathId};
 use super::reply::{Reply, draining, full, not_found, store_error};
 use crate::core::{Core, Overload};
-use crate::engine::{Engine, Given, cut, later};
+use crate::engine::{Engine, Given, cut};
 use crate::handler::Failure;
 use crate::schedule::{Held, NotHeld, Poll, PollId, Worker};
 
@@ -53,11 +53,11 @@ struct ClaimOut<'j> {
 }
 
 impl<'j> ClaimOut<'j> {
-    fn of(job: &'j Job, until: Instant) -> Self {
+    fn of(job: &'j Job, lease_until: Timestamp) -> Self {
         Self {
             id: job.id.to_string(),
             lease: job.claims.to_string(),
-            lease_until: wall(until),
+            lease_until,
             tenant: job.lane.tenant(),
             kind: job.lane.kind(),
             key: job.key.as_deref(),
@@ -72,8 +72,8 @@ impl<'j> ClaimOut<'j> {
 }
 
 /// What of the monotonic clock is to be, by the clock on the wall.
-fn wall(until: Instant) -> Timestamp {
-    Timestamp(later(until - clock::now()))
+fn wall(engine: &Engine, until: Instant) -> Timestamp {
+    Timestamp(engine.clock.later(until - clock::now()))
 }
 
 /// What a worker asks for.
@@ -157,7 +157,8 @@ pub(super) async fn claim(
     }
     let (poll, given) = core.engine.poll(poll).map_err(|reached| full(Overload { full: reached }))?;
     let given = Waiting { engine: &core.engine, poll, given }.wait(wait).await;
-    let jobs: Vec<_> = given.iter().map(|(job, until)| ClaimOut::of(job, *until)).collect();
+    let jobs: Vec<_> =
+        given.iter().map(|(job, until)| ClaimOut::of(job, wall(&core.engine, *until))).collect();
     Ok(Reply(StatusCode::OK, serde_json::json!({ "data": jobs })))
 }
 
@@ -190,7 +191,7 @@ pub(super) async fn heartbeat(
         return Err(not_found());
     }
     let until = core.engine.lock().heartbeat(id, number, clock::now()).map_err(|_| lease_lost())?;
-    Ok(Reply(StatusCode::OK, serde_json::json!({ "leaseUntil": wall(until) })))
+    Ok(Reply(StatusCode::OK, serde_json::json!({ "leaseUntil": wall(&core.engine, until) })))
 }
 
 pub(super) async fn ack(
