@@ -545,18 +545,19 @@ fn kinds_of_the_callers_choice_do_not_fill_memory() {
 
 #[test]
 fn a_worker_that_waits_at_its_own_bound_gets_a_job_when_one_of_its_own_ends() {
-    let lane = JobLane::new("org", "t", "there", 0);
+    let lanes = ["there", "other"].map(|kind| JobLane::new("org", "t", kind, 0));
     let mut schedule = schedule(Limits { worker_claims: 1, ..limits() });
     let worker = Worker::Remote("org".into(), "w".into());
-    let poll = Poll { org: "org".into(), worker, kinds: vec!["there".into()], max: 1 };
+    let poll = Poll { org: "org".into(), worker, kinds: vec!["there".into(), "other".into()], max: 1 };
     let polls = [schedule.poll(poll.clone()).unwrap(), schedule.poll(poll).unwrap()];
-    for at in 0..2 {
+    for lane in &lanes {
         schedule.found(lane.owner(), 1);
-        schedule.offer(&lane, JobRef { priority: 1, due_at: at, id: JobId::fresh() });
+        schedule.offer(lane, JobRef { priority: 1, due_at: 1, id: JobId::fresh() });
     }
     let first = schedule.serve();
     assert_eq!((first.len(), first[0].to), (1, To::Poll(polls[0])));
     let job = first[0].jobs[0];
+    let lane = schedule.held(job.id).unwrap().lane.clone();
     schedule.claimed(&as_job(&Row { lane, job, state: JobState::Running, claims: 1 }), Instant::default());
     assert_eq!(schedule.serve(), []);
     schedule.ending(job.id, 1).unwrap();
