@@ -238,7 +238,10 @@ impl Schedule {
     /// The next lane to be read from disk, and how many of its jobs.
     pub(crate) fn next_load(&mut self) -> Option<(JobLane, u32)> {
         let lane = self.loads.pop_front()?;
-        let claiming = self.windows.get(&lane).map_or(0, |window| window.claiming);
+        let claiming = self.windows.get_mut(&lane).map_or(0, |window| {
+            window.begin_loading();
+            window.claiming
+        });
         // What is being claimed is still ready on disk: it must not be all that is seen of it.
         let limit = u32::try_from(self.cap() + claiming).map_or(LOAD_MAX, |limit| limit.min(LOAD_MAX));
         Some((lane, limit))
@@ -274,7 +277,7 @@ impl Schedule {
     fn settle(&mut self, lane: &JobLane) {
         let cap = self.cap();
         let Some(window) = self.windows.get_mut(lane) else { return };
-        if window.begin_loading(cap) {
+        if window.want_loading(cap) {
             self.loads.push_back(lane.clone());
         }
         if window.is_idle() {
@@ -346,7 +349,7 @@ impl Schedule {
 
     fn load_if_low(&mut self, lane: &JobLane) {
         let cap = self.cap();
-        if self.windows.get_mut(lane).is_some_and(|window| window.begin_loading(cap)) {
+        if self.windows.get_mut(lane).is_some_and(|window| window.want_loading(cap)) {
             self.loads.push_back(lane.clone());
         }
     }

@@ -12,15 +12,24 @@ use plimsoll_store::{JobId, JobRef};
 pub(crate) struct Window {
     jobs: BTreeSet<JobRef>,
     more: bool,
-    /// Somebody reads what is on disk.
-    loading: bool,
-    /// Since that reading began something was left on disk.
+    loading: Loading,
+    /// Since a reading was wanted something was left on disk.
     left_behind: bool,
-    /// What ended or was cancelled since that reading began: it may have been read before. No more
-    /// than one reading sees.
+    /// What ended or was cancelled while it is read: it may have been read before. As many as end
+    /// within one reading.
     gone: Vec<JobId>,
     /// Jobs whose claim is on its way: on disk they are still ready.
     pub(crate) claiming: usize,
+}
+
+/// Whether what is on disk is being read.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Loading {
+    #[default]
+    No,
+    /// In line to be.
+    Wanted,
+    Reading,
 }
 
 impl Window {
@@ -38,7 +47,7 @@ impl Window {
 
     /// Whether nothing of it has to be remembered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && !self.more && !self.loading && self.claiming == 0
+        self.jobs.is_empty() && !self.more && self.loading == Loading::No && self.claiming == 0
     }
 
     /// A job is ready, and durably so. At most `cap` are kept.
@@ -58,7 +67,7 @@ impl Window {
     /// The job does not wait any more.
     pub(crate) fn forget(&mut self, job: &JobRef) {
         self.jobs.remove(job);
-        if self.loading {
+        if self.loading == Loading::Reading {
             self.gone.push(job.id);
         }
     }
@@ -69,21 +78,25 @@ impl Window {
         self.left_behind = true;
     }
 
-    /// Whether it is time to read what is on disk; it is then taken to be done.
-    pub(crate) fn begin_loading(&mut self, cap: usize) -> bool {
-        let begin = self.more && !self.loading && self.jobs.len() <= cap / 4;
-        if begin {
-            self.loading = true;
+    /// Whether it is time to read what is on disk; it is then taken to be in line.
+    pub(crate) fn want_loading(&mut self, cap: usize) -> bool {
+        let want = self.more && self.loading == Loading::No && self.jobs.len() <= cap / 4;
+        if want {
+            self.loading = Loading::Wanted;
             self.left_behind = false;
-            self.gone = Vec::new();
         }
-        begin
+        want
+    }
+
+    /// It is its turn to be read.
+    pub(crate) fn begin_loading(&mut self) {
+        self.loading = Loading::Reading;
     }
 
     /// What was read of the disk: the first jobs, but for those that are being claimed; `complete`
     /// where there are no others.
     pub(crate) fn loaded(&mut self, jobs: impl Iterator<Item = JobRef>, complete: bool, cap: usize) {
-        self.loading = false;
+        self.loading = Loading::No;
         self.more = !complete || self.left_behind;
         let gone = std::mem::take(&mut self.gone);
         self.jobs.extend(jobs.filter(|job| !gone.contains(&job.id)));
@@ -92,7 +105,8 @@ impl Window {
 
     /// It could not be read.
     pub(crate) fn not_loaded(&mut self) {
-        self.loading = false;
+        self.loading = Loading::No;
+        self.gone = Vec::new();
     }
 
     fn trim(&mut self, cap: usize) {
