@@ -21,6 +21,9 @@ use crate::flags::policy_fields;
 /// How many connections the admin listener holds: scrapers, probes, an operator.
 const ADMIN_CONNECTIONS: usize = 32;
 
+/// The body of a worker that waits for jobs: 32 kinds and a name. It is held as long as the worker waits.
+const POLL_BYTES_MAX: u64 = 16 << 10;
+
 /// The bounds that say how loaded the server is: those that more of them would relieve.
 pub(super) const LOAD: &[&str] = &[
     "http.connections",
@@ -135,7 +138,10 @@ impl Doors {
 /// places of those who have something to say.
 pub(super) fn api(hooks: &Hooks, jobs: &Jobs, keys: Keys, doors: &Doors) -> Router {
     let Doors { admission, tenants } = doors;
-    let polls = ServiceBuilder::new().layer(auth::require(keys.clone())).layer(admission.bodies());
+    let polls = ServiceBuilder::new()
+        .layer(auth::require(keys.clone()))
+        .layer(tenants.waiting_layer(Caller::org_of))
+        .layer(admission.bodies_up_to(POLL_BYTES_MAX));
     let layers = ServiceBuilder::new()
         .layer(admission.layer())
         .layer(auth::require(keys))

@@ -230,6 +230,9 @@ async fn serve_from(
         () = hooks.fenced() => {
             return Err(Fault::failed("another plimsoll has taken over this data: what was accepted is safe with it"));
         }
+        () = jobs.fenced() => {
+            return Err(Fault::failed("another plimsoll has taken over this data: the jobs that were accepted are safe with it"));
+        }
         _ = api.join() => return Err(Fault::failed("the API listener ended by itself")),
         _ = desk.group.join() => return Err(Fault::failed("the admin listener ended by itself")),
     }

@@ -332,12 +332,23 @@ pub enum JobWritten {
     UniqueTaken(Box<Job>),
     /// The claim, with the payload.
     Claimed(Box<Job>),
+    /// The commit carries as many payloads as it may; nothing was changed, it can be asked for again.
+    Later,
     /// It is not in a state for it (any more); nothing was changed.
     NotSo,
     /// The claim had ended in this very way before.
     Already,
     /// So many rows went.
     Purged(usize),
+}
+
+/// A page of a list of jobs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobPage {
+    /// Those that were asked for.
+    pub jobs: Vec<Job>,
+    /// The last one that was looked at: the list goes on behind it. `None` where nothing follows.
+    pub more_after: Option<JobId>,
 }
 
 /// Which jobs.
@@ -399,8 +410,9 @@ impl Store {
         Ok(found.filter(|job| job.lane.org() == &*org))
     }
 
-    /// The jobs of a tenant, by id; at most 100,000 are looked at.
-    pub async fn jobs(&self, filter: JobFilter, page: Page<JobId>) -> Result<Vec<Job>, Error> {
+    /// The jobs of a tenant, by id; at most 100,000 are looked at, so that a page may have fewer than
+    /// it could and yet not be the last.
+    pub async fn jobs(&self, filter: JobFilter, page: Page<JobId>) -> Result<JobPage, Error> {
         at_most("rows", page.limit as usize, PAGE_MAX)?;
         self.host.reads.read(Lane::Api, move |reader| sqlite::jobs(reader, &filter, page)).await
     }

@@ -30,7 +30,9 @@ mod write;
 
 pub use error::{Error, OpenError};
 pub use id::{AppId, AttemptId, EndpointId, Id, JobId, MessageId, ParseIdError, TaskId};
-pub use jobs::{Job, JobEnd, JobFilter, JobLane, JobOwner, JobRef, JobState, JobWrite, JobWritten, NewJob};
+pub use jobs::{
+    Job, JobEnd, JobFilter, JobLane, JobOwner, JobPage, JobRef, JobState, JobWrite, JobWritten, NewJob,
+};
 pub use read::{
     AttemptFilter, DeadLetterFilter, DueKey, FanoutWork, MessageEndpoint, MessageFilter, MessageRef, Missing,
     Order, Page, Reference, Sought, TaskFilter,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::clock;
-use plimsoll_service::request::timestamp;
 use plimsoll_store::{Error, JobWrite, JobWritten};
 
 use crate::engine::Engine;
@@ -12,10 +11,12 @@ use crate::engine::Engine;
 /// Jobs that become ready in one commit.
 const PROMOTIONS: u32 = 1_024;
 /// Ended jobs that go in one commit, and how often it is looked for them.
-const PURGES: u32 = 512;
+const PURGES: u32 = 64;
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 /// Rows read at once while what the last life of the process left is looked for.
 const PAGE: u32 = 1_000;
+/// Between two looks for lanes while there are none, or no room for them.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After the store failed.
 const REST: Duration = Duration::from_millis(500);
 
@@ -34,18 +35,9 @@ pub(crate) async fn resume(engine: &Arc<Engine>) -> Result<(), Error> {
             break;
         }
     }
+    engine.lock().look_for_lanes();
     resume_claims(engine).await?;
-    let mut after = None;
-    loop {
-        let lanes = store.job_lanes(after, PAGE).await?;
-        after = lanes.last().cloned();
-        let complete = lanes.len() < PAGE as usize;
-        engine.act(|schedule| lanes.iter().for_each(|lane| schedule.found_on_disk(lane)));
-        if complete {
-            break;
-        }
-    }
-    engine.due_at(timestamp::now());
+    engine.due_at(engine.clock.now());
     Ok(())
 }
 
@@ -90,6 +82,37 @@ pub(crate) async fn load(engine: Arc<Engine>) {
     }
 }
 
+/// Looks for lanes that are ready on disk and were left out of memory, until it is cancelled.
+pub(crate) async fn look(engine: Arc<Engine>) {
+    let mut after = None;
+    loop {
+        if !engine.lock().is_to_look() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        }
+        if after.is_none() {
+            engine.lock().begin_look();
+        }
+        match engine.store.job_lanes(after.clone(), PAGE).await {
+            Ok(lanes) => {
+                let opened =
+                    engine.act(|schedule| lanes.iter().filter(|lane| schedule.found_on_disk(lane)).count());
+                after = lanes.last().filter(|_| lanes.len() == PAGE as usize).cloned();
+                if after.is_none() {
+                    engine.lock().end_look();
+                }
+                if opened == 0 {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for what waits, trying again");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
 /// Does what is due, until it is cancelled.
 pub(crate) async fn tick(engine: Arc<Engine>) {
     let mut purge = tokio::time::interval(PURGE_EVERY);
@@ -99,17 +122,20 @@ pub(crate) async fn tick(engine: Arc<Engine>) {
             () = engine.timer.notified() => {}
             () = sleep_or_never(wait) => {
                 engine.expire();
-                if engine.take_next_due(timestamp::now())
+                if engine.take_next_due(engine.clock.now())
                     && let Err(error) = promote(&engine).await
                 {
                     tracing::warn!(%error, "scheduled jobs could not be made ready, trying again");
                     tokio::time::sleep(REST).await;
-                    engine.due_at(timestamp::now());
+                    engine.due_at(engine.clock.now());
                 }
             }
             _ = purge.tick() => {
-                if let Err(error) = purge_expired(&engine).await {
-                    tracing::warn!(%error, "ended jobs could not be purged; they go later");
+                match purge_expired(&engine).await {
+                    // The next batch takes its turn beside what is due meanwhile.
+                    Ok(purged) if purged == PURGES as usize => purge.reset_immediately(),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "ended jobs could not be purged; they go later"),
                 }
             }
         }
@@ -118,7 +144,7 @@ pub(crate) async fn tick(engine: Arc<Engine>) {
 
 /// Makes ready what is due: one batch, and the timer for the next.
 async fn promote(engine: &Arc<Engine>) -> Result<(), Error> {
-    let (due, next) = engine.store.jobs_scheduled(timestamp::now(), PROMOTIONS).await?;
+    let (due, next) = engine.store.jobs_scheduled(engine.clock.now(), PROMOTIONS).await?;
     let writes = due.iter().map(|(_, job)| JobWrite::Promote { id: job.id }).collect();
     let written = engine.store.write_jobs(engine.claim, writes).await?;
     engine.act(|schedule| {
@@ -134,13 +160,11 @@ async fn promote(engine: &Arc<Engine>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn purge_expired(engine: &Engine) -> Result<(), Error> {
-    loop {
-        let purge = vec![JobWrite::Purge { at: timestamp::now(), limit: PURGES }];
-        match engine.store.write_jobs(engine.claim, purge).await?.first() {
-            Some(JobWritten::Purged(rows)) if *rows == PURGES as usize => tokio::task::yield_now().await,
-            _ => return Ok(()),
-        }
+async fn purge_expired(engine: &Engine) -> Result<usize, Error> {
+    let purge = vec![JobWrite::Purge { at: engine.clock.now(), limit: PURGES }];
+    match engine.store.write_jobs(engine.claim, purge).await?.first() {
+        Some(JobWritten::Purged(rows)) => Ok(*rows),
+        _ => Ok(0),
     }
 }
 

@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use plimsoll::Invalid;
 use plimsoll::group::Group;
-use plimsoll_service::request::timestamp;
 use plimsoll_store::{
-    Error, Idempotency, Job, JobId, JobLane, JobOwner, JobRef, JobState, JobWritten, NewJob, Store,
-    UnixMillis,
+    Error, Idempotency, Job, JobId, JobLane, JobRef, JobState, JobWritten, NewJob, Store, UnixMillis,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use crate::background;
 use crate::desk::{self, Answer, Op};
-use crate::engine::{Engine, later, reference};
+use crate::engine::{Engine, reference};
 use crate::handler::{AnyHandler, Handler};
 use crate::observe::{self, Numbers, ScheduleBound};
 use crate::schedule::{Full, Limits, Schedule, Whose};
@@ -249,6 +247,7 @@ impl Builder {
         background.spawn(desk::run(Arc::clone(&engine))).await;
         background::resume(&engine).await?;
         background.spawn(background::load(Arc::clone(&engine))).await;
+        background.spawn(background::look(Arc::clone(&engine))).await;
         background.spawn(background::tick(Arc::clone(&engine))).await;
         let bounds = observe::register(&engine)?;
         let background = Mutex::new(background);
@@ -343,7 +342,7 @@ impl Core {
     ) -> Result<Submitted, SubmitError> {
         self.engine.store.room().map_err(SubmitError::Store)?;
         let job = self.job_of(work);
-        self.admit(&job.lane.owner())?;
+        self.admit(&job.lane, job.state)?;
         let (answer, answered) = oneshot::channel();
         let new = NewJob { job: job.clone(), idempotency };
         self.engine.push([Op::add(new, answer)]);
@@ -356,12 +355,12 @@ impl Core {
     }
 
     /// Takes a place in the backlog of the tenant.
-    fn admit(&self, owner: &JobOwner) -> Result<(), SubmitError> {
+    fn admit(&self, lane: &JobLane, state: JobState) -> Result<(), SubmitError> {
         let mut schedule = self.engine.lock();
         if schedule.is_draining() {
             return Err(SubmitError::Draining);
         }
-        schedule.admit(owner).map_err(|full| {
+        schedule.admit(lane, state).map_err(|full| {
             self.engine.metrics.refused.fetch_add(1, Ordering::Relaxed);
             SubmitError::Full(Overload { full })
         })
@@ -369,7 +368,7 @@ impl Core {
 
     fn job_of(&self, work: NewWork) -> Job {
         let settings = &self.engine.settings;
-        let now = timestamp::now();
+        let now = self.engine.clock.now();
         let due_at = work.run_at.unwrap_or(now);
         let timeout = work.run_timeout.unwrap_or(settings.run_timeout);
         let share = work.key.as_deref().map_or(0, share_of);
@@ -396,7 +395,8 @@ impl Core {
 
     /// Cancels a job that waits.
     pub(crate) async fn cancel(&self, job: &Job) -> Result<JobWritten, Error> {
-        let times = (timestamp::now(), later(self.engine.settings.keep_done));
+        let Engine { clock, settings, .. } = &*self.engine;
+        let times = (clock.now(), clock.later(settings.keep_done));
         self.ask(|answer| Op::cancel(job.lane.clone(), reference(job), times, answer)).await
     }
 
@@ -407,12 +407,12 @@ impl Core {
     pub(crate) async fn revive(&self, jobs: &[Job]) -> Result<Vec<JobWritten>, SubmitError> {
         let mut asked = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match self.admit(&job.lane.owner()) {
+            match self.admit(&job.lane, JobState::Ready) {
                 Ok(()) => {}
                 Err(error) if asked.is_empty() => return Err(error),
                 Err(_) => break,
             }
-            let due = JobRef { due_at: timestamp::now(), ..reference(job) };
+            let due = JobRef { due_at: self.engine.clock.now(), ..reference(job) };
             let (answer, answered) = oneshot::channel();
             self.engine.push([Op::revive(job.lane.clone(), due, answer)]);
             asked.push(answered);
@@ -444,10 +444,14 @@ fn limits(settings: &Settings) -> Limits {
         tenant_backlog: settings.tenant_backlog_max,
         backlog: settings.backlog_max,
         tenants: settings.tenants_max,
+        tenant_lanes: settings.tenant_lanes_max,
+        lanes: settings.lanes_max,
         tenant_concurrency: settings.tenant_concurrency,
         claims: settings.claims_max,
         worker_claims: settings.worker_claims_max,
+        org_claims: settings.org_claims_max,
         polls: settings.polls_max,
+        org_polls: settings.org_polls_max,
         window: settings.window,
         window_total: settings.window_total,
         lease: settings.lease,

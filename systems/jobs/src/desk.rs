@@ -200,6 +200,9 @@ impl Engine {
                 for (job, written) in jobs.into_iter().zip(written) {
                     match written {
                         JobWritten::Claimed(job) => claimed.push(*job),
+                        JobWritten::Later => {
+                            self.act(|schedule| schedule.not_claimed(job.id, Next::Ready(job)));
+                        }
                         _ => self.act(|schedule| schedule.not_claimed(job.id, Next::Nothing)),
                     }
                 }
@@ -214,8 +217,11 @@ impl Engine {
 
     fn settle_ended(&self, id: JobId, then: Then, written: Result<JobWritten>, answer: Option<Answer>) {
         match &written {
-            Ok(JobWritten::Done) => self.act(|schedule| self.follow(schedule, id, then)),
-            // It has ended before: a row that was written twice, or by somebody's hand.
+            // Already: the commit before was durable though its answer was an error.
+            Ok(JobWritten::Done | JobWritten::Already) => {
+                self.act(|schedule| self.follow(schedule, id, then));
+            }
+            // It has ended otherwise: by somebody's hand.
             Ok(_) => self.act(|schedule| schedule.ended(id, crate::schedule::Then::Nothing)),
             Err(_) => self.act(|schedule| schedule.not_ended(id, clock::now())),
         }
@@ -232,4 +238,32 @@ fn only(written: Result<Vec<JobWritten>>) -> Result<JobWritten> {
 fn tell(answer: Answer, written: Result<JobWritten>) {
     // Nobody waits any more: the client went away, what it asked for was done.
     let _ = answer.send(written);
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_store::{Options, Store};
+
+    use super::*;
+    use crate::schedule::{Poll, Worker};
+    use crate::settings::Settings;
+    use crate::{Jobs, NewWork};
+
+    #[tokio::test]
+    async fn an_end_that_was_durable_though_reported_failed_frees_its_place_in_the_backlog() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Options { directory: directory.path().into() }).await.unwrap();
+        let jobs = Jobs::builder(store, Settings::default()).start().await.unwrap();
+        let job = jobs.submit(NewWork::new("t", "work", "1")).await.unwrap().job().clone();
+        let engine = &jobs.core.engine;
+        let org = job.lane.org();
+        let worker = Worker::Remote(org.into(), "w".into());
+        let poll = Poll { org: org.into(), worker, kinds: vec!["work".into()], max: 1 };
+        let (_, given) = engine.poll(poll).unwrap();
+        let (claimed, _) = given.await.unwrap().pop().unwrap();
+        let held = engine.lock().ending(claimed.id, claimed.claims).unwrap();
+        let op = Op::end(&held, engine.done(), 0, None);
+        engine.settle(op, Ok(vec![JobWritten::Already]));
+        assert_eq!(engine.lock().census().unfinished, 0);
+    }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use plimsoll::clock::{self, Instant};
 use plimsoll::group::Group;
 use plimsoll::retry;
-use plimsoll_service::request::timestamp;
 use plimsoll_store::{Claim, Job, JobEnd, JobId, JobRef, JobWrite, Store, UnixMillis};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock::Clock;
 use crate::desk::{Op, Then};
 use crate::handler::{AnyHandler, Failure, Retry};
 use crate::metrics::Metrics;
@@ -24,6 +24,9 @@ use crate::settings::Settings;
 /// Reasons are cut to so many bytes.
 const REASON_BYTES_MAX: usize = 1_024;
 
+/// How long what is due by the wall clock is slept for at once: somebody may set it.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+
 /// A job that a worker over HTTP has been given, and until when it must be heard of.
 pub(crate) type Given = (Job, Instant);
 
@@ -32,6 +35,7 @@ pub(crate) struct Engine {
     pub(crate) claim: Claim,
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
     pub(crate) handlers: FxHashMap<Arc<str>, Box<dyn AnyHandler>>,
     retries: retry::Policy,
     schedule: Mutex<Schedule>,
@@ -69,6 +73,7 @@ impl Engine {
             claim,
             settings,
             metrics: Metrics::default(),
+            clock: Clock::new(),
             handlers,
             retries,
             schedule: Mutex::new(schedule),
@@ -107,7 +112,7 @@ impl Engine {
         if deadline.is_some_and(|deadline| before.is_none_or(|before| deadline < before)) {
             self.timer.notify_one();
         }
-        let at = timestamp::now();
+        let at = self.clock.now();
         self.push(given.into_iter().map(|assignment| Op::claim(assignment, at)));
         result
     }
@@ -206,7 +211,7 @@ impl Engine {
     ) -> Result<(), NotHeld> {
         let held = self.lock().ending(id, number)?;
         let end = how(self, &held);
-        self.push([Op::end(&held, end, timestamp::now(), answer)]);
+        self.push([Op::end(&held, end, self.clock.now(), answer)]);
         Ok(())
     }
 
@@ -220,13 +225,13 @@ impl Engine {
                 Expired::Silent => self.crashed(&held, "its worker was not heard of in time"),
                 Expired::TimedOut => self.failed(&held, &Failure::new("it took longer than it may")),
             };
-            self.push([Op::end(&held, end, timestamp::now(), None)]);
+            self.push([Op::end(&held, end, self.clock.now(), None)]);
         }
     }
 
     /// The end of a claim that was worked off.
     pub(crate) fn done(&self) -> JobEnd {
-        JobEnd::Done { keep_until: later(self.settings.keep_done) }
+        JobEnd::Done { keep_until: self.clock.later(self.settings.keep_done) }
     }
 
     /// The end of a claim that failed.
@@ -239,9 +244,9 @@ impl Engine {
         };
         match delay {
             Some(delay) if held.attempts + 1 < held.attempts_max => {
-                JobEnd::Retry { due_at: later(delay), error }
+                JobEnd::Retry { due_at: self.clock.later(delay), error }
             }
-            _ => JobEnd::Dead { error, keep_until: later(self.settings.keep_dead) },
+            _ => JobEnd::Dead { error, keep_until: self.clock.later(self.settings.keep_dead) },
         }
     }
 
@@ -249,10 +254,10 @@ impl Engine {
     pub(crate) fn crashed(&self, held: &Held, how: &str) -> JobEnd {
         let error = cut(how);
         if held.crashes >= self.settings.crashes_max {
-            return JobEnd::Poisoned { error, keep_until: later(self.settings.keep_dead) };
+            return JobEnd::Poisoned { error, keep_until: self.clock.later(self.settings.keep_dead) };
         }
         let delay = self.retries.delay(held.crashes.max(1), fastrand::f64()).unwrap_or_default();
-        JobEnd::Lost { due_at: later(delay), error }
+        JobEnd::Lost { due_at: self.clock.later(delay), error }
     }
 
     /// A job is due then.
@@ -278,7 +283,8 @@ impl Engine {
     /// How long until something is to be looked at.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let due = *self.next_due.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = due.map(|due| Duration::from_millis(u64::try_from(due - timestamp::now()).unwrap_or(0)));
+        let until = |due| Duration::from_millis(u64::try_from(due - self.clock.now()).unwrap_or(0));
+        let due = due.map(|due| until(due).min(CLOCK_EVERY));
         let lease = self.lock().next_deadline().map(|deadline| deadline - clock::now());
         due.into_iter().chain(lease).min()
     }
@@ -329,12 +335,8 @@ impl Engine {
     }
 }
 
-/// So long after now.
-pub(crate) fn later(delay: Duration) -> UnixMillis {
-    timestamp::now().saturating_add(UnixMillis::try_from(delay.as_millis()).unwrap_or(UnixMillis::MAX))
-}
-
-fn cut(reason: &str) -> String {
+/// As much of a reason as is kept.
+pub(crate) fn cut(reason: &str) -> String {
     let mut end = reason.len().min(REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;

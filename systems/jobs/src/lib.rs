@@ -34,11 +34,12 @@
 //!   worker that is killed loses none.
 //! - A job is with one worker at a time. A slow worker keeps it for as long as it is heard of; one
 //!   that is not loses it, and whatever it says later is refused.
-//! - Nothing in memory grows with what waits: a bounded window of each tenant and kind is in memory,
-//!   the rest on disk.
+//! - Nothing in memory grows with what waits: bounded windows of so many tenants and kinds are in
+//!   memory, the rest on disk.
 
 mod api;
 mod background;
+mod clock;
 mod core;
 mod desk;
 mod engine;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 
 use plimsoll::Name;
 use plimsoll::registry::{self, Bound, Kind, Registration, Snapshot};
-use plimsoll_service::request::timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -40,11 +39,12 @@ impl Bound for ScheduleBound {
 
 /// Registers the bounds of the schedule, for as long as what is returned lives.
 pub(crate) fn register(engine: &Arc<Engine>) -> Result<Vec<Arc<ScheduleBound>>, plimsoll::Invalid> {
-    let columns: [(&str, Read); 6] = [
+    let columns: [(&str, Read); 7] = [
         ("jobs.backlog", |limits, census| (limits.backlog, census.unfinished)),
         // The one that is nearest to the bound.
         ("jobs.tenant_backlog", |limits, census| (limits.tenant_backlog, census.tenant_unfinished_max)),
         ("jobs.tenants", |limits, census| (limits.tenants as u64, census.tenants as u64)),
+        ("jobs.lanes", |limits, census| (limits.lanes as u64, census.lanes as u64)),
         ("jobs.claims", |limits, census| (limits.claims as u64, census.claims as u64)),
         ("jobs.polls", |limits, census| (limits.polls as u64, census.polls as u64)),
         ("jobs.window", |limits, census| (limits.window_total as u64, census.in_memory as u64)),
@@ -92,7 +92,7 @@ impl Collector for Numbers {
             ConstCounter::new(counter.load(Ordering::Relaxed)).encode(encoder)?;
         }
         let census = self.engine.lock().census();
-        let age = census.oldest.map_or(0, |oldest| (timestamp::now() - oldest).max(0) / 1_000);
+        let age = census.oldest.map_or(0, |oldest| (self.engine.clock.now() - oldest).max(0) / 1_000);
         let waiting = census.unfinished.saturating_sub(census.in_flight as u64);
         for (name, help, value) in [
             ("jobs_unfinished", "Jobs that are not over", census.unfinished),

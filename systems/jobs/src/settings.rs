@@ -31,6 +31,21 @@ pub const SETTINGS: &[Setting] = &[
     )
     .of(Tier::Admission),
     Setting::new(
+        "jobs.tenant_lanes_max",
+        "10000",
+        Kind::Integer { min: 64, max: 10_000_000 },
+        "How many lanes of one tenant (a kind, or a share of a kind's keys) have jobs in memory; a job that \
+         needs one more is answered 429.",
+    )
+    .of(Tier::Tenant),
+    Setting::new(
+        "jobs.lanes_max",
+        "200000",
+        Kind::Integer { min: 64, max: 10_000_000 },
+        "How many lanes of all tenants have jobs in memory; a job that needs one more is answered 503.",
+    )
+    .of(Tier::Admission),
+    Setting::new(
         "jobs.tenant_concurrency",
         "64",
         Kind::Integer { min: 1, max: 65_536 },
@@ -45,6 +60,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .of(Tier::Admission),
     Setting::new(
+        "jobs.org_claims_max",
+        "5000",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "How many jobs the workers of one organisation have at once over HTTP.",
+    )
+    .of(Tier::Tenant),
+    Setting::new(
         "jobs.worker_claims_max",
         "1000",
         Kind::Integer { min: 1, max: 1_000_000 },
@@ -58,6 +80,13 @@ pub const SETTINGS: &[Setting] = &[
         "How many workers wait for jobs over HTTP at once; one more is answered 503.",
     )
     .of(Tier::Admission),
+    Setting::new(
+        "jobs.org_polls_max",
+        "512",
+        Kind::Integer { min: 1, max: 65_536 },
+        "How many workers of one organisation wait for jobs over HTTP at once; one more is answered 429.",
+    )
+    .of(Tier::Tenant),
     Setting::new(
         "jobs.lease_seconds",
         "30",
@@ -116,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "jobs.window",
         "256",
-        Kind::Integer { min: 4, max: 65_536 },
+        Kind::Integer { min: 4, max: 4_096 },
         "How many jobs of one kind of one tenant wait in memory; the rest waits on disk.",
     ),
     Setting::new(
@@ -141,14 +170,22 @@ pub struct Settings {
     pub backlog_max: u64,
     /// Tenants with unfinished jobs.
     pub tenants_max: usize,
+    /// Lanes of one tenant in memory.
+    pub tenant_lanes_max: usize,
+    /// Lanes in memory in all.
+    pub lanes_max: usize,
     /// Jobs of one tenant at work at once.
     pub tenant_concurrency: usize,
     /// Jobs that workers over HTTP have at once.
     pub claims_max: usize,
+    /// Jobs that those of one organisation have at once.
+    pub org_claims_max: usize,
     /// Jobs that one of them has at once.
     pub worker_claims_max: usize,
     /// Workers that wait over HTTP at once.
     pub polls_max: usize,
+    /// Those of them that are of one organisation.
+    pub org_polls_max: usize,
     /// How long one of them may be silent.
     pub lease: Duration,
     /// How long a run may take.
@@ -206,10 +243,14 @@ impl Settings {
             tenant_backlog_max: resolved.integer("jobs.tenant_backlog_max"),
             backlog_max: resolved.integer("jobs.backlog_max"),
             tenants_max: resolved.count("jobs.tenants_max"),
+            tenant_lanes_max: resolved.count("jobs.tenant_lanes_max"),
+            lanes_max: resolved.count("jobs.lanes_max"),
             tenant_concurrency: resolved.count("jobs.tenant_concurrency"),
             claims_max: resolved.count("jobs.claims_max"),
+            org_claims_max: resolved.count("jobs.org_claims_max"),
             worker_claims_max: resolved.count("jobs.worker_claims_max"),
             polls_max: resolved.count("jobs.polls_max"),
+            org_polls_max: resolved.count("jobs.org_polls_max"),
             lease: resolved.duration("jobs.lease_seconds"),
             run_timeout: resolved.duration("jobs.run_timeout_seconds"),
             attempts_max: small("jobs.attempts_max"),

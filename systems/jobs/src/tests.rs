@@ -1,6 +1,8 @@
 //! The real router over the real store.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -143,7 +145,54 @@ async fn a_failed_job_is_tried_again_and_then_dead_and_can_be_revived() {
     assert_eq!(status, 202);
     assert_eq!(world.claim(1).await[0]["id"].as_str().unwrap(), id);
     let (_, none) = world.post("/v1/jobs/dead/retry", json!({ "tenant": "acme" })).await;
-    assert_eq!(none, json!({ "retried": 0, "skipped": 0, "done": true }));
+    assert_eq!(none, json!({ "retried": 0, "skipped": 0, "iterator": null, "done": true }));
+}
+
+#[tokio::test]
+async fn dead_jobs_that_cannot_be_tried_again_do_not_hide_those_behind_them() {
+    let world = World::new(settings()).await;
+    let mut dead = Vec::new();
+    for key in ["a", "b", "c"] {
+        dead.push(world.add(json!({ "uniqueKey": key, "attemptsMax": 1 })).await);
+        let claimed = world.claim(1).await;
+        assert_eq!(world.word(&claimed[0], "fail", json!({})).await, 204);
+    }
+    for key in ["a", "b"] {
+        world.add(json!({ "uniqueKey": key })).await;
+    }
+    let (mut iterator, mut told) = (Value::Null, Vec::new());
+    for at in 1..=3 {
+        let mut body = json!({ "tenant": "acme", "limit": 1 });
+        if !iterator.is_null() {
+            body["iterator"] = iterator;
+        }
+        let (status, page) = world.post("/v1/jobs/dead/retry", body).await;
+        assert_eq!((status, &page["done"]), (202, &json!(at == 3)), "{page}");
+        told.push((page["retried"].clone(), page["skipped"].clone()));
+        iterator = page["iterator"].clone();
+    }
+    assert_eq!(told, [(json!(0), json!(1)), (json!(0), json!(1)), (json!(1), json!(0))]);
+    assert_eq!(world.state(&dead[2]).await, "ready");
+}
+
+#[tokio::test]
+async fn an_ack_that_is_repeated_before_the_first_is_written_has_not_lost_the_job() {
+    let world = World::new(settings()).await;
+    world.add(json!({})).await;
+    let claimed = world.claim(1).await;
+    let ack = || world.word(&claimed[0], "ack", json!({}));
+    assert_eq!(tokio::join!(ack(), ack()), (204, 503));
+    assert_eq!(ack().await, 204);
+}
+
+#[tokio::test]
+async fn a_failure_with_a_long_reason_can_be_repeated() {
+    let world = World::new(settings()).await;
+    world.add(json!({ "attemptsMax": 1 })).await;
+    let claimed = world.claim(1).await;
+    let long = json!({ "reason": "long ".repeat(1_000) });
+    assert_eq!(world.word(&claimed[0], "fail", long.clone()).await, 204);
+    assert_eq!(world.word(&claimed[0], "fail", long).await, 204, "its answer may not have been heard");
 }
 
 #[tokio::test]
@@ -212,6 +261,8 @@ async fn a_full_backlog_is_refused_by_name_to_its_tenant_alone() {
     assert_eq!(status, 429);
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.starts_with("jobs.tenant_backlog_max: 1 of 1 in use"), "{detail}");
+    let bound = json!({ "name": "jobs.tenant_backlog_max", "limit": 1, "inUse": 1 });
+    assert_eq!(refused["bound"], bound);
     world.add(json!({ "tenant": "other" })).await;
 }
 
@@ -277,6 +328,25 @@ async fn who_waits_is_told_at_once_when_the_server_drains() {
     assert_eq!(claimed, Vec::<Value>::new());
     let body = json!({ "tenant": "acme", "kind": "mail", "payload": 1 });
     assert_eq!(world.post("/v1/jobs", body).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_before_it_sees_its_jobs_costs_them_no_crash() {
+    let world = World::new(settings()).await;
+    let mut waits = Box::pin(world.claim(1));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+    let id = world.add(json!({})).await;
+    let number = || world.jobs.core.engine.lock().held(id.parse().unwrap()).map_or(0, |held| held.number);
+    while number() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(waits);
+    while world.state(&id).await != "ready" {
+        tokio::task::yield_now().await;
+    }
+    let (_, job) = world.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(job["crashes"], 0);
+    assert_eq!(world.claim(1).await[0]["run"], 2);
 }
 
 /// Waits until nothing is unfinished.
@@ -364,4 +434,31 @@ async fn memory_holds_a_window_and_all_of_a_backlog_is_done() {
     let jobs = Jobs::builder(store, small()).handler("work", 4, handler).start().await.unwrap();
     finished(&jobs).await;
     assert_eq!(jobs.core.engine.metrics.finished.load(std::sync::atomic::Ordering::Relaxed), 500);
+}
+
+#[tokio::test]
+async fn jobs_of_more_kinds_than_memory_has_room_for_are_all_found_on_disk_and_done() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    let jobs = Jobs::builder(store.clone(), settings()).start().await.unwrap();
+    for n in 0..40 {
+        let work = NewWork::new(format!("t{}", n % 2), format!("kind{}", n % 10), "x");
+        jobs.submit(work).await.unwrap();
+    }
+    jobs.drain(Duration::ZERO).await;
+    let small = Settings { lanes_max: 3, tenant_lanes_max: 2, ..settings() };
+    let builder = (0..10).fold(Jobs::builder(store, small), |builder, kind| {
+        builder.handler(&format!("kind{kind}"), 1, |_: Claimed| async { Ok(()) })
+    });
+    let jobs = builder.start().await.unwrap();
+    finished(&jobs).await;
+    assert_eq!(jobs.core.engine.metrics.finished.load(std::sync::atomic::Ordering::Relaxed), 40);
+    assert_eq!(jobs.core.engine.lock().census(), crate::schedule::Census::default());
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_forward_is_not_slept_through() {
+    let world = World::new(settings()).await;
+    world.add(json!({ "runAt": "2999-01-01T00:00:00Z" })).await;
+    assert!(world.jobs.core.engine.wait().unwrap() <= Duration::from_secs(1));
 }

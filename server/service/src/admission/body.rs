@@ -20,13 +20,14 @@ use crate::error::{ApiError, Whose};
 #[derive(Clone)]
 pub struct BodiesLayer {
     pub(super) admission: Admission,
+    pub(super) cap: u64,
 }
 
 impl<S> Layer<S> for BodiesLayer {
     type Service = Bodies<S>;
 
     fn layer(&self, inner: S) -> Bodies<S> {
-        Bodies { admission: self.admission.clone(), inner }
+        Bodies { admission: self.admission.clone(), cap: self.cap, inner }
     }
 }
 
@@ -34,6 +35,7 @@ impl<S> Layer<S> for BodiesLayer {
 #[derive(Clone)]
 pub struct Bodies<S> {
     admission: Admission,
+    cap: u64,
     inner: S,
 }
 
@@ -54,7 +56,7 @@ where
         let declared = request.body().size_hint().exact();
         let share = match declared {
             Some(0) => return WithBody::Answering { future: self.inner.call(request), share: None },
-            declared => reserve(self.admission.shared(), declared),
+            declared => reserve(&self.admission.shared().bytes, self.cap, declared),
         };
         let share = match share {
             Ok(share) => share,
@@ -65,8 +67,8 @@ where
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
         let admission = self.admission.clone();
-        let reading =
-            Reading { admission, declared, body, first: Bytes::new(), rest: BytesMut::new(), late: None };
+        let (first, rest) = (Bytes::new(), BytesMut::new());
+        let reading = Reading { admission, cap: self.cap, declared, body, first, rest, late: None };
         WithBody::Reading { reading, held: Some((parts, inner, share)) }
     }
 }
@@ -124,6 +126,7 @@ where
 #[doc(hidden)]
 pub struct Reading {
     admission: Admission,
+    cap: u64,
     declared: Option<u64>,
     body: Body,
     // Most bodies are one piece, which is then not copied.
@@ -161,7 +164,7 @@ impl Reading {
     }
 
     fn take(&mut self, data: Bytes) -> Result<(), ApiError> {
-        let cap = self.admission.shared().body_bytes_max;
+        let cap = self.cap;
         if (self.first.len() + self.rest.len() + data.len()) as u64 > cap {
             return Err(too_large(cap));
         }
@@ -180,8 +183,7 @@ impl Reading {
 }
 
 /// Takes the declared length, or the cap where there is none, out of what all bodies may take.
-fn reserve(shared: &super::global::Shared, declared: Option<u64>) -> Result<OwnedPermit, ApiError> {
-    let (all, cap): (&Semaphore, u64) = (&shared.bytes, shared.body_bytes_max);
+fn reserve(all: &Semaphore, cap: u64, declared: Option<u64>) -> Result<OwnedPermit, ApiError> {
     let wanted = declared.unwrap_or(cap);
     if wanted > cap {
         return Err(too_large(cap));
@@ -280,6 +282,17 @@ mod tests {
         }
         assert_eq!(send(&admission, Body::from(vec![b'x'; 1_000])).await.0, 200);
         assert_eq!(admission.shared().bytes.in_use(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_route_may_take_less_than_others() {
+        let admission = admission();
+        let router: Router =
+            Router::new().route("/", post(|_: Bytes| async {})).layer(admission.bodies_up_to(10));
+        for (body, status) in [(Body::from("x".repeat(11)), 413), (pieces(2, 6), 413), (pieces(2, 5), 200)] {
+            let response = router.clone().oneshot(Request::post("/").body(body).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status);
+        }
     }
 
     #[tokio::test]

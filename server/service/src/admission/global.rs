@@ -123,7 +123,13 @@ impl Admission {
     /// after the request must be copied.
     #[must_use]
     pub fn bodies(&self) -> BodiesLayer {
-        BodiesLayer { admission: self.clone() }
+        self.bodies_up_to(self.shared.body_bytes_max)
+    }
+
+    /// The same for routes whose bodies are smaller than those of others, and may be held for long.
+    #[must_use]
+    pub fn bodies_up_to(&self, bytes_max: u64) -> BodiesLayer {
+        BodiesLayer { admission: self.clone(), cap: bytes_max.min(self.shared.body_bytes_max) }
     }
 
     pub(super) fn shared(&self) -> &Shared {

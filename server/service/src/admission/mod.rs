@@ -39,4 +39,4 @@ mod tenant;
 
 pub use body::{Bodies, BodiesLayer, WithBody};
 pub use global::{Admission, Limits};
-pub use tenant::{TenantGate, TenantLimits, TenantOf, TenantTable, Tenants};
+pub use tenant::{TenantGate, TenantLimits, TenantOf, TenantTable, Tenants, WaitingGate};

@@ -211,11 +211,21 @@ impl Tenants {
     /// 429 when it is over its limit; 503 when too many others are kept track of.
     pub fn try_admit(&self, tenant: &str) -> Result<OwnedPermit, ApiError> {
         let permit = self.requests.try_acquire(tenant).map_err(|rejected| refusal(&rejected))?;
+        // After the other: what is refused for being too many at once spends none of the rate.
+        self.try_admit_waiting(tenant)?;
+        Ok(permit)
+    }
+
+    /// Admits one request of `tenant` that may wait for long, and whose number at once is bounded
+    /// elsewhere: by its rate alone.
+    ///
+    /// # Errors
+    /// As [`Tenants::try_admit`].
+    pub fn try_admit_waiting(&self, tenant: &str) -> Result<(), ApiError> {
         if self.has_rates.load(Ordering::Relaxed) {
-            // After the other: what is refused for being too many at once spends none of the rate.
             self.rate.try_acquire(tenant).map_err(|rejected| refusal(&rejected))?;
         }
-        Ok(permit)
+        Ok(())
     }
 
     /// The layer that admits requests of the tenant that `of` finds; put it inside of the one that
@@ -223,6 +233,12 @@ impl Tenants {
     #[must_use]
     pub fn layer(&self, of: TenantOf) -> GateLayer<TenantGate> {
         GateLayer(TenantGate { tenants: self.clone(), of })
+    }
+
+    /// The same for requests that wait, see [`Tenants::try_admit_waiting`].
+    #[must_use]
+    pub fn waiting_layer(&self, of: TenantOf) -> GateLayer<WaitingGate> {
+        GateLayer(WaitingGate { tenants: self.clone(), of })
     }
 }
 
@@ -245,14 +261,31 @@ pub struct TenantGate {
     of: TenantOf,
 }
 
+/// See [`Tenants::waiting_layer`].
+#[derive(Clone)]
+pub struct WaitingGate {
+    tenants: Tenants,
+    of: TenantOf,
+}
+
+fn found<B>(request: &Request<B>, of: TenantOf) -> Result<&Arc<str>, ApiError> {
+    // Only where the layers are in the wrong order: our bug, and nobody passes unbounded.
+    of(request.extensions()).ok_or_else(|| ApiError::internal("The route does not know its caller"))
+}
+
 impl Gate for TenantGate {
     type Held = OwnedPermit;
 
     fn pass<B>(&self, request: &mut Request<B>) -> Result<OwnedPermit, ApiError> {
-        let tenant = (self.of)(request.extensions())
-            // Only where the layers are in the wrong order: our bug, and nobody passes unbounded.
-            .ok_or_else(|| ApiError::internal("The route does not know its caller"))?;
-        self.tenants.try_admit(tenant)
+        self.tenants.try_admit(found(request, self.of)?)
+    }
+}
+
+impl Gate for WaitingGate {
+    type Held = ();
+
+    fn pass<B>(&self, request: &mut Request<B>) -> Result<(), ApiError> {
+        self.tenants.try_admit_waiting(found(request, self.of)?)
     }
 }
 
@@ -290,6 +323,16 @@ mod tests {
         assert!(tenants.try_admit("org_b").is_ok());
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(tenants.try_admit("org_a").is_ok());
+    }
+
+    #[test]
+    fn who_waits_takes_no_place_but_its_rate() {
+        let rate = Some(Quota::per_minute(2).burst(2));
+        let tenants = Tenants::new(TenantLimits { requests: 1, rate }, 100).unwrap();
+        let _held = tenants.try_admit("org_a").unwrap();
+        tenants.try_admit_waiting("org_a").unwrap();
+        assert_eq!(tenants.try_admit_waiting("org_a").unwrap_err().code(), "rate_limited");
+        assert!(tenants.try_admit_waiting("org_b").is_ok());
     }
 
     #[test]

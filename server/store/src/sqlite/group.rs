@@ -26,6 +26,8 @@ pub(super) struct Group<'c> {
     live_apps: HashSet<AppId>,
     live_endpoints: HashSet<EndpointId>,
     pub(super) unfinished_jobs: Unfinished,
+    /// Payload bytes of the jobs that it claims.
+    pub(super) claimed_bytes: usize,
     /// Whether there is something new to purge.
     pub(super) buried: bool,
 }
@@ -106,6 +108,7 @@ impl<'c> Group<'c> {
             live_apps: HashSet::new(),
             live_endpoints: HashSet::new(),
             unfinished_jobs: Unfinished::new(),
+            claimed_bytes: 0,
             buried: false,
         }
     }

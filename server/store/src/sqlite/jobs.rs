@@ -15,6 +15,9 @@ use super::idempotency::Held;
 use super::jobs_read::{self, COLUMNS};
 use crate::{Idempotency, Job, JobEnd, JobId, JobState, JobWrite, JobWritten, MessageId, NewJob, UnixMillis};
 
+/// Payloads that the claims of one transaction bring into memory, but for the last of them.
+const CLAIMED_BYTES_MAX: usize = 16 << 20;
+
 /// What a transaction does to the numbers of unfinished jobs, by owner.
 pub(super) type Unfinished = HashMap<String, i64>;
 
@@ -112,7 +115,10 @@ impl Group<'_> {
         Ok(true)
     }
 
-    fn claim_job(&self, id: JobId, at: UnixMillis) -> Result<JobWritten> {
+    fn claim_job(&mut self, id: JobId, at: UnixMillis) -> Result<JobWritten> {
+        if self.claimed_bytes >= CLAIMED_BYTES_MAX {
+            return Ok(JobWritten::Later);
+        }
         let sql = format!(
             "UPDATE jobs SET state = 2, claims = claims + 1, crashes = crashes + 1, started_at = ?2 \
              WHERE id = ?1 AND state = 1 RETURNING {COLUMNS}"
@@ -121,6 +127,7 @@ impl Group<'_> {
         let claimed = self.connection.prepare_cached(&sql)?.query_row(keys, jobs_read::read).optional()?;
         let Some(mut job) = claimed else { return Ok(JobWritten::NotSo) };
         job.payload = jobs_read::payload(self.connection, id)?;
+        self.claimed_bytes += job.payload.as_ref().map_or(0, Vec::len);
         Ok(JobWritten::Claimed(Box::new(job)))
     }
 

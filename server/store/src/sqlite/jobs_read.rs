@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::encode::{self, Direction, start};
-use crate::{Job, JobFilter, JobId, JobLane, JobOwner, JobRef, JobState, Order, Page, UnixMillis};
+use crate::{Job, JobFilter, JobId, JobLane, JobOwner, JobPage, JobRef, JobState, Order, Page, UnixMillis};
 
 /// The columns that [`read`] reads.
 pub(super) const COLUMNS: &str = "id, lane, state, priority, due_at, key, unique_key, claims, attempts, \
@@ -58,7 +58,7 @@ pub(crate) fn job(connection: &Connection, id: JobId) -> Result<Option<Job>> {
     Ok(Some(job))
 }
 
-pub(crate) fn jobs(connection: &Connection, filter: &JobFilter, page: Page<JobId>) -> Result<Vec<Job>> {
+pub(crate) fn jobs(connection: &Connection, filter: &JobFilter, page: Page<JobId>) -> Result<JobPage> {
     let Direction { beyond, order } = Direction::of(page.order);
     let (index, dead) =
         if filter.is_of_the_dead() { ("jobs_dead", "AND state >= 5") } else { ("jobs_by_owner", "") };
@@ -69,16 +69,20 @@ pub(crate) fn jobs(connection: &Connection, filter: &JobFilter, page: Page<JobId
     let mut statement = connection.prepare_cached(&sql)?;
     let from = start(page.after.map(|job| job.0), page.order);
     let mut rows = statement.query(params![filter.owner.text(), from])?;
-    let (mut found, mut looked_at) = (Vec::new(), 0);
-    while found.len() < page.limit as usize && looked_at < LOOKED_AT_MAX {
-        let Some(row) = rows.next()? else { break };
-        looked_at += 1;
+    let (mut jobs, mut last) = (Vec::new(), None);
+    for _ in 0..LOOKED_AT_MAX {
+        let Some(row) = rows.next()? else { return Ok(JobPage { jobs, more_after: None }) };
         let job = read(row)?;
-        if filter.lets_through(&job) {
-            found.push(job);
+        let wanted = filter.lets_through(&job);
+        if wanted && jobs.len() == page.limit as usize {
+            break;
+        }
+        last = Some(job.id);
+        if wanted {
+            jobs.push(job);
         }
     }
-    Ok(found)
+    Ok(JobPage { jobs, more_after: last })
 }
 
 /// Seeks from lane to lane, whatever their rows.

@@ -4,6 +4,7 @@ mod accepting;
 mod configuring;
 mod controlling;
 mod delivering;
+mod jobs;
 mod listing;
 mod made;
 mod model;

@@ -22,7 +22,7 @@ use super::jobs;
 use super::read::{self, PathId};
 use super::reply::{Reply, draining, full, not_found, store_error};
 use crate::core::{Core, Overload};
-use crate::engine::{Engine, Given, later};
+use crate::engine::{Engine, Given, cut};
 use crate::handler::Failure;
 use crate::schedule::{Held, NotHeld, Poll, PollId, Worker};
 
@@ -53,11 +53,11 @@ struct ClaimOut<'j> {
 }
 
 impl<'j> ClaimOut<'j> {
-    fn of(job: &'j Job, until: Instant) -> Self {
+    fn of(job: &'j Job, lease_until: Timestamp) -> Self {
         Self {
             id: job.id.to_string(),
             lease: job.claims.to_string(),
-            lease_until: wall(until),
+            lease_until,
             tenant: job.lane.tenant(),
             kind: job.lane.kind(),
             key: job.key.as_deref(),
@@ -72,8 +72,8 @@ impl<'j> ClaimOut<'j> {
 }
 
 /// What of the monotonic clock is to be, by the clock on the wall.
-fn wall(until: Instant) -> Timestamp {
-    Timestamp(later(until - clock::now()))
+fn wall(engine: &Engine, until: Instant) -> Timestamp {
+    Timestamp(engine.clock.later(until - clock::now()))
 }
 
 /// What a worker asks for.
@@ -109,15 +109,33 @@ fn kinds(raw: &RawValue) -> Result<Vec<Arc<str>>, Problem> {
     Ok(kinds)
 }
 
-/// A worker that waits; it waits no more when this is dropped.
+/// A worker that waits; it waits no more when this is dropped, and what it was given and has not seen
+/// goes back.
 struct Waiting<'e> {
     engine: &'e Engine,
     poll: PollId,
+    given: oneshot::Receiver<Vec<Given>>,
+}
+
+impl Waiting<'_> {
+    async fn wait(mut self, wait: Duration) -> Vec<Given> {
+        match tokio::time::timeout(wait, &mut self.given).await {
+            Ok(given) => given.unwrap_or_default(),
+            Err(_) if self.engine.leave(self.poll) => Vec::new(),
+            // They are being written already.
+            Err(_) => (&mut self.given).await.unwrap_or_default(),
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.engine.leave(self.poll);
+        // Before the look: what comes later finds nobody, and is given back by whoever gives it.
+        self.given.close();
+        for (job, _) in self.given.try_recv().unwrap_or_default() {
+            let _ = self.engine.end(job.id, job.claims, |_, _| JobEnd::Released, None);
+        }
     }
 }
 
@@ -138,23 +156,10 @@ pub(super) async fn claim(
         }
     }
     let (poll, given) = core.engine.poll(poll).map_err(|reached| full(Overload { full: reached }))?;
-    let waiting = Waiting { engine: &core.engine, poll };
-    let given = wait_for(&waiting, given, wait).await;
-    let jobs: Vec<_> = given.iter().map(|(job, until)| ClaimOut::of(job, *until)).collect();
+    let given = Waiting { engine: &core.engine, poll, given }.wait(wait).await;
+    let jobs: Vec<_> =
+        given.iter().map(|(job, until)| ClaimOut::of(job, wall(&core.engine, *until))).collect();
     Ok(Reply(StatusCode::OK, serde_json::json!({ "data": jobs })))
-}
-
-async fn wait_for(
-    waiting: &Waiting<'_>,
-    mut given: oneshot::Receiver<Vec<Given>>,
-    wait: Duration,
-) -> Vec<Given> {
-    match tokio::time::timeout(wait, &mut given).await {
-        Ok(given) => given.unwrap_or_default(),
-        Err(_) if waiting.engine.leave(waiting.poll) => Vec::new(),
-        // They are being written already.
-        Err(_) => given.await.unwrap_or_default(),
-    }
 }
 
 /// The lease that a worker speaks under.
@@ -186,7 +191,7 @@ pub(super) async fn heartbeat(
         return Err(not_found());
     }
     let until = core.engine.lock().heartbeat(id, number, clock::now()).map_err(|_| lease_lost())?;
-    Ok(Reply(StatusCode::OK, serde_json::json!({ "leaseUntil": wall(until) })))
+    Ok(Reply(StatusCode::OK, serde_json::json!({ "leaseUntil": wall(&core.engine, until) })))
 }
 
 pub(super) async fn ack(
@@ -218,8 +223,8 @@ pub(super) async fn fail(
         None => failure,
     };
     // A repeat: the answer to the first was not heard.
-    let failed_so =
-        |job: &Job| job.state != JobState::Running && job.error.as_deref() == Some(failure.reason());
+    let kept = cut(failure.reason());
+    let failed_so = |job: &Job| job.state != JobState::Running && job.error.as_ref() == Some(&kept);
     end(&core, &caller, (id, number), |engine, held| engine.failed(held, &failure), failed_so).await
 }
 
@@ -248,6 +253,10 @@ async fn end(
                 Err(lease_lost())
             }
         }
-        Err(NotHeld::Stale | NotHeld::Ending) => Err(lease_lost()),
+        // Its end is being written, or its lease has just passed: the next answer knows.
+        Err(NotHeld::Ending) => {
+            Err(ApiError::unavailable("ending", "An end of this claim is being written: try again"))
+        }
+        Err(NotHeld::Stale) => Err(lease_lost()),
     }
 }

@@ -10,7 +10,7 @@ use plimsoll_service::error::ApiError;
 use plimsoll_service::request::body::{self, Body, Fields};
 use plimsoll_service::request::problems::{Problem, Problems};
 use plimsoll_service::request::query::Query;
-use plimsoll_store::{JobFilter, JobOwner, JobState, JobWritten, Order, Page};
+use plimsoll_store::{JobFilter, JobOwner, JobPage, JobState, JobWritten, Order, Page};
 use serde_json::json;
 
 use super::job_out::JobOut;
@@ -61,7 +61,8 @@ pub(super) async fn retry(
     Ok(Reply(StatusCode::ACCEPTED, serde_json::to_value(JobOut::of(&job)).unwrap_or_default()))
 }
 
-/// The oldest dead jobs of a tenant; `done` says that there are no others.
+/// The oldest dead jobs of a tenant behind `iterator`; `done` says that there are no others. One that
+/// is skipped stays dead: whoever wants them all goes on behind the iterator that is returned.
 pub(super) async fn retry_many(
     State(core): State<Arc<Core>>,
     caller: Caller,
@@ -72,18 +73,23 @@ pub(super) async fn retry_many(
     let kind = fields.field("kind", read::name).value();
     let states = fields.field("reason", |raw| reason(&body::text(raw)?)).value();
     let limit = fields.field("limit", |raw| read::number(raw, 1..=RETRIES_MAX)).value();
+    let after = fields.field("iterator", |raw| jobs::place(&body::text(raw)?)).value();
     fields.finish()?;
     let limit = u32::try_from(limit.unwrap_or(RETRIES_DEFAULT)).unwrap_or(1);
     let owner = JobOwner::new(&caller.org, &tenant);
     let filter = JobFilter { owner, kind, states: states.unwrap_or_else(|| DEAD.to_vec()) };
-    let page = Page { after: None, limit: limit + 1, order: Order::Ascending };
-    let mut dead = core.engine.store.jobs(filter, page).await.map_err(store_error)?;
-    let done = dead.len() <= limit as usize;
-    dead.truncate(limit as usize);
+    let page = Page { after, limit, order: Order::Ascending };
+    let JobPage { jobs: dead, more_after } =
+        core.engine.store.jobs(filter, page).await.map_err(store_error)?;
     let revived = core.revive(&dead).await.map_err(not_submitted)?;
     let retried = revived.iter().filter(|written| **written == JobWritten::Done).count();
-    Ok(Reply(
-        StatusCode::ACCEPTED,
-        json!({ "retried": retried, "skipped": dead.len() - retried, "done": done }),
-    ))
+    // Where there was no room for all of them, the next request begins with the first that is left.
+    let more_after = match revived.len() {
+        tried if tried == dead.len() => more_after,
+        tried => dead.get(..tried).and_then(|tried| tried.last()).map(|job| job.id),
+    };
+    let skipped = revived.len() - retried;
+    let (done, iterator) = (more_after.is_none(), more_after.map(|id| id.to_string()));
+    let out = json!({ "retried": retried, "skipped": skipped, "iterator": iterator, "done": done });
+    Ok(Reply(StatusCode::ACCEPTED, out))
 }

@@ -9,7 +9,7 @@ use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
 use plimsoll_service::request::problems::{Problem, Problems};
 use plimsoll_service::request::query::Query;
-use plimsoll_store::{Job, JobFilter, JobId, JobOwner, JobState, JobWritten, Order, Page};
+use plimsoll_store::{Job, JobFilter, JobId, JobOwner, JobPage, JobState, JobWritten, Order, Page};
 use serde::Serialize;
 
 use super::job_out::{JobOut, name, state};
@@ -52,15 +52,19 @@ impl Listing {
             Ok(limit @ 1..=LIMIT_MAX) => Ok(limit),
             _ => Err(Problem::value(format!("expected a whole number from 1 to {LIMIT_MAX}"))),
         });
-        let not_ours = |_| Problem::value("not an iterator that this list has returned");
         Self {
             tenant: tenant.unwrap_or_default(),
             kind: query.read(problems, "kind", name_of),
-            after: query.read(problems, "iterator", |text| text.parse().map_err(not_ours)),
+            after: query.read(problems, "iterator", place),
             limit: limit.unwrap_or(LIMIT_DEFAULT),
             order: order.unwrap_or(Order::Ascending),
         }
     }
+}
+
+/// A place in a list.
+pub(super) fn place(text: &str) -> Result<JobId, Problem> {
+    text.parse().map_err(|_| Problem::value("not an iterator that this list has returned"))
 }
 
 /// The jobs of a tenant that are in one of `states`, where any are named.
@@ -75,12 +79,10 @@ pub(super) async fn listed(
     problems.finish()?;
     let owner = JobOwner::new(&caller.org, &listing.tenant);
     let filter = JobFilter { owner, kind: listing.kind, states };
-    // One more than the page has, to know whether more follows.
-    let page = Page { after: listing.after, limit: listing.limit + 1, order: listing.order };
-    let mut jobs = core.engine.store.jobs(filter, page).await.map_err(store_error)?;
-    let done = jobs.len() <= listing.limit as usize;
-    jobs.truncate(listing.limit as usize);
-    let iterator = jobs.last().map(|job| job.id.to_string());
+    let page = Page { after: listing.after, limit: listing.limit, order: listing.order };
+    let JobPage { jobs, more_after } = core.engine.store.jobs(filter, page).await.map_err(store_error)?;
+    let iterator = more_after.or(jobs.last().map(|job| job.id)).map(|id| id.to_string());
+    let done = more_after.is_none();
     let out = ListOut { data: jobs.iter().map(JobOut::of).collect(), iterator, done };
     Ok(Reply(StatusCode::OK, serde_json::to_value(&out).unwrap_or_default()))
 }

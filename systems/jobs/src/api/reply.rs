@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use plimsoll_service::error::ApiError;
+use plimsoll_service::error::{ApiError, InTheWay};
 use plimsoll_service::request::key;
 use plimsoll_store::Error;
 use serde::Serialize;
 
 use crate::core::{Overload, SubmitError};
+use crate::schedule::Full;
 
 /// When to come back to a bound that is reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -49,7 +50,9 @@ pub(super) fn full(overload: Overload) -> ApiError {
     let code = if overload.is_callers_own() { "too_many_jobs" } else { "overloaded" };
     let seconds = RETRY_AFTER.as_secs();
     let detail = format!("{overload}; try again in {seconds} s");
-    ApiError::new(status, code, detail).with_retry_after(RETRY_AFTER)
+    let Full { bound, limit, in_use, .. } = overload.full;
+    let bound = InTheWay::new(bound).with_use(limit, in_use);
+    ApiError::new(status, code, detail).with_retry_after(RETRY_AFTER).with_bound(bound)
 }
 
 pub(super) fn draining() -> ApiError {
@@ -78,7 +81,8 @@ pub(super) fn store_error(error: Error) -> ApiError {
             let detail = format!(
                 "store.disk_free_bytes_min: {free} bytes of the disk are free, {min} are to stay free"
             );
-            ApiError::unavailable("storage_low", detail)
+            let bound = InTheWay::new("store.disk_free_bytes_min").with_use(min, free);
+            ApiError::unavailable("storage_low", detail).with_bound(bound)
         }
         Error::Closed => draining(),
         Error::Fenced { .. } => ApiError::unavailable("fenced", "Another server has taken over: try again"),

@@ -75,6 +75,7 @@ pub(crate) struct Claims {
     /// Of those that run over HTTP.
     deadlines: BTreeSet<(Instant, JobId)>,
     by_worker: FxHashMap<Worker, usize>,
+    by_org: FxHashMap<Arc<str>, usize>,
 }
 
 impl Claims {
@@ -92,6 +93,11 @@ impl Claims {
         self.held.len() - self.of(&Worker::Handler)
     }
 
+    /// How many an organisation's workers hold over HTTP.
+    pub(crate) fn of_org(&self, org: &Arc<str>) -> usize {
+        self.by_org.get(org).copied().unwrap_or(0)
+    }
+
     pub(crate) fn get(&self, id: JobId) -> Option<&Held> {
         self.held.get(&id)
     }
@@ -103,6 +109,9 @@ impl Claims {
     /// A claim is on its way to the store.
     pub(crate) fn begin(&mut self, lane: JobLane, job: JobRef, worker: Worker) {
         *self.by_worker.entry(worker.clone()).or_default() += 1;
+        if let Worker::Remote(org, _) = &worker {
+            *self.by_org.entry(Arc::clone(org)).or_default() += 1;
+        }
         let held = Held {
             lane,
             job,
@@ -187,6 +196,14 @@ impl Claims {
             *count -= 1;
             if *count == 0 {
                 self.by_worker.remove(&held.worker);
+            }
+        }
+        if let Worker::Remote(org, _) = &held.worker
+            && let Some(count) = self.by_org.get_mut(org)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_org.remove(org);
             }
         }
         Some(held)

@@ -7,10 +7,14 @@
 //! - Between the tenants of a kind turns go round by weight, whatever each has waiting; between the
 //!   keys of a tenant they go round by share of the keys (stochastic fairness: two keys that fall
 //!   into one share are one), the most urgent first.
-//! - Memory has a window of each lane and at most [`Limits::window_total`] jobs beyond the first few
-//!   of each, whatever waits on disk.
+//! - Memory has windows of at most [`Limits::lanes`] lanes, and at most [`Limits::window_total`] jobs
+//!   beyond the first few of each, whatever waits on disk.
+//! - A lane that is ready on disk has a window, or it is known that lanes were left out: they are
+//!   then looked for until none is.
 
+mod assignment;
 mod claims;
+mod limits;
 mod polls;
 mod ring;
 mod window;
@@ -20,64 +24,25 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use plimsoll::clock::Instant;
-use plimsoll_store::{Job, JobId, JobLane, JobOwner, JobRef, UnixMillis};
+use plimsoll_store::{Job, JobId, JobLane, JobOwner, JobRef, JobState, UnixMillis};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub(crate) use assignment::{Assignment, To};
 pub(crate) use claims::{Expired, Held, NotHeld, Worker};
+pub(crate) use limits::{Full, Limits, Whose};
 pub(crate) use polls::{Poll, PollId};
 
 use claims::Claims;
 use polls::Polls;
-use ring::{Left, Ring};
+use ring::Ring;
 use window::Window;
 
 /// A lane's window while [`Limits::window_total`] jobs are in memory.
 const WINDOW_MIN: usize = 4;
-
-/// What is bounded, and by how much.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// Unfinished jobs of a tenant.
-    pub(crate) tenant_backlog: u64,
-    /// Unfinished jobs in all.
-    pub(crate) backlog: u64,
-    /// Tenants with unfinished jobs.
-    pub(crate) tenants: usize,
-    /// Jobs of a tenant at work at once.
-    pub(crate) tenant_concurrency: usize,
-    /// Jobs that workers over HTTP have at once, all and each.
-    pub(crate) claims: usize,
-    pub(crate) worker_claims: usize,
-    /// Workers that wait over HTTP at once.
-    pub(crate) polls: usize,
-    /// Jobs of a lane in memory, and of all lanes.
-    pub(crate) window: usize,
-    pub(crate) window_total: usize,
-    /// How long a worker over HTTP may be silent.
-    pub(crate) lease: Duration,
-    /// Turns in a round; one where a tenant is not named.
-    pub(crate) weights: FxHashMap<String, u32>,
-}
-
-/// Which bound stood in the way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Full {
-    pub(crate) bound: &'static str,
-    pub(crate) limit: u64,
-    pub(crate) in_use: u64,
-    /// Whether it is the caller's own.
-    pub(crate) whose: Whose,
-}
-
-/// Whose bound it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Whose {
-    Caller,
-    Ours,
-}
+/// Jobs of a lane that are read at once: a page of the store.
+const LOAD_MAX: u32 = 10_000;
 
 /// Jobs of one kind: of one organisation, or of all where a handler of the process does them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -86,26 +51,14 @@ pub(crate) struct RingKey {
     pub(crate) kind: Arc<str>,
 }
 
-/// Jobs for somebody. Their claims are to be made durable first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Assignment {
-    pub(crate) to: To,
-    pub(crate) jobs: Vec<JobRef>,
-}
-
-/// For whom.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum To {
-    Handler,
-    Poll(PollId),
-}
-
 #[derive(Default)]
 struct Owner {
     unfinished: u64,
     running: usize,
+    /// Its lanes in memory.
+    lanes: usize,
     /// Rings in which it has no turn because it is at its bound.
-    parked: Vec<RingKey>,
+    parked: FxHashSet<RingKey>,
 }
 
 /// How it stands, for operators.
@@ -123,6 +76,15 @@ pub(crate) struct Census {
     pub(crate) oldest: Option<UnixMillis>,
 }
 
+/// Whether lanes are ready on disk that are not in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LeftOut {
+    Nothing,
+    /// All lanes on disk are being looked at, and none was left out since that began.
+    Looking,
+    Some,
+}
+
 pub(crate) struct Schedule {
     limits: Limits,
     owners: FxHashMap<JobOwner, Owner>,
@@ -137,6 +99,7 @@ pub(crate) struct Schedule {
     /// Rings in which something may have become possible.
     stirred: FxHashSet<RingKey>,
     loads: VecDeque<JobLane>,
+    left_out: LeftOut,
     draining: bool,
 }
 
@@ -154,28 +117,32 @@ impl Schedule {
             polls: Polls::default(),
             stirred: FxHashSet::default(),
             loads: VecDeque::new(),
+            left_out: LeftOut::Nothing,
             draining: false,
         }
     }
 
-    /// A job is about to be accepted: takes its place in the backlog.
-    pub(crate) fn admit(&mut self, owner: &JobOwner) -> Result<(), Full> {
-        let Limits { tenant_backlog, backlog, tenants, .. } = self.limits;
-        let full = |bound, limit, in_use, whose| Err(Full { bound, limit, in_use, whose });
-        match self.owners.get(owner) {
-            Some(known) if known.unfinished >= tenant_backlog => {
-                return full("jobs.tenant_backlog_max", tenant_backlog, known.unfinished, Whose::Caller);
+    /// A job is about to be accepted: takes its place in the backlog. One that is ready needs one in
+    /// memory too, where its lane has none.
+    pub(crate) fn admit(&mut self, lane: &JobLane, state: JobState) -> Result<(), Full> {
+        let Limits { tenant_backlog, backlog, tenants, tenant_lanes, lanes, .. } = self.limits;
+        let callers = |bound, limit, in_use| Full { bound, limit, in_use, whose: Whose::Caller }.if_reached();
+        let ours = |bound, limit, in_use| Full { bound, limit, in_use, whose: Whose::Ours }.if_reached();
+        let owner = lane.owner();
+        let mut has_lanes = 0;
+        match self.owners.get(&owner) {
+            Some(known) => {
+                callers("jobs.tenant_backlog_max", tenant_backlog, known.unfinished)?;
+                has_lanes = known.lanes;
             }
-            None if self.owners.len() >= tenants => {
-                let in_use = self.owners.len() as u64;
-                return full("jobs.tenants_max", tenants as u64, in_use, Whose::Ours);
-            }
-            _ => {}
+            None => ours("jobs.tenants_max", tenants as u64, self.owners.len() as u64)?,
         }
-        if self.unfinished >= backlog {
-            return full("jobs.backlog_max", backlog, self.unfinished, Whose::Ours);
+        ours("jobs.backlog_max", backlog, self.unfinished)?;
+        if state == JobState::Ready && !self.windows.contains_key(lane) {
+            callers("jobs.tenant_lanes_max", tenant_lanes as u64, has_lanes as u64)?;
+            ours("jobs.lanes_max", lanes as u64, self.windows.len() as u64)?;
         }
-        self.found(owner.clone(), 1);
+        self.found(owner, 1);
         Ok(())
     }
 
@@ -195,7 +162,7 @@ impl Schedule {
     }
 
     fn forget_idle_owner(&mut self, owner: &JobOwner) {
-        let idle = |known: &Owner| known.unfinished == 0 && known.running == 0;
+        let idle = |known: &Owner| known.unfinished == 0 && known.running == 0 && known.lanes == 0;
         if self.owners.get(owner).is_some_and(idle) {
             self.owners.remove(owner);
         }
@@ -203,7 +170,7 @@ impl Schedule {
 
     /// A job is ready, and durably so.
     pub(crate) fn offer(&mut self, lane: &JobLane, job: JobRef) {
-        if self.claims.has(job.id) {
+        if self.claims.has(job.id) || !self.open(lane) {
             return;
         }
         let cap = self.cap();
@@ -211,10 +178,56 @@ impl Schedule {
         self.settle(lane);
     }
 
-    /// The lane has jobs on disk.
-    pub(crate) fn found_on_disk(&mut self, lane: &JobLane) {
-        self.windows.entry(lane.clone()).or_insert_with(Window::on_disk);
-        self.settle(lane);
+    /// Lanes may be ready on disk: they are to be looked for.
+    pub(crate) fn look_for_lanes(&mut self) {
+        self.left_out = LeftOut::Some;
+    }
+
+    /// Whether lanes are to be looked for, and there is room for what is found.
+    pub(crate) fn is_to_look(&self) -> bool {
+        self.left_out != LeftOut::Nothing && self.windows.len() < self.limits.lanes
+    }
+
+    /// All lanes on disk are looked at, from the first.
+    pub(crate) fn begin_look(&mut self) {
+        self.left_out = LeftOut::Looking;
+    }
+
+    /// The lane has jobs on disk. Returns whether it was not in memory and now is.
+    pub(crate) fn found_on_disk(&mut self, lane: &JobLane) -> bool {
+        let found = !self.windows.contains_key(lane) && self.open(lane);
+        if found {
+            self.settle(lane);
+        }
+        found
+    }
+
+    /// All lanes on disk were looked at.
+    pub(crate) fn end_look(&mut self) {
+        if self.left_out == LeftOut::Looking {
+            self.left_out = LeftOut::Nothing;
+        }
+    }
+
+    /// Whether the lane has a window: it gets one where there is room.
+    fn open(&mut self, lane: &JobLane) -> bool {
+        if self.windows.contains_key(lane) {
+            return true;
+        }
+        let owner = lane.owner();
+        let lanes = self.owners.get(&owner).map_or(0, |known| known.lanes);
+        if lanes >= self.limits.tenant_lanes || self.windows.len() >= self.limits.lanes {
+            self.left_out = LeftOut::Some;
+            return false;
+        }
+        self.owners.entry(owner).or_default().lanes += 1;
+        let mut window = Window::default();
+        if self.left_out != LeftOut::Nothing {
+            // It may be one of them.
+            window.expect_more();
+        }
+        self.windows.insert(lane.clone(), window);
+        true
     }
 
     /// Whether there is a lane to be read from disk.
@@ -225,9 +238,12 @@ impl Schedule {
     /// The next lane to be read from disk, and how many of its jobs.
     pub(crate) fn next_load(&mut self) -> Option<(JobLane, u32)> {
         let lane = self.loads.pop_front()?;
-        let claiming = self.windows.get(&lane).map_or(0, |window| window.claiming);
+        let claiming = self.windows.get_mut(&lane).map_or(0, |window| {
+            window.begin_loading();
+            window.claiming
+        });
         // What is being claimed is still ready on disk: it must not be all that is seen of it.
-        let limit = u32::try_from(self.cap() + claiming).unwrap_or(u32::MAX);
+        let limit = u32::try_from(self.cap() + claiming).map_or(LOAD_MAX, |limit| limit.min(LOAD_MAX));
         Some((lane, limit))
     }
 
@@ -250,30 +266,55 @@ impl Schedule {
         if self.in_memory >= self.limits.window_total { WINDOW_MIN } else { self.limits.window }
     }
 
-    fn change_window<T>(&mut self, lane: &JobLane, change: impl FnOnce(&mut Window) -> T) -> T {
-        let window = self.windows.entry(lane.clone()).or_default();
+    fn change_window(&mut self, lane: &JobLane, change: impl FnOnce(&mut Window)) {
+        let Some(window) = self.windows.get_mut(lane) else { return };
         let before = window.len();
-        let result = change(window);
+        change(window);
         self.in_memory = self.in_memory + window.len() - before;
-        result
     }
 
     /// After a window changed: reads more of it, gives its tenant a turn, or forgets it.
     fn settle(&mut self, lane: &JobLane) {
         let cap = self.cap();
         let Some(window) = self.windows.get_mut(lane) else { return };
-        if window.begin_loading(cap) {
+        if window.want_loading(cap) {
             self.loads.push_back(lane.clone());
         }
         if window.is_idle() {
-            self.windows.remove(lane);
+            self.close(lane);
         } else if !window.is_empty() {
             let owner = lane.owner();
             let weight = self.limits.weights.get(owner.tenant()).copied().unwrap_or(1);
             let key = self.ring_of(lane);
-            self.rings.entry(key.clone()).or_default().enter(&owner, lane, weight);
-            self.stirred.insert(key);
+            let parked = self.owners.get(&owner).is_some_and(|known| known.parked.contains(&key));
+            let ring = self.rings.entry(key.clone()).or_default();
+            ring.enter(&owner, lane, weight);
+            if !parked {
+                ring.queue(&owner);
+                self.stirred.insert(key);
+            }
         }
+    }
+
+    /// Nothing of the lane is to be remembered.
+    fn close(&mut self, lane: &JobLane) {
+        self.windows.remove(lane);
+        let (owner, key) = (lane.owner(), self.ring_of(lane));
+        let mut has_turns = false;
+        if let Some(ring) = self.rings.get_mut(&key) {
+            ring.leave(&owner, lane);
+            has_turns = ring.has(&owner);
+            if ring.is_empty() {
+                self.rings.remove(&key);
+            }
+        }
+        if let Some(known) = self.owners.get_mut(&owner) {
+            known.lanes = known.lanes.saturating_sub(1);
+            if !has_turns {
+                known.parked.remove(&key);
+            }
+        }
+        self.forget_idle_owner(&owner);
     }
 
     fn ring_of(&self, lane: &JobLane) -> RingKey {
@@ -290,16 +331,13 @@ impl Schedule {
 
     /// A worker waits for jobs; [`serve`](Self::serve) says when it gets some.
     pub(crate) fn poll(&mut self, poll: Poll) -> Result<PollId, Full> {
-        let Limits { polls, worker_claims, .. } = self.limits;
-        let has = self.claims.of(&poll.worker);
-        if self.polls.len() >= polls {
-            let in_use = self.polls.len() as u64;
-            return Err(Full { bound: "jobs.polls_max", limit: polls as u64, in_use, whose: Whose::Ours });
-        }
-        if has >= worker_claims {
-            let (limit, in_use) = (worker_claims as u64, has as u64);
-            return Err(Full { bound: "jobs.worker_claims_max", limit, in_use, whose: Whose::Caller });
-        }
+        let Limits { polls, org_polls, worker_claims, .. } = self.limits;
+        let full = |bound, limit, in_use, whose| {
+            Full { bound, limit: limit as u64, in_use: in_use as u64, whose }.if_reached()
+        };
+        full("jobs.org_polls_max", org_polls, self.polls.of_org(&poll.org), Whose::Caller)?;
+        full("jobs.polls_max", polls, self.polls.len(), Whose::Ours)?;
+        full("jobs.worker_claims_max", worker_claims, self.claims.of(&poll.worker), Whose::Caller)?;
         self.stirred.extend(poll.rings());
         Ok(self.polls.add(poll))
     }
@@ -309,97 +347,9 @@ impl Schedule {
         self.polls.remove(poll).is_some()
     }
 
-    /// Gives what can be given.
-    pub(crate) fn serve(&mut self) -> Vec<Assignment> {
-        let mut given = Vec::new();
-        if self.draining {
-            return given;
-        }
-        for key in std::mem::take(&mut self.stirred) {
-            if key.org.is_none() {
-                while self.slots.get(&key.kind).is_some_and(|free| *free > 0)
-                    && let Some((lane, job)) = self.pick(&key)
-                {
-                    self.claims.begin(lane, job, Worker::Handler);
-                    if let Some(free) = self.slots.get_mut(&key.kind) {
-                        *free -= 1;
-                    }
-                    given.push(Assignment { to: To::Handler, jobs: vec![job] });
-                }
-                continue;
-            }
-            let mut after = None;
-            while self.rings.get(&key).is_some_and(Ring::has_turns)
-                && let Some(id) = self.polls.next_of(&key, after)
-            {
-                after = Some(id);
-                let jobs = self.fill(id);
-                if !jobs.is_empty() {
-                    self.polls.remove(id);
-                    given.push(Assignment { to: To::Poll(id), jobs });
-                }
-            }
-        }
-        given
-    }
-
-    /// Jobs for a worker, of its kinds in turn.
-    fn fill(&mut self, id: PollId) -> Vec<JobRef> {
-        let mut jobs = Vec::new();
-        let Some(poll) = self.polls.get(id).cloned() else { return jobs };
-        let room = self.limits.worker_claims.saturating_sub(self.claims.of(&poll.worker));
-        let room = room.min(self.limits.claims.saturating_sub(self.claims.remote())).min(poll.max);
-        let mut rings: VecDeque<_> = poll.rings().collect();
-        while jobs.len() < room
-            && let Some(ring) = rings.pop_front()
-        {
-            if let Some((lane, job)) = self.pick(&ring) {
-                self.claims.begin(lane, job, poll.worker.clone());
-                jobs.push(job);
-                rings.push_back(ring);
-            }
-        }
-        jobs
-    }
-
-    /// The next job of a kind. Its tenant then has one more at work.
-    fn pick(&mut self, key: &RingKey) -> Option<(JobLane, JobRef)> {
-        loop {
-            let ring = self.rings.get_mut(key)?;
-            let Some(owner) = ring.front().cloned() else {
-                if ring.is_empty() {
-                    self.rings.remove(key);
-                }
-                return None;
-            };
-            let known = self.owners.entry(owner).or_default();
-            if known.running >= self.limits.tenant_concurrency {
-                ring.park_front();
-                known.parked.push(key.clone());
-                continue;
-            }
-            let first = |lane: &&JobLane| {
-                let first = self.windows.get(*lane).and_then(Window::first);
-                first.map_or(u8::MAX, |job| job.priority)
-            };
-            let lane = ring.lanes().min_by_key(first)?.clone();
-            let job = self.windows.get_mut(&lane).and_then(Window::take);
-            let left = self.windows.get(&lane).is_some_and(|window| !window.is_empty());
-            ring.took(&lane, if left { Left::Some } else { Left::Nothing });
-            let Some(job) = job else { continue };
-            known.running += 1;
-            self.in_memory -= 1;
-            if let Some(window) = self.windows.get_mut(&lane) {
-                window.claiming += 1;
-            }
-            self.load_if_low(&lane);
-            return Some((lane, job));
-        }
-    }
-
     fn load_if_low(&mut self, lane: &JobLane) {
         let cap = self.cap();
-        if self.windows.get_mut(lane).is_some_and(|window| window.begin_loading(cap)) {
+        if self.windows.get_mut(lane).is_some_and(|window| window.want_loading(cap)) {
             self.loads.push_back(lane.clone());
         }
     }
@@ -414,6 +364,12 @@ impl Schedule {
     /// the job is still ready.
     pub(crate) fn not_claimed(&mut self, id: JobId, then: Then) {
         let Some(held) = self.claims.remove(id) else { return };
+        if then == Then::Nothing
+            && let Some(window) = self.windows.get_mut(&held.lane)
+        {
+            // What was known of the job was old: the disk knows better.
+            window.expect_more();
+        }
         self.not_claiming(&held.lane);
         self.gone(&held);
         self.follow(&held.lane, then);
@@ -458,7 +414,14 @@ impl Schedule {
     pub(crate) fn ended(&mut self, id: JobId, then: Then) {
         let Some(held) = self.claims.remove(id) else { return };
         self.gone(&held);
+        self.forget(&held.lane, &held.job);
         self.follow(&held.lane, then);
+    }
+
+    /// The job does not wait any more, even where it was just read as one that does.
+    fn forget(&mut self, lane: &JobLane, job: &JobRef) {
+        self.change_window(lane, |window| window.forget(job));
+        self.settle(lane);
     }
 
     fn follow(&mut self, lane: &JobLane, then: Then) {
@@ -482,24 +445,34 @@ impl Schedule {
             }
         }
         self.forget_idle_owner(&owner);
-        if held.worker == Worker::Handler {
-            if let Some((kind, free)) =
-                self.slots.get_key_value(held.lane.kind()).map(|(k, f)| (Arc::clone(k), *f))
-            {
-                self.slots.insert(Arc::clone(&kind), free + 1);
-                self.stirred.insert(RingKey { org: None, kind });
-            }
-        } else if self.claims.remote() + 1 >= self.limits.claims {
-            self.stirred.extend(self.polls.rings().cloned());
+        match &held.worker {
+            Worker::Handler => self.slot_is_free(held.lane.kind()),
+            Worker::Remote(org, _) => self.claim_is_free(org, &held.worker),
+        }
+    }
+
+    fn slot_is_free(&mut self, kind: &str) {
+        if let Some((kind, free)) = self.slots.get_key_value(kind).map(|(k, f)| (Arc::clone(k), *f)) {
+            self.slots.insert(Arc::clone(&kind), free + 1);
+            self.stirred.insert(RingKey { org: None, kind });
+        }
+    }
+
+    /// Whoever waits because of a bound that was reached may have something now.
+    fn claim_is_free(&mut self, org: &Arc<str>, worker: &Worker) {
+        let Limits { claims, org_claims, worker_claims, .. } = self.limits;
+        if self.claims.remote() + 1 >= claims {
+            self.stirred.extend(self.polls.rings_of(|_| true));
+        } else if self.claims.of_org(org) + 1 >= org_claims {
+            self.stirred.extend(self.polls.rings_of(|poll| poll.org == *org));
+        } else if self.claims.of(worker) + 1 >= worker_claims {
+            self.stirred.extend(self.polls.rings_of(|poll| poll.worker == *worker));
         }
     }
 
     /// A job that waits was cancelled.
     pub(crate) fn cancelled(&mut self, lane: &JobLane, job: &JobRef) {
-        if self.windows.contains_key(lane) {
-            self.change_window(lane, |window| window.forget(job));
-            self.settle(lane);
-        }
+        self.forget(lane, job);
         self.over(&lane.owner());
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Poll {
 pub(crate) struct Polls {
     waiting: BTreeMap<PollId, Poll>,
     by_ring: FxHashMap<RingKey, BTreeSet<PollId>>,
+    by_org: FxHashMap<Arc<str>, usize>,
     next: PollId,
 }
 
@@ -38,12 +39,18 @@ impl Polls {
         self.waiting.len()
     }
 
+    /// How many wait of one organisation.
+    pub(crate) fn of_org(&self, org: &Arc<str>) -> usize {
+        self.by_org.get(org).copied().unwrap_or(0)
+    }
+
     pub(crate) fn add(&mut self, poll: Poll) -> PollId {
         let id = self.next;
         self.next += 1;
         for ring in poll.rings() {
             self.by_ring.entry(ring).or_default().insert(id);
         }
+        *self.by_org.entry(Arc::clone(&poll.org)).or_default() += 1;
         self.waiting.insert(id, poll);
         id
     }
@@ -55,6 +62,12 @@ impl Polls {
     /// It does not wait any more; `None` where it did not.
     pub(crate) fn remove(&mut self, id: PollId) -> Option<Poll> {
         let poll = self.waiting.remove(&id)?;
+        if let Some(count) = self.by_org.get_mut(&poll.org) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_org.remove(&poll.org);
+            }
+        }
         for ring in poll.rings() {
             if let Some(ids) = self.by_ring.get_mut(&ring) {
                 ids.remove(&id);
@@ -72,8 +85,9 @@ impl Polls {
         self.by_ring.get(ring)?.range(from..).next().copied()
     }
 
-    pub(crate) fn rings(&self) -> impl Iterator<Item = &RingKey> {
-        self.by_ring.keys()
+    /// What those wait for whom `wanted` lets through.
+    pub(crate) fn rings_of(&self, wanted: impl Fn(&Poll) -> bool) -> impl Iterator<Item = RingKey> {
+        self.waiting.values().filter(move |poll| wanted(poll)).flat_map(Poll::rings)
     }
 
     pub(crate) fn ids(&self) -> Vec<PollId> {

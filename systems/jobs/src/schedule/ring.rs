@@ -2,16 +2,20 @@
 //!
 //! Every job costs one, so that a turn is as many jobs as the tenant's weight.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use plimsoll_store::{JobLane, JobOwner};
 use rustc_hash::FxHashMap;
 
 #[derive(Default)]
 pub(crate) struct Ring {
-    turns: VecDeque<Turn>,
+    /// By place in the line, so that whoever leaves does so without a walk through it.
+    turns: BTreeMap<Place, Turn>,
+    next: Place,
     members: FxHashMap<JobOwner, Member>,
 }
+
+type Place = u64;
 
 struct Turn {
     owner: JobOwner,
@@ -22,8 +26,8 @@ struct Turn {
 struct Member {
     /// Its lanes with a job in memory, the next first.
     lanes: VecDeque<JobLane>,
-    /// Whether it has a turn; it has none while it is at its bound.
-    queued: bool,
+    /// Its place in the line; it has none while it is at its bound.
+    place: Option<Place>,
     weight: u32,
 }
 
@@ -36,10 +40,14 @@ impl Ring {
         !self.turns.is_empty()
     }
 
+    pub(crate) fn has(&self, owner: &JobOwner) -> bool {
+        self.members.contains_key(owner)
+    }
+
     /// The lane of the tenant has something in memory.
     pub(crate) fn enter(&mut self, owner: &JobOwner, lane: &JobLane, weight: u32) {
         if !self.members.contains_key(owner) {
-            let member = Member { lanes: VecDeque::new(), queued: false, weight: weight.max(1) };
+            let member = Member { lanes: VecDeque::new(), place: None, weight: weight.max(1) };
             self.members.insert(owner.clone(), member);
         }
         if let Some(member) = self.members.get_mut(owner)
@@ -47,30 +55,43 @@ impl Ring {
         {
             member.lanes.push_back(lane.clone());
         }
-        self.queue(owner);
     }
 
-    /// The tenant may have a turn again.
+    /// The lane of the tenant has nothing in memory any more.
+    pub(crate) fn leave(&mut self, owner: &JobOwner, lane: &JobLane) {
+        let Some(member) = self.members.get_mut(owner) else { return };
+        member.lanes.retain(|one| one != lane);
+        if member.lanes.is_empty() {
+            if let Some(place) = member.place {
+                self.turns.remove(&place);
+            }
+            self.members.remove(owner);
+        }
+    }
+
+    /// The tenant may have a turn (again).
     pub(crate) fn queue(&mut self, owner: &JobOwner) {
         if let Some(member) = self.members.get_mut(owner)
-            && !member.queued
+            && member.place.is_none()
         {
-            member.queued = true;
-            self.turns.push_back(Turn { owner: owner.clone(), credit: member.weight });
+            let turn = Turn { owner: owner.clone(), credit: member.weight };
+            member.place = Some(self.next);
+            self.turns.insert(self.next, turn);
+            self.next += 1;
         }
     }
 
     /// Whose turn it is.
     pub(crate) fn front(&self) -> Option<&JobOwner> {
-        self.turns.front().map(|turn| &turn.owner)
+        self.turns.first_key_value().map(|(_, turn)| &turn.owner)
     }
 
     /// Who has the turn is at its bound: it has none until it is queued again.
     pub(crate) fn park_front(&mut self) {
-        if let Some(turn) = self.turns.pop_front()
+        if let Some((_, turn)) = self.turns.pop_first()
             && let Some(member) = self.members.get_mut(&turn.owner)
         {
-            member.queued = false;
+            member.place = None;
         }
     }
 
@@ -82,20 +103,21 @@ impl Ring {
 
     /// A job of that lane was taken, or none was there; `left` says whether it has another.
     pub(crate) fn took(&mut self, lane: &JobLane, left: Left) {
-        let Some(turn) = self.turns.front_mut() else { return };
+        let Some(mut first) = self.turns.first_entry() else { return };
+        let turn = first.get_mut();
+        turn.credit -= 1;
         let Some(member) = self.members.get_mut(&turn.owner) else { return };
         member.lanes.retain(|one| one != lane);
         if left == Left::Some {
             member.lanes.push_back(lane.clone());
         }
-        turn.credit -= 1;
         if member.lanes.is_empty() {
-            if let Some(turn) = self.turns.pop_front() {
-                self.members.remove(&turn.owner);
-            }
+            let owner = first.remove().owner;
+            self.members.remove(&owner);
         } else if turn.credit == 0 {
-            turn.credit = member.weight;
-            self.turns.rotate_left(1);
+            member.place = None;
+            let owner = first.remove().owner;
+            self.queue(&owner);
         }
     }
 }
