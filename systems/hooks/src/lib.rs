@@ -13,6 +13,7 @@ mod api;
 mod backlog;
 mod core;
 mod deliver;
+mod direct;
 mod disable;
 mod dispatch;
 mod health;
@@ -28,6 +29,7 @@ mod sign;
 
 pub use crate::core::{Hooks, Host, StartError};
 pub use crate::deliver::TlsError;
+pub use crate::direct::Direct;
 pub use crate::observe::Numbers;
 
 #[cfg(test)]

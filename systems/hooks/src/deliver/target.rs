@@ -40,7 +40,12 @@ impl Prepared {
     /// `None` when the URL is not one that can be delivered to; endpoints are checked when they
     /// are made, so that this is a row that somebody else wrote.
     pub(crate) fn new(endpoint: &Endpoint) -> Option<Self> {
-        let url = Url::parse(&endpoint.url).ok()?;
+        Self::of(&endpoint.url, endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// For a URL, with headers beside those that every delivery has.
+    pub(crate) fn of<'a>(to: &str, extra: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+        let url = Url::parse(to).ok()?;
         let tls = match url.scheme() {
             "https" => true,
             "http" => false,
@@ -59,12 +64,12 @@ impl Prepared {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        let mut headers = HeaderMap::with_capacity(10 + endpoint.headers.len());
+        let mut headers = HeaderMap::with_capacity(10 + extra.size_hint().0);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Plimsoll/", env!("CARGO_PKG_VERSION"))));
-        for (name, value) in &endpoint.headers {
-            let name = HeaderName::try_from(name.as_str()).ok();
-            if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value.as_str())) {
+        for (name, value) in extra {
+            let name = HeaderName::try_from(name).ok();
+            if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
                 headers.insert(name, value);
             }
         }
@@ -73,7 +78,7 @@ impl Prepared {
             destination: Destination { tls, host: host.into(), port: url.port_or_known_default()? },
             path: PathAndQuery::try_from(path).ok()?,
             headers,
-            url: endpoint.url.as_str().into(),
+            url: to.into(),
         })
     }
 }
