@@ -5,6 +5,8 @@
 //!   thread has answered them: what a call holds of the bound is given back by `Drop`.
 //! - At most `waiting` callers wait for a place; one more is rejected.
 //! - A call that was taken in is carried out, whether or not its caller still waits.
+//! - A patient call waits for company no longer than the thread says, and never behind a call that
+//!   came after it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -37,10 +39,29 @@ pub(crate) struct Size {
     pub(crate) bytes: usize,
 }
 
+/// Whether a call may wait for others to go with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Haste {
+    /// It is taken as soon as the thread is free.
+    Now,
+    /// It may wait for one that is in haste.
+    Patient,
+}
+
+/// How long a thread waits for calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For the first.
+    pub(crate) first: Duration,
+    /// For one that is in haste, while all that are there are patient.
+    pub(crate) company: Duration,
+}
+
 /// A call in the queue, with its part of the bound.
 pub(crate) struct Queued<T> {
     pub(crate) call: T,
     pub(crate) size: Size,
+    haste: Haste,
     _place: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }
@@ -65,6 +86,8 @@ type Details = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 
 struct Inside<T> {
     calls: VecDeque<Queued<T>>,
+    /// How many of them are in haste.
+    hasty: usize,
     closed: bool,
 }
 
@@ -76,7 +99,7 @@ impl<T: Send + 'static> Queue<T> {
             limits,
             places: Arc::new(Semaphore::new(limits.calls)),
             bytes: Arc::new(Semaphore::new(limits.bytes)),
-            inside: Mutex::new(Inside { calls: VecDeque::new(), closed: false }),
+            inside: Mutex::new(Inside { calls: VecDeque::new(), hasty: 0, closed: false }),
             ready: Condvar::new(),
             waiting: AtomicUsize::new(0),
             admitted: AtomicU64::new(0),
@@ -91,7 +114,7 @@ impl<T: Send + 'static> Queue<T> {
     ///
     /// # Cancel safety
     /// Dropped while it waits, the call is not put in.
-    pub(crate) async fn push(&self, call: T, size: Size) -> Result<(), Error> {
+    pub(crate) async fn push(&self, call: T, size: Size, haste: Haste) -> Result<(), Error> {
         if size.bytes > self.limits.bytes {
             return Err(Error::TooLarge { what: "bytes", got: size.bytes, limit: self.limits.bytes });
         }
@@ -105,7 +128,8 @@ impl<T: Send + 'static> Queue<T> {
             if inside.closed {
                 return Err(Error::Closed);
             }
-            inside.calls.push_back(Queued { call, size, _place: place, _bytes: bytes });
+            inside.hasty += usize::from(haste == Haste::Now);
+            inside.calls.push_back(Queued { call, size, haste, _place: place, _bytes: bytes });
         }
         self.admitted.fetch_add(1, Ordering::Relaxed);
         self.high_water.fetch_max(self.in_use(), Ordering::Relaxed);
@@ -113,17 +137,21 @@ impl<T: Send + 'static> Queue<T> {
         Ok(())
     }
 
-    /// Takes what waits, up to `most` (at least one call); waits up to `patience` for the first.
+    /// Takes what waits, up to `most` (at least one call), and waits as long as `patience` says.
     /// `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, most: Size, patience: Duration) -> Option<Vec<Queued<T>>> {
+    pub(crate) fn take(&self, most: Size, patience: Patience) -> Option<Vec<Queued<T>>> {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut inside, _) = self
+        let (inside, _) = self
             .ready
-            .wait_timeout_while(inside, patience, |inside| inside.calls.is_empty() && !inside.closed)
+            .wait_timeout_while(inside, patience.first, |inside| inside.calls.is_empty() && !inside.closed)
             .unwrap_or_else(PoisonError::into_inner);
         if inside.calls.is_empty() {
             return if inside.closed { None } else { Some(Vec::new()) };
         }
+        let (mut inside, _) = self
+            .ready
+            .wait_timeout_while(inside, patience.company, |inside| inside.hasty == 0 && !inside.closed)
+            .unwrap_or_else(PoisonError::into_inner);
         let (mut calls, mut operations, mut bytes) = (0, 0, 0);
         for queued in &inside.calls {
             operations += queued.size.operations;
@@ -133,7 +161,9 @@ impl<T: Send + 'static> Queue<T> {
             }
             calls += 1;
         }
-        Some(inside.calls.drain(..calls).collect())
+        let taken: Vec<_> = inside.calls.drain(..calls).collect();
+        inside.hasty -= taken.iter().filter(|queued| queued.haste == Haste::Now).count();
+        Some(taken)
     }
 
     /// Lets nobody in any more; what is inside is still carried out.
@@ -149,6 +179,7 @@ impl<T: Send + 'static> Queue<T> {
         self.close();
         let calls = {
             let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            inside.hasty = 0;
             std::mem::take(&mut inside.calls)
         };
         drop(calls);
@@ -205,6 +236,7 @@ mod tests {
     use super::*;
 
     const ALL: Size = Size { operations: 100, bytes: 100 };
+    const AT_ONCE: Patience = Patience { first: Duration::ZERO, company: Duration::ZERO };
 
     fn queue(limits: Limits) -> Arc<Queue<u32>> {
         Queue::new(Name::new("store.test").unwrap(), limits, Box::new(Vec::new))
@@ -221,31 +253,37 @@ mod tests {
     #[test]
     fn a_full_queue_makes_callers_wait_until_a_call_is_answered() {
         let queue = queue(Limits { calls: 1, bytes: 10, waiting: 4 });
-        assert!(matches!(poll_once(queue.push(1, one(1))), Poll::Ready(Ok(()))));
-        assert!(poll_once(queue.push(2, one(1))).is_pending());
-        let taken = queue.take(ALL, Duration::ZERO).unwrap();
-        assert!(poll_once(queue.push(2, one(1))).is_pending(), "taken is not yet answered");
+        assert!(matches!(poll_once(queue.push(1, one(1), Haste::Now)), Poll::Ready(Ok(()))));
+        assert!(poll_once(queue.push(2, one(1), Haste::Now)).is_pending());
+        let taken = queue.take(ALL, AT_ONCE).unwrap();
+        assert!(poll_once(queue.push(2, one(1), Haste::Now)).is_pending(), "taken is not yet answered");
         drop(taken);
-        assert!(poll_once(queue.push(2, one(1))).is_ready());
+        assert!(poll_once(queue.push(2, one(1), Haste::Now)).is_ready());
     }
 
     #[test]
     fn bytes_are_a_bound_of_their_own() {
         let queue = queue(Limits { calls: 9, bytes: 10, waiting: 4 });
-        assert!(poll_once(queue.push(1, one(6))).is_ready());
-        assert!(poll_once(queue.push(2, one(6))).is_pending());
-        assert!(poll_once(queue.push(3, one(4))).is_ready(), "the one that gave up took nothing along");
-        assert!(matches!(poll_once(queue.push(4, one(11))), Poll::Ready(Err(Error::TooLarge { .. }))));
+        assert!(poll_once(queue.push(1, one(6), Haste::Now)).is_ready());
+        assert!(poll_once(queue.push(2, one(6), Haste::Now)).is_pending());
+        assert!(
+            poll_once(queue.push(3, one(4), Haste::Now)).is_ready(),
+            "the one that gave up took nothing along"
+        );
+        assert!(matches!(
+            poll_once(queue.push(4, one(11), Haste::Now)),
+            Poll::Ready(Err(Error::TooLarge { .. }))
+        ));
     }
 
     #[test]
     fn too_many_who_wait_are_rejected() {
         let queue = queue(Limits { calls: 1, bytes: 10, waiting: 1 });
-        assert!(poll_once(queue.push(1, one(1))).is_ready());
-        let mut waits = pin!(queue.push(2, one(1)));
+        assert!(poll_once(queue.push(1, one(1), Haste::Now)).is_ready());
+        let mut waits = pin!(queue.push(2, one(1), Haste::Now));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut context).is_pending());
-        assert!(matches!(poll_once(queue.push(3, one(1))), Poll::Ready(Err(Error::Rejected(_)))));
+        assert!(matches!(poll_once(queue.push(3, one(1), Haste::Now)), Poll::Ready(Err(Error::Rejected(_)))));
         assert_eq!(queue.snapshot().rejected, 1);
     }
 
@@ -253,9 +291,9 @@ mod tests {
     fn a_group_is_bounded_and_is_never_empty() {
         let queue = queue(Limits { calls: 9, bytes: 100, waiting: 4 });
         for call in 0..5 {
-            assert!(poll_once(queue.push(call, one(10))).is_ready());
+            assert!(poll_once(queue.push(call, one(10), Haste::Now)).is_ready());
         }
-        let sizes = |most| queue.take(most, Duration::ZERO).unwrap().len();
+        let sizes = |most| queue.take(most, AT_ONCE).unwrap().len();
         assert_eq!(sizes(Size { operations: 2, bytes: 100 }), 2);
         assert_eq!(sizes(Size { operations: 9, bytes: 5 }), 1, "one call is taken, however large");
         assert_eq!(sizes(ALL), 2);
@@ -264,10 +302,29 @@ mod tests {
     #[test]
     fn closing_lets_nobody_in_and_keeps_what_is_inside() {
         let queue = queue(Limits { calls: 1, bytes: 10, waiting: 4 });
-        assert!(poll_once(queue.push(1, one(1))).is_ready());
+        assert!(poll_once(queue.push(1, one(1), Haste::Now)).is_ready());
         queue.close();
-        assert!(matches!(poll_once(queue.push(2, one(1))), Poll::Ready(Err(Error::Closed))));
-        assert_eq!(queue.take(ALL, Duration::ZERO).unwrap().len(), 1);
-        assert!(queue.take(ALL, Duration::ZERO).is_none());
+        assert!(matches!(poll_once(queue.push(2, one(1), Haste::Now)), Poll::Ready(Err(Error::Closed))));
+        assert_eq!(queue.take(ALL, AT_ONCE).unwrap().len(), 1);
+        assert!(queue.take(ALL, AT_ONCE).is_none());
+    }
+
+    #[test]
+    fn a_patient_call_waits_for_one_in_haste_and_goes_with_it_in_its_order() {
+        let queue = queue(Limits { calls: 9, bytes: 100, waiting: 4 });
+        let long = Patience { first: Duration::ZERO, company: Duration::MAX };
+        assert!(poll_once(queue.push(1, one(1), Haste::Patient)).is_ready());
+        std::thread::scope(|scope| {
+            let taken = scope.spawn(|| queue.take(ALL, long).unwrap());
+            assert!(poll_once(queue.push(2, one(1), Haste::Now)).is_ready());
+            let calls: Vec<_> = taken.join().unwrap().iter().map(|queued| queued.call).collect();
+            assert_eq!(calls, [1, 2]);
+        });
+        assert!(poll_once(queue.push(3, one(1), Haste::Patient)).is_ready());
+        assert_eq!(queue.take(ALL, AT_ONCE).unwrap().len(), 1, "no longer than it is told");
+        assert!(poll_once(queue.push(4, one(1), Haste::Patient)).is_ready());
+        queue.close();
+        assert_eq!(queue.take(ALL, long).unwrap().len(), 1, "nobody comes any more");
+        assert!(queue.take(ALL, long).is_none());
     }
 }

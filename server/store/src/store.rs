@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use crate::queue::Size;
+use crate::queue::{Haste, Size};
 use crate::sqlite::{Call, Host, Weigh, Write};
 use crate::*;
 
@@ -123,10 +123,13 @@ impl Store {
             return Ok(Vec::new());
         }
         self.host.disk.room_for(size.bytes)?;
-        self.write(claim, size, |caller| Write::Accept(messages, caller)).await
+        self.write(claim, size, Haste::Now, |caller| Write::Accept(messages, caller)).await
     }
 
     /// Records what happened, in order, in one commit. At most 8,192 steps and 64 MiB a call.
+    ///
+    /// Nobody is kept waiting by it, so it waits about as long as a commit takes, a few milliseconds
+    /// at the most, for one that others wait for, and goes with that.
     ///
     /// # Errors
     /// With any error nothing of the call was written.
@@ -136,7 +139,7 @@ impl Store {
             return Ok(());
         }
         let size = progress.weigh();
-        self.write(claim, size, |caller| Write::Record(progress, caller)).await
+        self.write(claim, size, Haste::Patient, |caller| Write::Record(progress, caller)).await
     }
 
     /// Changes what is configured: one answer each, in order, in one commit; where one is refused the
@@ -161,17 +164,18 @@ impl Store {
             return Ok(Vec::new());
         }
         let size = changes.weigh();
-        self.write(claim, size, |caller| Write::Change(changes, caller)).await
+        self.write(claim, size, Haste::Now, |caller| Write::Change(changes, caller)).await
     }
 
     pub(crate) async fn write<T>(
         &self,
         claim: Claim,
         size: Size,
+        haste: Haste,
         write: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Write,
     ) -> Result<T, Error> {
         let (caller, answer) = oneshot::channel();
-        self.host.commits.push(Call { claim, write: write(caller) }, size).await?;
+        self.host.commits.push(Call { claim, write: write(caller) }, size, haste).await?;
         answer.await.unwrap_or(Err(Error::Closed))
     }
 }

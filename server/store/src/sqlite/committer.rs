@@ -26,12 +26,14 @@ use super::schema;
 use super::write_back::{WriteBack, write_back};
 use crate::UnixMillis;
 use crate::fault::{Passage, When};
-use crate::queue::{Queue, Queued, Size};
+use crate::queue::{Patience, Queue, Queued, Size};
 use crate::stats::{Committed, Counters};
 use crate::wall::wall_clock;
 
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
+/// The longest that what nobody waits for waits to go with what somebody does.
+const COMPANY_MAX: Duration = Duration::from_millis(5);
 /// A unit of the purge takes away as many rows.
 const OPERATIONS_A_PURGE: usize = 256;
 /// How often is looked whether something has come to be purged with time.
@@ -56,6 +58,8 @@ pub(super) struct Committer {
     write_back: WriteBack,
     purge: Purge,
     operations_since_purge: usize,
+    /// How long a commit took lately.
+    commit_took: Duration,
 }
 
 impl Known {
@@ -95,6 +99,7 @@ impl Committer {
             counters,
             purge: Purge::default(),
             operations_since_purge: 0,
+            commit_took: Duration::ZERO,
         }
     }
 
@@ -102,7 +107,10 @@ impl Committer {
     pub(super) fn run(mut self) -> Connection {
         let mut purge_at = clock::now();
         loop {
-            let patience = purge_at - clock::now();
+            // A wait as long as a commit saves one where another call comes in it, and where none does
+            // costs nobody: a message goes through two commits, and only the first has to be quick.
+            let company = self.commit_took.min(COMPANY_MAX);
+            let patience = Patience { first: purge_at - clock::now(), company };
             let Some(calls) = self.queue.take(GROUP, patience) else { return self.connection };
             let idle = calls.is_empty();
             if !idle {
@@ -190,11 +198,13 @@ impl Committer {
         if buried {
             self.purge.is_due_now();
         }
+        let took = clock::now() - began;
+        self.commit_took = (self.commit_took * 7 + took) / 8;
         self.counters.committed(&Committed {
             calls: calls.len(),
             operations: calls.iter().map(|queued| queued.size.operations).sum(),
             bytes: calls.iter().map(|queued| queued.size.bytes).sum(),
-            took: clock::now() - began,
+            took,
         });
         Ok(answers)
     }

@@ -11,7 +11,7 @@ use super::committer::Known;
 use super::idempotency::{Buckets, Held};
 use super::purge::Purge;
 use super::schema;
-use crate::queue::Size;
+use crate::queue::{Haste, Size};
 use crate::*;
 
 const NOW: UnixMillis = 1_767_225_600_000;
@@ -27,7 +27,7 @@ async fn store() -> (TempDir, Store) {
 async fn ask(store: &Store, sql: &str) -> oneshot::Receiver<Result<(), Error>> {
     let (caller, answer) = oneshot::channel();
     let call = Call { claim: store.claims()[0], write: Write::Engine(sql.into(), caller) };
-    store.host.commits.push(call, Size { operations: 1, bytes: 0 }).await.unwrap();
+    store.host.commits.push(call, Size { operations: 1, bytes: 0 }, Haste::Now).await.unwrap();
     answer
 }
 

@@ -17,12 +17,13 @@ use tokio::sync::oneshot;
 
 use super::host::failure;
 use crate::Error;
-use crate::queue::{Limits, Queue, Size};
+use crate::queue::{Haste, Limits, Patience, Queue, Size};
 use crate::stats::Counters;
 
 /// Reads that wait or run in one lane.
 const READS: Limits = Limits { calls: 256, bytes: 256, waiting: 16_384 };
 const ONE: Size = Size { operations: 1, bytes: 0 };
+const WHENEVER: Patience = Patience { first: Duration::MAX, company: Duration::ZERO };
 
 /// For what is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +75,7 @@ impl Lanes {
                 let _gone = answer.send(snapshot(connection, read).map_err(|error| failure(&error)));
             }
         };
-        queue.push(Box::new(call), ONE).await?;
+        queue.push(Box::new(call), ONE, Haste::Now).await?;
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -111,7 +112,7 @@ pub(super) fn start(connections: Vec<Connection>, counters: &Arc<Counters>) -> s
         };
         let (queue, counters) = (Arc::clone(queue), Arc::clone(counters));
         let thread = Builder::new().name(name.into()).spawn(move || {
-            while let Some(reads) = queue.take(ONE, Duration::MAX) {
+            while let Some(reads) = queue.take(ONE, WHENEVER) {
                 for read in reads {
                     (read.call)(&connection);
                     counters.read();
