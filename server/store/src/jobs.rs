@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::queue::Haste;
 use crate::sqlite::{self, Lane, Weigh, Write};
 use crate::store::at_most;
 use crate::{Claim, Error, Idempotency, JobId, Order, Page, Store, UnixMillis};
@@ -400,7 +401,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let size = writes.weigh();
-        self.write(claim, size, |caller| Write::Jobs(writes, caller)).await
+        self.write(claim, size, Haste::Now, |caller| Write::Jobs(writes, caller)).await
     }
 
     /// One job of an organisation, with its payload where it has one.
