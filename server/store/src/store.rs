@@ -133,7 +133,8 @@ impl Store {
     ///
     /// # Errors
     /// With any error nothing of the call was written.
-    pub async fn record(&self, claim: Claim, progress: Vec<Progress>) -> Result<(), Error> {
+    pub async fn record(&self, claim: Claim, progress: impl Into<Arc<[Progress]>>) -> Result<(), Error> {
+        let progress = progress.into();
         at_most("steps", progress.len(), PROGRESS_MAX)?;
         if progress.is_empty() {
             return Ok(());

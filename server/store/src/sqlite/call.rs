@@ -1,5 +1,7 @@
 //! What the committer is asked to do, and its answers.
 
+use std::sync::Arc;
+
 use rusqlite::Result;
 use tokio::sync::oneshot;
 
@@ -21,7 +23,7 @@ pub(crate) struct Call {
 /// What to write.
 pub(crate) enum Write {
     Accept(Vec<NewMessage>, oneshot::Sender<std::result::Result<Vec<Accepted>, Error>>),
-    Record(Vec<Progress>, oneshot::Sender<std::result::Result<(), Error>>),
+    Record(Arc<[Progress]>, oneshot::Sender<std::result::Result<(), Error>>),
     Change(Vec<Change>, oneshot::Sender<std::result::Result<Vec<Changed>, Error>>),
     Jobs(Vec<JobWrite>, oneshot::Sender<std::result::Result<Vec<JobWritten>, Error>>),
     /// Any statements of the engine, to bring about what only happens to others.

@@ -33,7 +33,7 @@ use crate::wall::wall_clock;
 /// The most that goes into one commit; a single call may be larger.
 const GROUP: Size = Size { operations: 2_048, bytes: 4 * 1024 * 1024 };
 /// The longest that what nobody waits for waits to go with what somebody does.
-const COMPANY_MAX: Duration = Duration::from_millis(5);
+const COMPANY_MAX: Duration = Duration::from_millis(10);
 /// A unit of the purge takes away as many rows.
 const OPERATIONS_A_PURGE: usize = 256;
 /// How often is looked whether something has come to be purged with time.
@@ -109,7 +109,7 @@ impl Committer {
         loop {
             // A wait as long as a commit saves one where another call comes in it, and where none does
             // costs nobody: a message goes through two commits, and only the first has to be quick.
-            let company = self.commit_took.min(COMPANY_MAX);
+            let company = (self.commit_took * 2).min(COMPANY_MAX);
             let patience = Patience { first: purge_at - clock::now(), company };
             let Some(calls) = self.queue.take(GROUP, patience) else { return self.connection };
             let idle = calls.is_empty();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_store::Error;
+use plimsoll_store::{Error, Progress};
 
 use super::engine::Engine;
 
@@ -22,11 +22,12 @@ pub(super) async fn run(engine: Arc<Engine>) {
             engine.record.notified().await;
             continue;
         }
+        let steps: Arc<[Progress]> = steps.into();
         let mut wait = RETRY_MIN;
         loop {
-            // The store takes the steps with it; they are kept until they are durable. Nothing is
-            // delivered meanwhile beyond the bound on unrecorded steps, and nothing is lost.
-            match engine.store.record(engine.claim, steps.clone()).await {
+            // The steps are kept until they are durable. Nothing is delivered meanwhile beyond the bound on
+            // unrecorded steps, and nothing is lost.
+            match engine.store.record(engine.claim, Arc::clone(&steps)).await {
                 Ok(()) => break,
                 Err(Error::Fenced { carried, in_force }) => {
                     tracing::error!(
