@@ -66,7 +66,7 @@ impl Choice {
 
 const EXAMPLES: &str = "\
 What is measured, in rounds, each pass between two passes of the ceiling:
-  ceiling        the senders post signed deliveries, as the server made them, straight to the receiver
+  ceiling        the server's own client posts a signed delivery straight to the receiver, over and over
   one endpoint   64 connections post messages to one endpoint, as fast as they are answered: the lower
                  of messages accepted a second and of messages delivered a second, until all are there
   fan-out        messages to 100 endpoints, each a destination of its own, as many as keep the server

@@ -10,6 +10,9 @@ use crate::stage::number::{grouped, millis};
 
 /// Deliveries of one tenant at once, as the server is set by default.
 pub(super) const AT_ONCE: u64 = 64;
+/// Deliveries to one endpoint at once, as the server is set by default: so many connections to it are kept
+/// for a while where so many were in use.
+const ENDPOINT_AT_ONCE: usize = 10;
 /// What is offered, of what can be delivered.
 const OVERLOAD: f64 = 2.0;
 /// How long an event may take to be accepted under overload: most clients wait for seconds.
@@ -91,7 +94,7 @@ pub(super) async fn overload(site: &mut Site, scale: Scale) -> Result<Outcome, S
         outcome.mark("refused_without_retry_after", silent, Wanted::AtMost(0.0));
         outcome.mark("accepted_events", seen.sent.accepted as f64, Wanted::AtLeast(1.0));
         outcome.mark_books(&core.closed);
-        outcome.mark_held(held, (OVERLOAD_CONNECTIONS + FAN_OUT) as u64 + AT_ONCE);
+        outcome.mark_held(held, (OVERLOAD_CONNECTIONS + FAN_OUT * ENDPOINT_AT_ONCE) as u64);
         outcome.figure("offered_events_per_second", offered);
         outcome.figure("refused", refused as f64);
         outcome.figure("unknown", seen.sent.unknown as f64);
