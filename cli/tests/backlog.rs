@@ -169,7 +169,7 @@ impl House {
                         next: Next::Retry { due_at: begun + wait },
                     }))
                 });
-                self.store.record(self.claim, failed.collect()).await.unwrap();
+                self.store.record(self.claim, failed.collect::<Vec<_>>()).await.unwrap();
             }
             let finished = Progress::Finished { app: self.app, message };
             self.store.record(self.claim, vec![finished]).await.unwrap();

@@ -205,7 +205,7 @@ async fn what_was_buried_is_purged_behind_the_accepts() {
     let ids: Vec<_> = messages.iter().map(|new| new.message.id).collect();
     store.accept(claim, messages).await.unwrap();
     let retry = Next::Retry { due_at: NOW };
-    let progress = ids.iter().map(|message| attempt(id, *message, endpoint_id, retry)).collect();
+    let progress: Vec<_> = ids.iter().map(|message| attempt(id, *message, endpoint_id, retry)).collect();
     store.record(claim, progress).await.unwrap();
     store.change(claim, vec![Change::DeleteApp { app: id, at: NOW }]).await.unwrap();
 
@@ -443,7 +443,7 @@ async fn a_hundred_thousand_units_of_due_work_are_found_by_index() {
                 tries: 0,
             })
         });
-        store.record(claim, progress.collect()).await.unwrap();
+        store.record(claim, progress.collect::<Vec<_>>()).await.unwrap();
     }
     let page = Page { after: None, limit: 10_000, order: Order::Ascending };
     let keys = store.due_keys(0, WorkKind::Delivery, page).await.unwrap();
