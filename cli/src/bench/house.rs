@@ -233,6 +233,7 @@ impl House {
             connections,
             pace,
             refused,
+            told: None,
         };
         Load::start(order).await
     }

@@ -53,6 +53,18 @@ pub(super) enum Refused {
     GivenUp,
 }
 
+/// Who is told of each event that is accepted, before it counts.
+pub(super) type Told = Arc<dyn Fn(Accepted) + Send + Sync>;
+
+/// An event that was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Accepted {
+    /// Its number in what was sent.
+    pub(super) event: u64,
+    /// When its 202 came, in [`machine_micros`].
+    pub(super) at: u64,
+}
+
 /// The numbers of events: what those who get them know them by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Numbers {
@@ -78,6 +90,8 @@ pub(super) struct Order {
     pub(super) pace: Pace,
     /// What becomes of what is refused.
     pub(super) refused: Refused,
+    /// Who is told of what is accepted.
+    pub(super) told: Option<Told>,
 }
 
 /// What the senders have seen so far.
@@ -329,6 +343,9 @@ impl Shared {
 
     fn note_accepted(&self, number: u64, due: u64) {
         let now = machine_micros();
+        if let Some(told) = &self.order.told {
+            told(Accepted { event: self.order.numbers.of(number), at: now });
+        }
         locked(&self.accepted).insert(number as usize);
         locked(&self.latencies).saturating_record(now.saturating_sub(due));
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
@@ -375,6 +392,7 @@ mod tests {
             connections: 1,
             pace: Pace::AsAnswered,
             refused: Refused::GivenUp,
+            told: None,
         };
         assert!(Load::start(order).await.is_err());
     }
