@@ -34,6 +34,7 @@ Examples:
   plimsoll demo                  watch a real server lose nothing to kill -9, in half a minute
   plimsoll demo --story          watch what it is for: 5,000 endpoints sink a dispatcher without a bound
   plimsoll bench hooks           how fast it is on this machine, beside a ceiling
+  plimsoll bench jobs            how fast it takes background jobs and has them done
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
   plimsoll config                show every setting, its value, and where that came from

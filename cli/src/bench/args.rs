@@ -19,6 +19,8 @@ pub(crate) struct Args {
 pub(super) enum System {
     /// Webhooks: throughput against a ceiling, latencies, cost, memory
     Hooks(Hooks),
+    /// Background jobs: accepted and finished a second, latencies, cost, memory
+    Jobs(Jobs),
 }
 
 /// Starts a server, receivers and senders on this machine, and measures how fast messages get from
@@ -36,6 +38,25 @@ pub(super) struct Hooks {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub(super) seconds: u32,
     /// How many rounds of passes there are; the figures are their medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
+    pub(super) rounds: u32,
+    /// Give the server this setting; may be repeated. Without one it has its defaults
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) settings: Vec<String>,
+    /// Print the result as one JSON object on standard output, and the table on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Starts a server, submitters and workers on this machine, and measures how fast jobs are accepted,
+/// claimed and finished, over the same HTTP interface as anybody's.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES_OF_JOBS)]
+pub(super) struct Jobs {
+    /// For how long each pass submits jobs, in seconds; it ends when all are done
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(super) seconds: u32,
+    /// How many passes there are at full load; the figures are their medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=15))]
     pub(super) rounds: u32,
     /// Give the server this setting; may be repeated. Without one it has its defaults
@@ -94,3 +115,30 @@ Examples:
 The server, the senders and the receiver share this machine: only ratios, and runs beside each other,
 mean anything. Exit codes: 0 nothing was lost, and every mark of a scenario passed; 1 not so, or it
 failed; 2 it was called wrongly.";
+
+const EXAMPLES_OF_JOBS: &str = "\
+What is measured:
+  full load      64 connections submit jobs of 8 tenants, about 300 bytes each, as fast as they are
+                 answered, while 64 workers wait for up to 8 jobs at once and ack each as soon as they
+                 have it: jobs accepted a second while they are sent, and jobs finished a second from the
+                 first that is sent until the last is done
+  half load      half of the lower of both, by a clock: how long from the moment when a job was due until
+                 it is accepted, and from then until a worker has it. The second counts from the 202, so
+                 it is 0 for a job that a worker has before its submitter has read the answer
+cpu_us_per_job is the processor time of the whole server process, user and system, at full load, and
+bytes_written_per_job what it wrote to the disk, by the jobs finished: each from before it was accepted
+until it was done.
+
+The workers do nothing with a job: it is the server that is measured. Each connection is kept alive, each
+worker has one to wait on and one to ack on. The book is kept by the workers, over all passes: an accepted
+job that no worker has done at the end is lost, one that was given to a worker again was run twice. As
+nobody crashes here there must be none of either.
+
+Examples:
+  plimsoll bench jobs
+  plimsoll bench jobs --rounds 5 --json | jq .finished_per_second
+  plimsoll bench jobs --seconds 20
+  plimsoll bench jobs --set jobs.tenant_concurrency=8          try a setting
+
+The server, the submitters and the workers share this machine: only runs beside each other mean anything.
+Exit codes: 0 every accepted job was done once; 1 not so, or it failed; 2 it was called wrongly.";

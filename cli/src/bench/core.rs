@@ -117,7 +117,7 @@ pub(super) async fn measure(house: &mut House, args: &Hooks) -> Result<Report, S
 }
 
 /// How long a pass warms up before it measures.
-fn warm_up(span: Duration) -> Duration {
+pub(super) fn warm_up(span: Duration) -> Duration {
     (span / 4).clamp(Duration::from_millis(250), Duration::from_secs(1))
 }
 

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plimsoll::clock;
 
-use super::load::{Load, Order, Pace, Refused};
-use super::message::Address;
+use super::load::{Load, Numbers, Order, Pace, Refused};
+use super::message::{Address, Message};
 use crate::receiver::{Behaviour, EndpointPlan, Plan, Stats, Summary, machine_micros};
 use crate::stage::setup::{self, Made, Told, Wanted};
 use crate::stage::{Ports, Stage, Usage};
@@ -221,15 +221,21 @@ impl House {
         pace: Pace,
         refused: Refused,
     ) -> Result<Load, String> {
-        let address = Address {
-            to: self.stage.server.listen,
-            token: &self.token,
-            app: &self.made.apps[tenant],
-            tenant,
-            run: self.run,
+        let to = self.stage.server.listen;
+        let app = &self.made.apps[tenant];
+        let message = Message::new(&Address { to, token: &self.token, app, tenant, run: self.run });
+        let order = Order {
+            to,
+            messages: vec![message],
+            // As the receiver knows them: event `k` of tenant `t` is number `k * tenants + t`.
+            numbers: Numbers { first: tenant as u64, step: self.tenants as u64 },
+            events_max: self.events_max,
+            connections,
+            pace,
+            refused,
+            told: None,
         };
-        let (tenants, events_max) = (self.tenants, self.events_max);
-        Load::start(&Order { address, tenants, events_max, connections, pace, refused }).await
+        Load::start(order).await
     }
 
     /// Looks at everything once, a tick later.
@@ -264,7 +270,7 @@ impl House {
     /// # Errors
     /// The server or the fleet has ended.
     pub(super) async fn settle(&mut self, loads: &[&Load]) -> Result<Closed, String> {
-        let due: u64 = loads.iter().map(|load| load.sent().accepted * self.alive(load.tenant())).sum();
+        let due: u64 = loads.iter().map(|load| load.sent().accepted * self.alive(tenant_of(load))).sum();
         let began = clock::now();
         let (mut arrived_at, mut arrived) = (began, 0);
         let mut closed = loop {
@@ -295,7 +301,7 @@ impl House {
     async fn compare(&mut self, loads: &[&Load]) -> Result<Closed, String> {
         let mut closed = Closed::default();
         for load in loads {
-            let compared = self.stage.fleet.compare(load.tenant(), &load.accepted()).await?;
+            let compared = self.stage.fleet.compare(tenant_of(load), &load.accepted()).await?;
             closed.accepted += load.sent().accepted;
             closed.due += compared.due;
             closed.lost += compared.due - compared.delivered;
@@ -370,6 +376,11 @@ impl House {
         let alive = |spot: &&Spot| spot.tenant == tenant && spot.behaviour.is_alive();
         self.spots.iter().filter(alive).count() as u64
     }
+}
+
+/// The tenant whose events these are.
+fn tenant_of(load: &Load) -> usize {
+    load.numbers().first as usize
 }
 
 /// A secret that nobody has to keep: it signs for a receiver that ends with the benchmark.

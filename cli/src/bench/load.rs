@@ -1,4 +1,4 @@
-//! The senders of one application: as fast as they are answered, by a clock, or as far as they have
+//! Senders of messages or jobs: as fast as they are answered, by a clock, or as far as they have
 //! credit.
 //!
 //! # Invariants
@@ -7,6 +7,7 @@
 //! - By a clock the schedule is open: when the server is slow, what is due piles up and is sent late,
 //!   and every latency counts from the moment that was intended.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use hdrhistogram::Histogram;
 use plimsoll::group::Group;
 use tokio::sync::Notify;
 
-use super::message::{Address, Message};
+use super::message::Message;
 use super::pace::Timer;
 use crate::client::Error;
 use crate::client::wire::{Reply, Wire};
@@ -52,13 +53,35 @@ pub(super) enum Refused {
     GivenUp,
 }
 
+/// Who is told of each event that is accepted, before it counts.
+pub(super) type Told = Arc<dyn Fn(Accepted) + Send + Sync>;
+
+/// An event that was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Accepted {
+    /// Its number in what was sent.
+    pub(super) event: u64,
+    /// When its 202 came, in [`machine_micros`].
+    pub(super) at: u64,
+}
+
+/// The numbers of events: what those who get them know them by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Numbers {
+    /// The first event's.
+    pub(super) first: u64,
+    /// From one to the next.
+    pub(super) step: u64,
+}
+
 /// What is to be sent, and how.
-#[derive(Clone, Debug)]
-pub(super) struct Order<'a> {
-    /// To whom.
-    pub(super) address: Address<'a>,
-    /// How many tenants the receiver knows: event `k` of tenant `t` is number `k * tenants + t`.
-    pub(super) tenants: usize,
+pub(super) struct Order {
+    /// Where the API listens.
+    pub(super) to: SocketAddr,
+    /// What is sent: each connection sends one of them, the first connection the first, and so round.
+    pub(super) messages: Vec<Message>,
+    /// What number each event has.
+    pub(super) numbers: Numbers,
     /// The most events that may be sent: the bound of the books.
     pub(super) events_max: usize,
     /// How many connections send.
@@ -67,6 +90,8 @@ pub(super) struct Order<'a> {
     pub(super) pace: Pace,
     /// What becomes of what is refused.
     pub(super) refused: Refused,
+    /// Who is told of what is accepted.
+    pub(super) told: Option<Told>,
 }
 
 /// What the senders have seen so far.
@@ -97,12 +122,10 @@ impl Sent {
 pub(super) struct Load {
     shared: Arc<Shared>,
     senders: Group<()>,
-    tenant: usize,
 }
 
 struct Shared {
-    message: Message,
-    order: Fixed,
+    order: Order,
     started_at: u64,
     stop: AtomicBool,
     next: AtomicU64,
@@ -112,16 +135,6 @@ struct Shared {
     latencies: Mutex<Histogram<u64>>,
     counts: Counts,
     failure: Mutex<Option<String>>,
-}
-
-/// What of the order the senders need.
-struct Fixed {
-    to: std::net::SocketAddr,
-    tenant: u64,
-    tenants: u64,
-    events_max: u64,
-    pace: Pace,
-    refused: Refused,
 }
 
 #[derive(Default)]
@@ -145,18 +158,13 @@ impl Load {
     /// Starts the senders.
     ///
     /// # Errors
-    /// No connection at all was asked for.
-    pub(super) async fn start(order: &Order<'_>) -> Result<Self, String> {
+    /// No connection at all was asked for, or nothing to be sent.
+    pub(super) async fn start(order: Order) -> Result<Self, String> {
+        let mut senders = Group::new(order.connections).map_err(|error| error.to_string())?;
+        if order.messages.is_empty() {
+            return Err("there is nothing to be sent".to_owned());
+        }
         let shared = Arc::new(Shared {
-            message: Message::new(&order.address),
-            order: Fixed {
-                to: order.address.to,
-                tenant: order.address.tenant as u64,
-                tenants: order.tenants as u64,
-                events_max: order.events_max as u64,
-                pace: order.pace,
-                refused: order.refused,
-            },
             started_at: machine_micros(),
             stop: AtomicBool::new(false),
             next: AtomicU64::new(0),
@@ -166,20 +174,21 @@ impl Load {
             latencies: Mutex::new(empty()),
             counts: Counts::default(),
             failure: Mutex::new(None),
+            order,
         });
-        let mut senders = Group::new(order.connections).map_err(|error| error.to_string())?;
-        for _ in 0..order.connections {
-            let shared = Arc::clone(&shared);
+        let messages = shared.order.messages.iter().cycle().take(shared.order.connections);
+        for message in messages {
+            let (shared, message) = (Arc::clone(&shared), message.clone());
             senders
                 .spawn(async move {
-                    if let Err(why) = shared.run_sender().await {
+                    if let Err(why) = shared.run_sender(message).await {
                         locked(&shared.failure).get_or_insert(why);
                         shared.stop.store(true, Ordering::Relaxed);
                     }
                 })
                 .await;
         }
-        Ok(Self { shared, senders, tenant: order.address.tenant })
+        Ok(Self { shared, senders })
     }
 
     /// What was seen so far.
@@ -196,9 +205,9 @@ impl Load {
         }
     }
 
-    /// The tenant whose events these are.
-    pub(super) fn tenant(&self) -> usize {
-        self.tenant
+    /// The numbers of the events.
+    pub(super) fn numbers(&self) -> Numbers {
+        self.shared.order.numbers
     }
 
     /// Lets the events below this number be sent.
@@ -218,7 +227,7 @@ impl Load {
         locked(&self.shared.latencies).clone()
     }
 
-    /// The accepted events: event `k * tenants + t` as number `k`.
+    /// The accepted events: the `k`-th as number `k`, whatever [`numbers`](Self::numbers) they have.
     pub(super) fn accepted(&self) -> Bits {
         locked(&self.shared.accepted).clone()
     }
@@ -244,13 +253,18 @@ impl Load {
     }
 }
 
+impl Numbers {
+    fn of(self, place: u64) -> u64 {
+        self.first + place * self.step
+    }
+}
+
 impl Shared {
-    async fn run_sender(&self) -> Result<(), String> {
+    async fn run_sender(&self, mut message: Message) -> Result<(), String> {
         let mut wire = Wire::new(self.order.to, TRY_TIMEOUT);
-        let mut message = self.message.clone();
         let mut timer = Timer::new().map_err(|error| format!("no timer: {error}"))?;
         while let Some((number, due)) = self.turn(&mut timer).await? {
-            let event = number * self.order.tenants + self.order.tenant;
+            let event = self.order.numbers.of(number);
             message.set(event, due, fastrand::u128(..));
             match self.send(&mut wire, message.bytes()).await {
                 Fate::Accepted => self.note_accepted(number, due),
@@ -267,7 +281,7 @@ impl Shared {
             return Ok(None);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        if number >= self.order.events_max {
+        if number >= self.order.events_max as u64 {
             return Err(format!("all {} numbers of the books are used up", self.order.events_max));
         }
         let due = match self.order.pace {
@@ -329,6 +343,9 @@ impl Shared {
 
     fn note_accepted(&self, number: u64, due: u64) {
         let now = machine_micros();
+        if let Some(told) = &self.order.told {
+            told(Accepted { event: self.order.numbers.of(number), at: now });
+        }
         locked(&self.accepted).insert(number as usize);
         locked(&self.latencies).saturating_record(now.saturating_sub(due));
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
@@ -345,10 +362,38 @@ impl Shared {
     }
 }
 
-fn empty() -> Histogram<u64> {
+/// No latencies yet.
+pub(super) fn empty() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("the bounds are constant and valid")
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What the lock guards: nothing is left half-done under it.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_numbered_from_the_first_in_steps() {
+        let numbers = Numbers { first: 2, step: 5 };
+        assert_eq!([0, 1, 10].map(|place| numbers.of(place)), [2, 7, 52]);
+    }
+
+    #[tokio::test]
+    async fn senders_with_nothing_to_send_do_not_start() {
+        let order = Order {
+            to: SocketAddr::from(([127, 0, 0, 1], 1)),
+            messages: Vec::new(),
+            numbers: Numbers { first: 0, step: 1 },
+            events_max: 1,
+            connections: 1,
+            pace: Pace::AsAnswered,
+            refused: Refused::GivenUp,
+            told: None,
+        };
+        assert!(Load::start(order).await.is_err());
+    }
 }

@@ -1,12 +1,12 @@
-//! A request that posts one message, written once and changed in place.
+//! A request that posts one message or one job, written once and changed in place.
 
 use std::net::SocketAddr;
 
-/// How wide a number is in the request: the spaces before it are as good as none in JSON, and the
-/// length of the body is the same for all.
-const NUMBER_WIDTH: usize = 16;
+/// Where a number comes in the body: the spaces before it are as good as none in JSON, and the length
+/// of the body is the same for all.
+pub(super) const BLANK: &str = "                ";
 /// What a payload carries besides its numbers: with them it is about 300 bytes, a usual event.
-const NOTE: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt \
+pub(super) const NOTE: &str = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt \
                     ut labore et dolore magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation.";
 
 /// Where a message is sent, and what it says.
@@ -24,6 +24,19 @@ pub(super) struct Address<'a> {
     pub(super) run: u32,
 }
 
+/// What is posted, and where. In the body `event` and `sent_at` are [`BLANK`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Post<'a> {
+    /// Where the API listens.
+    pub(super) to: SocketAddr,
+    /// The bearer token.
+    pub(super) token: &'a str,
+    /// The path.
+    pub(super) path: &'a str,
+    /// The body, as JSON.
+    pub(super) body: &'a str,
+}
+
 /// The whole request, head and body.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
@@ -34,17 +47,22 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// A message to this address, with the headers of the public SDKs; its numbers and its key are
-    /// still to be [`set`](Self::set).
+    /// A message to this address; its numbers and its key are still to be [`set`](Self::set).
     pub(super) fn new(address: &Address<'_>) -> Self {
-        let Address { to, token, app, tenant, run } = address;
-        let blank = " ".repeat(NUMBER_WIDTH);
+        let Address { to, token, app, tenant, run } = *address;
         let body = format!(
-            r#"{{"eventType":"demo.event","payload":{{"run":{run},"tenant":{tenant},"event":{blank},"sent_at":{blank},"note":"{NOTE}"}}}}"#
+            r#"{{"eventType":"demo.event","payload":{{"run":{run},"tenant":{tenant},"event":{BLANK},"sent_at":{BLANK},"note":"{NOTE}"}}}}"#
         );
+        Self::of(&Post { to, token, path: &format!("/api/v1/app/{app}/msg"), body: &body })
+    }
+
+    /// What is posted, with the headers of the public SDKs; its numbers and its key are still to be
+    /// [`set`](Self::set).
+    pub(super) fn of(post: &Post<'_>) -> Self {
+        let Post { to, token, path, body } = post;
         let key = key(0);
         let head = format!(
-            "POST /api/v1/app/{app}/msg HTTP/1.1\r\nhost: {to}\r\nauthorization: Bearer {token}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {to}\r\nauthorization: Bearer {token}\r\n\
              user-agent: plimsoll-bench\r\naccept: application/json\r\ncontent-type: application/json\r\n\
              idempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -52,9 +70,9 @@ impl Message {
         let at = |text: &str, what: &str| text.find(what).map_or(0, |at| at + what.len());
         Self {
             key: at(&head, "idempotency-key: "),
-            event: head.len() + at(&body, r#""event":"#),
-            sent_at: head.len() + at(&body, r#""sent_at":"#),
-            bytes: (head + &body).into_bytes(),
+            event: head.len() + at(body, r#""event":"#),
+            sent_at: head.len() + at(body, r#""sent_at":"#),
+            bytes: (head + body).into_bytes(),
         }
     }
 
@@ -63,8 +81,8 @@ impl Message {
         let key = key(random);
         self.bytes[self.key..self.key + key.len()].copy_from_slice(key.as_bytes());
         for (at, number) in [(self.event, event), (self.sent_at, sent_at)] {
-            let text = format!("{number:>NUMBER_WIDTH$}");
-            self.bytes[at..at + NUMBER_WIDTH].copy_from_slice(&text.as_bytes()[..NUMBER_WIDTH]);
+            let text = format!("{number:>width$}", width = BLANK.len());
+            self.bytes[at..at + BLANK.len()].copy_from_slice(&text.as_bytes()[..BLANK.len()]);
         }
     }
 

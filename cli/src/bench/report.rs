@@ -73,7 +73,6 @@ impl Report {
 
     /// As one JSON object.
     pub(super) fn json(&self) -> Value {
-        let thousandths = |number: f64| (number * 1_000.0).round() / 1_000.0;
         json!({
             "ceiling_per_second": self.ceiling().round(),
             "one_endpoint_per_second": self.one_endpoint().round(),
@@ -142,7 +141,13 @@ fn with_goal(reached: f64, ceiling: f64, goal: f64) -> String {
     )
 }
 
-fn cores() -> usize {
+/// `number` to three decimals, as a number: what goes into JSON.
+pub(super) fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
+}
+
+/// How many threads of this process can run at once.
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

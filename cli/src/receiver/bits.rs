@@ -29,6 +29,11 @@ impl Bits {
         Some(new)
     }
 
+    /// Whether `number` is in it.
+    pub(crate) fn contains(&self, number: usize) -> bool {
+        number < self.len && self.words[number / 64] & (1 << (number % 64)) != 0
+    }
+
     /// How many are in it.
     pub(crate) fn count(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
@@ -66,6 +71,7 @@ mod tests {
         assert_eq!(bits.insert(64), Some(false));
         assert_eq!(bits.insert(65), None);
         assert_eq!(bits.insert(0), Some(true));
+        assert_eq!([0, 1, 64, 65].map(|number| bits.contains(number)), [true, false, true, false]);
         assert_eq!((bits.count(), bits.len()), (2, 65));
     }
 

@@ -22,5 +22,5 @@ pub(crate) use fleet::{Fleet, Ports};
 pub(crate) use interrupt::interrupted;
 pub(crate) use live::Live;
 pub(crate) use memory::limit_memory;
-pub(crate) use scene::Stage;
+pub(crate) use scene::{Bare, Stage};
 pub(crate) use usage::Usage;
