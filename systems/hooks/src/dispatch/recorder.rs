@@ -7,8 +7,9 @@ use plimsoll_store::{Error, Progress};
 
 use super::engine::Engine;
 
-/// Steps in one commit at the most.
-const BATCH: usize = 4_096;
+/// Steps in one commit at the most: where each is a page of its own to find on the disk, as after an outage,
+/// more of them would hold up those who wait for the next commit.
+const BATCH: usize = 1_024;
 /// Between tries while the store cannot write.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
