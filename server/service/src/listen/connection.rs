@@ -24,9 +24,11 @@ pub(super) fn protocol(head_timeout: Duration, head_bytes_max: usize) -> http1::
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
-        // The most that is buffered of a connection; a head must fit. The number of headers stays at
-        // hyper's hundred, for which it needs no allocation.
-        .max_buf_size(head_bytes_max);
+        // The most that is buffered of a connection, about: what one read brings may be more, so that
+        // the head has its own bound. The number of headers stays at hyper's hundred, for which it
+        // needs no allocation.
+        .max_buf_size(head_bytes_max)
+        .max_header_size(head_bytes_max);
     protocol
 }
 
