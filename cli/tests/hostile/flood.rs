@@ -1,12 +1,14 @@
 //! Thousands of such requests: memory is what it was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::site::Site;
-use crate::wire::Wire;
+use crate::wire::{PATIENCE, Wire};
 
 /// What the allocator may keep, and what a debug build wastes.
 const SLACK: u64 = 64 << 20;
@@ -101,5 +103,28 @@ async fn answers_that_nobody_takes_hold_places_of_their_organisation_and_bounded
     for mut wire in idle {
         wire.answer().await.unwrap();
     }
+    site.is_well().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_too_slowly_is_cut_and_its_place_is_free() {
+    let settings = ["http.answer_timeout_ms=1000", "tenant.requests=1", "hooks.payload_bytes_max=8000000"];
+    let mut site = Site::start(&settings).await;
+    let content = json!({ "eventType": "a", "payload": { "x": "y".repeat(7_900_000) } });
+    assert_eq!(site.post("/api/v1/app/acme/msg", &content).await.status, 202);
+    let list = site.request("GET", "/api/v1/app/acme/msg", "", "");
+    let (wires, refused) = site.until_refused(list.as_bytes(), "/api/v1/app/acme").await;
+    refused.refuses(429, &["tenant.requests", "1 of 1"]);
+    let free = async {
+        while site.get("/api/v1/app/acme").await.status != 200 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, free).await.expect("the place is never free");
+    let mut cut = 0;
+    for mut wire in wires {
+        cut += usize::from(wire.answer().await.is_none());
+    }
+    assert!(cut > 0, "no answer was cut");
     site.is_well().await;
 }

@@ -4,19 +4,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::Request;
-use hyper::body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use crate::answer;
 use crate::error::ApiError;
-
-/// An answer of more bytes is memory that its client may leave waiting: it holds what its request
-/// held until it is sent. Smaller ones are about what a connection needs anyway.
-const LARGE_BYTES: u64 = 64 << 10;
 
 /// Who decides which requests pass; all clones share one state.
 pub trait Gate: Clone {
@@ -100,63 +94,9 @@ where
             AnswerProjection::Inner { future, held } => {
                 let result = ready!(future.poll(cx));
                 let held = held.take();
-                Poll::Ready(result.map(|response| keep(response.into_response(), held)))
+                Poll::Ready(result.map(|response| answer::hold(response.into_response(), held)))
             }
         }
-    }
-}
-
-fn keep<H: Send + 'static>(response: Response, held: Option<H>) -> Response {
-    if response.body().size_hint().lower() <= LARGE_BYTES {
-        return response;
-    }
-    response.map(|body| Body::new(Kept { body, held }))
-}
-
-pin_project! {
-    /// A large body, with what is held for it. It goes with the first piece, and answers are one piece.
-    struct Kept<H> {
-        #[pin]
-        body: Body,
-        held: Option<H>,
-    }
-}
-
-impl<H: Send + 'static> HttpBody for Kept<H> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
-        let hold = |data| match this.held.take() {
-            Some(held) => Bytes::from_owner(Piece { data, _held: held }),
-            None => data,
-        };
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// Bytes that hold something until the last of them is sent.
-struct Piece<H> {
-    data: Bytes,
-    _held: H,
-}
-
-impl<H> AsRef<[u8]> for Piece<H> {
-    fn as_ref(&self) -> &[u8] {
-        &self.data
     }
 }
 
@@ -165,6 +105,7 @@ mod tests {
     use std::sync::Arc;
 
     use axum::Router;
+    use axum::body::Body;
     use axum::routing::get;
     use tower::ServiceExt as _;
 
@@ -181,7 +122,7 @@ mod tests {
         }
     }
 
-    async fn answer(gate: &Counting, bytes: usize) -> Body {
+    async fn ask(gate: &Counting, bytes: usize) -> Body {
         let layer = GateLayer(gate.clone());
         let router: Router =
             Router::new().route("/", get(move || async move { vec![7; bytes] })).layer(layer);
@@ -191,12 +132,12 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_holds_its_place_until_it_is_sent_and_a_small_one_does_not() {
         let gate = Counting(Arc::new(()));
-        let large = LARGE_BYTES as usize + 1;
-        let small = answer(&gate, large - 1).await;
+        let large = answer::LARGE_BYTES as usize + 1;
+        let small = ask(&gate, large - 1).await;
         assert_eq!(Arc::strong_count(&gate.0), 1, "nothing is held of it");
         drop(small);
 
-        let body = answer(&gate, large).await;
+        let body = ask(&gate, large).await;
         assert!(Arc::strong_count(&gate.0) > 1);
         let mut piece = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         assert_eq!(piece.len(), large);
@@ -206,7 +147,7 @@ mod tests {
         drop(rest);
         assert_eq!(Arc::strong_count(&gate.0), 1);
 
-        drop(answer(&gate, large).await);
+        drop(ask(&gate, large).await);
         assert_eq!(Arc::strong_count(&gate.0), 1, "the client is gone");
     }
 }
