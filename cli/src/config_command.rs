@@ -12,6 +12,9 @@ use plimsoll_service::settings::SETTINGS as SERVER;
 use crate::flags::{self, policy_fields};
 use crate::{failed, misused};
 
+/// What the page of all settings begins with.
+const PAGE_HEAD: &str = include_str!("settings_page.md");
+
 /// Takes the flags of `serve`, so that what it prints is what `serve` would use.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -20,7 +23,7 @@ pub(crate) struct Args {
     /// Print one JSON object: for each key its value, source, help and what is allowed
     #[arg(long)]
     json: bool,
-    /// Print the tables of the handbook instead: every setting and every field of a policy
+    /// Print the page of the handbook instead, docs/settings.md: every setting and every field of a policy
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
 }
@@ -64,7 +67,7 @@ fn handbook() -> String {
         .collect();
     let tables = [("The server", SERVER), ("Hooks", HOOKS), ("Jobs", JOBS)];
     format!(
-        "{}\n### Fields of a policy\n\n| field | in | allowed | what it does |\n| --- | --- | --- | --- |\n{fields}",
+        "{PAGE_HEAD}{}\n### Fields of a policy\n\n| field | in | allowed | what it does |\n| --- | --- | --- | --- |\n{fields}",
         markdown(&tables)
     )
 }

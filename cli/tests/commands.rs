@@ -85,6 +85,22 @@ fn what_is_wrong_with_the_configuration_is_told_by_name_with_exit_code_2() {
 }
 
 #[test]
+fn the_page_of_all_settings_is_what_the_binary_prints() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = plimsoll(directory.path(), &["config", "--markdown"], &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    let printed = text(&output.stdout);
+    let differs = printed.lines().zip(page.lines()).find(|(printed, page)| printed != page);
+    assert!(
+        page == printed,
+        "docs/settings.md is not what the binary prints; the first line that differs: {differs:#?}\n\
+         write it again: cargo run -- config --markdown > docs/settings.md"
+    );
+}
+
+#[test]
 fn a_secret_of_the_configuration_is_never_printed() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in [&["config"][..], &["config", "--json"][..]] {

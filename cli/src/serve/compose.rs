@@ -59,6 +59,7 @@ pub(super) fn api_options(resolved: &Resolved, budget: Budget) -> Options {
         connections: usize::try_from(budget.inbound).unwrap_or(usize::MAX),
         head_timeout: resolved.duration("http.head_timeout_ms"),
         head_bytes_max: resolved.count("http.head_bytes_max"),
+        answer_timeout: resolved.duration("http.answer_timeout_ms"),
     }
 }
 
@@ -69,6 +70,7 @@ pub(super) fn admin_options(resolved: &Resolved) -> Options {
         connections: ADMIN_CONNECTIONS,
         head_timeout: resolved.duration("http.head_timeout_ms"),
         head_bytes_max: resolved.count("http.head_bytes_max"),
+        answer_timeout: resolved.duration("http.answer_timeout_ms"),
     }
 }
 

@@ -59,18 +59,23 @@ impl Server {
 
     /// Waits until it listens, and returns where.
     pub(crate) async fn ready(&mut self) -> SocketAddr {
+        self.ready_with_admin().await.0
+    }
+
+    /// Waits until it listens, and returns where the API does and where the operator's listener does.
+    pub(crate) async fn ready_with_admin(&mut self) -> (SocketAddr, SocketAddr) {
         let listening = async {
             while let Ok(Some(line)) = self.stdout.next_line().await {
-                let json: Option<Value> = serde_json::from_str(&line).ok();
-                let listen = json.and_then(|json| json["listen"].as_str()?.parse().ok());
-                if let Some(listen) = listen {
-                    return Some(listen);
+                let json: Value = serde_json::from_str(&line).unwrap_or_default();
+                let at = |name: &str| json[name].as_str()?.parse().ok();
+                if let (Some(listen), Some(admin)) = (at("listen"), at("admin")) {
+                    return Some((listen, admin));
                 }
             }
             None
         };
         match tokio::time::timeout(PATIENCE, listening).await {
-            Ok(Some(listen)) => listen,
+            Ok(Some(listening)) => listening,
             _ => panic!("the server does not start; its log:\n{}", self.log()),
         }
     }

@@ -1,5 +1,5 @@
 //! A layer that asks before the service within is called: refuses at once, or lets the request
-//! through and holds something (a permit) until it is answered.
+//! through and holds something (a permit) until it is answered, and a large answer taken.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,12 +9,13 @@ use http::Request;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use crate::answer;
 use crate::error::ApiError;
 
 /// Who decides which requests pass; all clones share one state.
 pub trait Gate: Clone {
     /// What is held of a request that passed, until it is answered.
-    type Held;
+    type Held: Send + 'static;
 
     /// Lets the request pass, now or not at all; may note in it what was learnt.
     ///
@@ -66,7 +67,7 @@ where
 
 pin_project! {
     /// The answer of a gate: its own refusal, or that of the service within, with `H` (a permit)
-    /// held until it is there. No box: the layers of a request are one future.
+    /// held until it is there, and a large one sent. No box: the layers of a request are one future.
     #[project = AnswerProjection]
     pub enum Answer<F, H> {
         #[doc(hidden)]
@@ -80,6 +81,7 @@ impl<F, H, R, E> Future for Answer<F, H>
 where
     F: Future<Output = Result<R, E>>,
     R: IntoResponse,
+    H: Send + 'static,
 {
     type Output = Result<Response, E>;
 
@@ -91,9 +93,61 @@ where
             }
             AnswerProjection::Inner { future, held } => {
                 let result = ready!(future.poll(cx));
-                *held = None;
-                Poll::Ready(result.map(IntoResponse::into_response))
+                let held = held.take();
+                Poll::Ready(result.map(|response| answer::hold(response.into_response(), held)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Counting(Arc<()>);
+
+    impl Gate for Counting {
+        type Held = Arc<()>;
+
+        fn pass<B>(&self, _: &mut Request<B>) -> Result<Arc<()>, ApiError> {
+            Ok(Arc::clone(&self.0))
+        }
+    }
+
+    async fn ask(gate: &Counting, bytes: usize) -> Body {
+        let layer = GateLayer(gate.clone());
+        let router: Router =
+            Router::new().route("/", get(move || async move { vec![7; bytes] })).layer(layer);
+        router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap().into_body()
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_holds_its_place_until_it_is_sent_and_a_small_one_does_not() {
+        let gate = Counting(Arc::new(()));
+        let large = answer::LARGE_BYTES as usize + 1;
+        let small = ask(&gate, large - 1).await;
+        assert_eq!(Arc::strong_count(&gate.0), 1, "nothing is held of it");
+        drop(small);
+
+        let body = ask(&gate, large).await;
+        assert!(Arc::strong_count(&gate.0) > 1);
+        let mut piece = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        assert_eq!(piece.len(), large);
+        let rest = piece.split_off(large - 1);
+        drop(piece);
+        assert!(Arc::strong_count(&gate.0) > 1, "a byte is not sent yet");
+        drop(rest);
+        assert_eq!(Arc::strong_count(&gate.0), 1);
+
+        drop(ask(&gate, large).await);
+        assert_eq!(Arc::strong_count(&gate.0), 1, "the client is gone");
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod admission;
+mod answer;
 pub mod auth;
 pub mod config;
 pub mod descriptors;

@@ -71,6 +71,12 @@ pub const SETTINGS: &[Setting] = &[
         "How large the head of a request may be.",
     ),
     Setting::new(
+        "http.answer_timeout_ms",
+        "120000",
+        Kind::Milliseconds { min: 100, max: 3_600_000 },
+        "How long a client may take to take an answer of more than 64 KiB; then its connection is cut.",
+    ),
+    Setting::new(
         "admission.requests",
         "1024",
         Kind::Integer { min: 1, max: 1 << 20 },

@@ -38,7 +38,13 @@ impl Server {
         within: Duration,
         change: impl FnOnce(&mut Options),
     ) -> Self {
-        let mut options = Options { name, connections: 64, head_timeout: LONG, head_bytes_max: 8_192 };
+        let mut options = Options {
+            name,
+            connections: 64,
+            head_timeout: LONG,
+            head_bytes_max: 8_192,
+            answer_timeout: LONG,
+        };
         change(&mut options);
         let (drain, counts) = (Drain::new(within), Counts::new());
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), options, counts.clone()).await.unwrap();
@@ -263,8 +269,13 @@ async fn what_has_not_finished_by_the_deadline_is_cut_and_counted() {
 #[tokio::test]
 async fn an_address_in_use_is_refused_by_name() {
     let server = Server::start("listen-taken", Router::new(), |_| {}).await;
-    let options =
-        Options { name: "listen-taken-2", connections: 1, head_timeout: LONG, head_bytes_max: 8_192 };
+    let options = Options {
+        name: "listen-taken-2",
+        connections: 1,
+        head_timeout: LONG,
+        head_bytes_max: 8_192,
+        answer_timeout: LONG,
+    };
     let refused = Listener::bind(server.address, options, Counts::new()).await.unwrap_err().to_string();
     assert!(
         refused.contains(&server.address.to_string()) && refused.contains("another process"),

@@ -12,7 +12,8 @@ const EXCEPT_MAX: usize = 128 * 1_024;
 /// # Reading
 ///
 /// A read sees what was durable when it began, all of it and nothing newer. A page has at most its
-/// limit (10,000) of rows and 64 MiB of content, and one call looks at no more than 100,000 rows
+/// limit (10,000) of rows and 4 MiB of content (64 MiB of responses), and one call looks at no more than
+/// 100,000 rows
 /// for a filter that lets few of them through: such a page ends early. What is buried is not seen.
 ///
 /// Every read fails with [`Error::TooLarge`] when more is asked for than a call may, with
@@ -94,7 +95,7 @@ impl Store {
         org: Org,
         archived: bool,
         page: Page<String>,
-    ) -> Result<Vec<EventType>, Error> {
+    ) -> Result<Sought<EventType, String>, Error> {
         fits(&page)?;
         let read = move |reader: &_| sqlite::event_types(reader, &org, archived, &page);
         self.host.reads.read(Lane::Api, read).await

@@ -403,8 +403,9 @@ impl Core {
     /// Makes dead jobs ready again: one answer each, in order, as far as there is room for them.
     ///
     /// # Errors
-    /// When there is no room for the first.
+    /// When there is no room for the first, or the disk is low.
     pub(crate) async fn revive(&self, jobs: &[Job]) -> Result<Vec<JobWritten>, SubmitError> {
+        self.engine.store.room().map_err(SubmitError::Store)?;
         let mut asked = Vec::with_capacity(jobs.len());
         for job in jobs {
             match self.admit(&job.lane, JobState::Ready) {

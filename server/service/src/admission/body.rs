@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
@@ -144,7 +145,7 @@ impl Reading {
                 Poll::Pending => {
                     let within = self.admission.shared().body_timeout();
                     let late = self.late.get_or_insert_with(|| Box::pin(sleep(within)));
-                    return late.as_mut().poll(cx).map(|()| Err(too_slow()));
+                    return late.as_mut().poll(cx).map(|()| Err(too_slow(within)));
                 }
             };
             match frame {
@@ -166,7 +167,7 @@ impl Reading {
     fn take(&mut self, data: Bytes) -> Result<(), ApiError> {
         let cap = self.cap;
         if (self.first.len() + self.rest.len() + data.len()) as u64 > cap {
-            return Err(too_large(cap));
+            return Err(too_large(cap, None));
         }
         if self.first.is_empty() && self.rest.is_empty() {
             self.first = data;
@@ -186,18 +187,20 @@ impl Reading {
 fn reserve(all: &Semaphore, cap: u64, declared: Option<u64>) -> Result<OwnedPermit, ApiError> {
     let wanted = declared.unwrap_or(cap);
     if wanted > cap {
-        return Err(too_large(cap));
+        return Err(too_large(cap, declared));
     }
     all.try_acquire_many_owned(wanted).map_err(|rejected| ApiError::rejected(&rejected, Whose::Ours))
 }
 
-fn too_large(cap: u64) -> ApiError {
-    let detail = format!("The body is larger than {cap} bytes");
+fn too_large(cap: u64, declared: Option<u64>) -> ApiError {
+    let has = declared.map_or_else(|| format!("more than {cap}"), |bytes| bytes.to_string());
+    let detail = format!("The body has {has} bytes, allowed are {cap} bytes");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
 }
 
-fn too_slow() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body took too long to arrive")
+fn too_slow(within: Duration) -> ApiError {
+    let detail = format!("admission.body_timeout_ms: the body took longer than {} ms", within.as_millis());
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
 }
 
 fn broken() -> ApiError {

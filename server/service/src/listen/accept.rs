@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connection;
 use super::counts::Counts;
 use super::service::Guarded;
+use super::taking::Taking;
 use crate::drain::Drain;
 
 /// How long to wait after the system failed to hand a connection over, at first and at the most.
@@ -32,6 +33,8 @@ pub struct Options {
     pub head_timeout: Duration,
     /// How large the head of a request may be, in bytes; at least 8,192.
     pub head_bytes_max: usize,
+    /// How long a client may take to take an answer of more than 64 KiB, which is memory of ours.
+    pub answer_timeout: Duration,
 }
 
 /// A bound socket that has not begun to serve.
@@ -125,14 +128,15 @@ impl Listener {
     pub async fn serve(self, router: Router, drain: Drain) -> Served {
         let Self { socket, mut connections, options, counts, .. } = self;
         let protocol = connection::protocol(options.head_timeout, options.head_bytes_max);
-        let service = Guarded { router, counts: counts.clone() };
         let mut draining = pin!(drain.started());
         let mut backoff = BACKOFF_MIN;
         loop {
             let connected = async {
                 let stream = accept(&socket, &counts, &mut backoff).await;
                 connection::prepare(&stream);
-                let serve = connection::serve(protocol.clone(), stream, service.clone(), drain.clone());
+                let taking = Taking::new(options.answer_timeout);
+                let service = Guarded { router: router.clone(), counts: counts.clone(), taking };
+                let serve = connection::serve(protocol.clone(), stream, service, drain.clone());
                 // At the bound this waits, and nobody else is accepted meanwhile.
                 connections.spawn(serve).await
             };

@@ -11,6 +11,7 @@ mod accept;
 mod connection;
 mod counts;
 mod service;
+mod taking;
 
 pub use accept::{BindError, Listener, Options, Served};
 pub use counts::Counts;

@@ -16,6 +16,8 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use super::counts::Counts;
+use super::taking::Taking;
+use crate::answer;
 use crate::error::ApiError;
 
 /// A router for one connection.
@@ -23,6 +25,7 @@ use crate::error::ApiError;
 pub(super) struct Guarded {
     pub(super) router: Router,
     pub(super) counts: Counts,
+    pub(super) taking: Taking,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Guarded {
@@ -36,7 +39,7 @@ impl hyper::service::Service<Request<Incoming>> for Guarded {
         // guard it say themselves when they are poisoned.
         let called = catch_unwind(AssertUnwindSafe(|| self.router.clone().call(request)));
         let future = called.inspect_err(|panic| report(&self.counts, panic.as_ref())).ok();
-        Answer { future, counts: self.counts.clone() }
+        Answer { future, counts: self.counts.clone(), taking: self.taking.clone() }
     }
 }
 
@@ -46,6 +49,7 @@ pin_project! {
         #[pin]
         future: Option<RouteFuture<Infallible>>,
         counts: Counts,
+        taking: Taking,
     }
 }
 
@@ -69,6 +73,10 @@ impl Future for Answer {
             }
         };
         this.counts.response(response.status());
+        if answer::is_large(&response) {
+            let taken = this.taking.begin();
+            return Poll::Ready(Ok(answer::hold(response, taken)));
+        }
         Poll::Ready(Ok(response))
     }
 }

@@ -4,6 +4,8 @@
 //! absent field from `null`; and fields that newer clients send are passed over.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
 
 use crate::error::ApiError;
 use axum::body::Bytes;
@@ -11,9 +13,14 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::problems::{Problem, Problems};
+use super::problems::{Problem, Problems, shown};
+
+/// More fields of one object are refused: no request of an interface has as many, and each costs more
+/// memory than its text.
+const FIELDS_MAX: usize = 1_000;
 
 /// The bytes of the body, bounded by admission around the router.
 pub struct Body(pub Bytes);
@@ -78,14 +85,25 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The fields of a body.
     pub fn of_body(body: &'a [u8]) -> Result<Self, ApiError> {
-        let values = serde_json::from_slice(body).map_err(|error| not_an_object(&error).at(&["body"]))?;
-        Ok(Self { values, within: vec!["body"], problems: Problems::default() })
+        Self::of(serde_json::from_slice(body), vec!["body"])
     }
 
     /// The fields of the object that is `value`, which stands at `within`.
     pub fn of_value(value: &'a RawValue, within: Vec<&'static str>) -> Result<Self, ApiError> {
-        let values = serde_json::from_str(value.get()).map_err(|error| not_an_object(&error).at(&within))?;
-        Ok(Self { values, within, problems: Problems::default() })
+        Self::of(serde_json::from_str(value.get()), within)
+    }
+
+    fn of(
+        object: Result<Object<'a>, serde_json::Error>,
+        within: Vec<&'static str>,
+    ) -> Result<Self, ApiError> {
+        match object {
+            Ok(Object { values, problem: None }) => {
+                Ok(Self { values, within, problems: Problems::default() })
+            }
+            Ok(Object { problem: Some(problem), .. }) => Err(problem.at(&within)),
+            Err(error) => Err(not_an_object(&error).at(&within)),
+        }
     }
 
     /// The field read by `read`; a problem is noted and the field taken as absent.
@@ -148,6 +166,54 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// An object as it is read, or what is wrong with it as a whole.
+struct Object<'a> {
+    values: BTreeMap<String, &'a RawValue>,
+    problem: Option<Problem>,
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut object = Object { values: BTreeMap::new(), problem: None };
+        // To the end even so: what is no JSON further on is told first.
+        while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+            if object.problem.is_some() {
+                continue;
+            }
+            if object.values.len() == FIELDS_MAX {
+                let problem = format!("must have at most {FIELDS_MAX} fields");
+                object.problem = Some(Problem::value(problem));
+                continue;
+            }
+            match object.values.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                // Which of the two is meant nobody knows, and each reader takes another one.
+                Entry::Occupied(entry) => {
+                    let problem = format!("{:?} is there more than once", shown(entry.key()));
+                    object.problem = Some(Problem::value(problem));
+                }
+            }
+        }
+        Ok(object)
+    }
+}
+
 fn not_an_object(error: &serde_json::Error) -> Problem {
     if error.is_data() { Problem::type_is_not("expected an object") } else { Problem::not_json(error) }
 }
@@ -193,7 +259,7 @@ pub fn object_map(raw: &RawValue) -> Result<String, Problem> {
 }
 
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue, expected: &'static str) -> Result<T, Problem> {
-    serde_json::from_str(raw.get()).map_err(|_| Problem::type_is_not(expected))
+    serde_json::from_str(raw.get()).map_err(|_| Problem::is_not(expected, raw))
 }
 
 #[cfg(test)]
@@ -233,6 +299,28 @@ mod tests {
             let error = Fields::of_body(body).err().unwrap();
             assert_eq!(error.status(), 422, "{body:?}");
         }
+    }
+
+    fn refusal(body: &str) -> String {
+        Fields::of_body(body.as_bytes()).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused_by_name() {
+        assert!(refusal(r#"{"a": 1, "b": 2, "\u0061": 3}"#).contains("\"a\" is there more than once"));
+        let long = "x".repeat(10_000);
+        assert!(refusal(&format!(r#"{{"{long}": 1, "{long}": 2}}"#)).len() < 200);
+        assert!(refusal(r#"{"a": 1, "a": 2"#).contains("EOF"), "no JSON is told first");
+    }
+
+    #[test]
+    fn fields_are_bounded_in_number() {
+        let many = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|n| format!("\"{n}\":0")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        assert!(Fields::of_body(many(FIELDS_MAX).as_bytes()).is_ok());
+        assert!(refusal(&many(FIELDS_MAX + 1)).contains("at most 1000 fields"));
     }
 
     #[test]

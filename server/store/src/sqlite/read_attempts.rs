@@ -6,12 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::encode::{self, ATTEMPT, Direction};
 use super::read_config::{app_lives, endpoint_lives};
-use super::read_messages::{BYTES_MAX, ROWS_MAX, Range, is_of, message, precedes};
+use super::read_messages::{ROWS_MAX, Range, is_of, message, precedes};
 use crate::{
     AppId, Attempt, AttemptFilter, AttemptId, EndpointId, Id, LastAttempts, MessageId, MessageRef, Order,
     Page, Sought, UnixMillis,
 };
 
+/// Bytes of responses that one call returns, but for one row.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An attempt's id is made within this time of its beginning: a deadline later at the most.
 const SLACK_MS: i64 = 600_000;
 /// How many attempts are looked at for the last of a sort.

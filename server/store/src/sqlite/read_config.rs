@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 
 use super::encode::{self, APP, Direction, ENDPOINT, EVENT_TYPE, start};
-use crate::{App, AppId, Endpoint, EndpointId, EventType, Page, Reference};
+use super::read_messages::BYTES_MAX;
+use crate::{App, AppId, Endpoint, EndpointId, EventType, Page, Reference, Sought};
 
 pub(crate) fn all_apps(connection: &Connection, page: Page<AppId>) -> Result<Vec<(App, u64)>> {
     let Direction { beyond, order } = Direction::of(page.order);
@@ -88,13 +89,14 @@ pub(crate) fn event_type(connection: &Connection, org: &str, name: &str) -> Resu
     connection.prepare_cached(&sql)?.query_row([org, name], encode::event_type).optional()
 }
 
-/// Archived ones are skipped as they are met: an organisation has few event types.
+/// Archived ones are skipped as they are met: an organisation has few event types. Ends early behind
+/// so many bytes of schemas as a page of messages has of content.
 pub(crate) fn event_types(
     connection: &Connection,
     org: &str,
     archived: bool,
     page: &Page<String>,
-) -> Result<Vec<EventType>> {
+) -> Result<Sought<EventType, String>> {
     let Direction { beyond, order } = Direction::of(page.order);
     let start = match (&page.after, page.order) {
         (Some(name), _) => rusqlite::types::Value::Text(name.clone()),
@@ -106,7 +108,19 @@ pub(crate) fn event_types(
         "SELECT {EVENT_TYPE} FROM event_types WHERE org = ?1 AND name {beyond} ?2 AND archived <= ?3 \
          ORDER BY name {order} LIMIT ?4"
     );
-    rows(connection, &sql, params![org, start, archived, page.limit], encode::event_type)
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![org, start, archived, page.limit])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let event_type = encode::event_type(row)?;
+        bytes += event_type.schemas.as_ref().map_or(0, String::len);
+        found.push(event_type);
+    }
+    let stopped = bytes >= BYTES_MAX && found.len() < page.limit as usize;
+    let stopped_at = found.last().filter(|_| stopped).map(|last| last.name.clone());
+    Ok(Sought { found, stopped_at })
 }
 
 /// Whether the application exists and is not buried.

@@ -77,7 +77,7 @@ async fn everything_about_them_is_kept() {
     assert_eq!(store.endpoints(app.id, page()).await.unwrap(), std::slice::from_ref(&endpoint));
     assert_eq!(store.all_endpoints(page()).await.unwrap(), [endpoint]);
     assert_eq!(store.event_type(org(), "invoice.paid".into()).await.unwrap(), Some(event_type.clone()));
-    assert_eq!(store.event_types(org(), false, page()).await.unwrap(), [event_type]);
+    assert_eq!(store.event_types(org(), false, page()).await.unwrap().found, [event_type]);
 }
 
 #[tokio::test]
@@ -168,6 +168,32 @@ async fn lists_go_page_by_page_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_page_of_event_types_with_large_schemas_goes_on_where_it_stopped() {
+    let made = Made::new().await;
+    let event_type = |number: u8| EventType {
+        org: org(),
+        name: format!("type-{number}"),
+        description: String::new(),
+        archived: false,
+        deprecated: false,
+        feature_flag: None,
+        schemas: Some(format!("{{\"1\":{{\"a\":\"{}\"}}}}", "x".repeat(1 << 20))),
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    let changes = (0..6).map(event_type).map(Change::PutEventType).collect();
+    made.store.change(made.claim, changes).await.unwrap();
+    let list = async |after: Option<String>| {
+        let page = Page { after, limit: 10, order: Order::Ascending };
+        let found = made.store.event_types(org(), false, page).await.unwrap();
+        (found.found.len(), found.stopped_at)
+    };
+    let (first, stopped_at) = list(None).await;
+    assert_eq!((first, stopped_at.as_deref()), (4, Some("type-3")));
+    assert_eq!(list(stopped_at).await, (2, None));
+}
+
+#[tokio::test]
 async fn event_types_are_listed_by_name() {
     let made = Made::new().await;
     let event_type = |name: &str, archived| EventType {
@@ -187,7 +213,8 @@ async fn event_types_are_listed_by_name() {
     let list = async |archived, after: Option<&str>, order| {
         let page = Page { after: after.map(str::to_owned), limit: 10, order };
         let found = made.store.event_types(org(), archived, page).await.unwrap();
-        found.into_iter().map(|each| each.name).collect::<Vec<_>>()
+        assert_eq!(found.stopped_at, None);
+        found.found.into_iter().map(|each| each.name).collect::<Vec<_>>()
     };
     assert_eq!(list(false, None, Order::Ascending).await, ["a", "c"]);
     assert_eq!(list(true, None, Order::Descending).await, ["c", "b", "a"]);

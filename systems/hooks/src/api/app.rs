@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::body::{self, Body, Fields, Given};
 use super::find::{self, Params};
+use super::growth;
 use super::once::{Key, Once};
 use super::page::Listing;
 use super::problems::Problems;
@@ -149,9 +150,9 @@ pub(super) async fn create(
 
 /// Makes an application whose uid is free; under the organisation's write lock.
 async fn insert(core: &Core, wanted: AppIn, org: Org, once: Once) -> Result<(AppId, Reply), ApiError> {
-    core.store.room().map_err(store_error)?;
     let now = timestamp::now();
     let app = wanted.into_app(AppId::fresh(), org, now, now);
+    growth::room(&core.store, None, &app)?;
     let reply = reply(StatusCode::CREATED, &app);
     let changes = once.remember(vec![Change::PutApp(app.clone())], &reply, now);
     let changed = core.store.change(core.store.claim_of(app.id), changes).await.map_err(store_error)?;
@@ -208,8 +209,9 @@ pub(super) async fn put(
             return insert(&core, wanted, caller.org, Once::without_key()).await.map(|(_, reply)| reply);
         };
         let before = stored(&core, &caller.org, route.id).await?;
-        let wanted = wanted.into_app(before.id, before.org, before.created_at, timestamp::now());
-        replace(&core, App { paused_at: before.paused_at, ..wanted }).await
+        let org = Arc::clone(&before.org);
+        let wanted = wanted.into_app(before.id, org, before.created_at, timestamp::now());
+        replace(&core, &before, App { paused_at: before.paused_at, ..wanted }).await
     })
     .await
 }
@@ -231,20 +233,22 @@ pub(super) async fn patch(
         let core = run;
         let _lock = core.routing.write_lock(find::anchor(&caller.org)).await;
         let route = find::app(&core, &caller, &path)?;
-        let mut app = stored(&core, &caller.org, route.id).await?;
+        let before = stored(&core, &caller.org, route.id).await?;
+        let mut app = before.clone();
         app.name = name.unwrap_or(app.name);
         app.metadata = metadata.unwrap_or(app.metadata);
         uid.patch(&mut app.uid);
         throttle_rate.patch(&mut app.throttle_rate);
         app.updated_at = timestamp::now();
-        replace(&core, app).await
+        replace(&core, &before, app).await
     })
     .await
 }
 
 /// Stores a changed application; under the organisation's write lock.
-pub(super) async fn replace(core: &Core, app: App) -> Result<Reply, ApiError> {
+pub(super) async fn replace(core: &Core, before: &App, app: App) -> Result<Reply, ApiError> {
     uid_is_free(core, &app.org, app.uid.as_deref(), Some(app.id))?;
+    growth::room(&core.store, Some(before), &app)?;
     let change = vec![Change::PutApp(app.clone())];
     let changed = core.store.change(core.store.claim_of(app.id), change).await.map_err(store_error)?;
     first_change(&changed)?;

@@ -16,6 +16,7 @@ use super::body::Body;
 use super::endpoint_in::{EndpointIn, EndpointPatch};
 use super::endpoint_out::EndpointOut;
 use super::find::{self, Params};
+use super::growth;
 use super::once::{Key, Once};
 use super::page::Listing;
 use super::problems::{Problem, Problems};
@@ -66,7 +67,6 @@ pub(super) async fn create(
 ) -> Result<Reply, ApiError> {
     let app = find::app(&core, &caller, &app)?;
     let wanted = EndpointIn::read(&body)?;
-    core.store.room().map_err(store_error)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {
@@ -163,6 +163,8 @@ pub(super) async fn store(
         ));
         return Err(problem.at(&["body"]));
     }
+    let before = app.target(endpoint.id);
+    growth::room(&core.store, before.as_ref().map(|before| &before.endpoint), &endpoint)?;
     let changes =
         once.remember(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], reply, endpoint.updated_at);
     let changed = core.store.change(core.store.claim_of(app.id), changes).await.map_err(store_error)?;

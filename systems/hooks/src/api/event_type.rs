@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::body::{self, Body, Fields};
 use super::find::{self, Params};
+use super::growth;
 use super::once::{Key, Once};
 use super::page::Listing;
 use super::problems::Problems;
@@ -114,7 +115,7 @@ pub(super) async fn list(
     problems.finish()?;
     let types = core.store.event_types(caller.org, archived, listing.page()).await.map_err(store_error)?;
     let write = |out: &mut Vec<u8>, one: &EventType| write_json(out, &shown(one, with_content));
-    Ok(listing.reply(types, |one| one.name.clone(), write))
+    Ok(listing.reply_sought(types, |one| one.name.clone(), write))
 }
 
 pub(super) async fn get(
@@ -139,7 +140,6 @@ pub(super) async fn create(
     });
     let wanted = EventTypeIn::read(&mut fields);
     fields.finish()?;
-    core.store.room().map_err(store_error)?;
     let once = key.with_body(&body);
     let run = Arc::clone(&core);
     core.to_the_end(async move {
@@ -155,9 +155,9 @@ pub(super) async fn create(
         }
         // An archived one comes back, as it is asked for now.
         let now = timestamp::now();
-        let created_at = before.map_or(now, |before| before.created_at);
+        let created_at = before.as_ref().map_or(now, |before| before.created_at);
         let event_type = wanted.into_event_type(caller.org, name, created_at, now);
-        store(&core, StatusCode::CREATED, event_type, once).await
+        store(&core, StatusCode::CREATED, (before.as_ref(), event_type), once).await
     })
     .await
 }
@@ -177,12 +177,13 @@ pub(super) async fn put(
         let core = run;
         let _lock = core.routing.write_lock(find::anchor(&caller.org)).await;
         let now = timestamp::now();
-        let (status, created_at) = match stored(&core, &caller.org, &name).await? {
+        let before = stored(&core, &caller.org, &name).await?;
+        let (status, created_at) = match &before {
             Some(before) => (StatusCode::OK, before.created_at),
             None => (StatusCode::CREATED, now),
         };
         let event_type = wanted.into_event_type(caller.org, name, created_at, now);
-        store(&core, status, event_type, Once::without_key()).await
+        store(&core, status, (before.as_ref(), event_type), Once::without_key()).await
     })
     .await
 }
@@ -205,25 +206,28 @@ pub(super) async fn patch(
     core.to_the_end(async move {
         let core = run;
         let _lock = core.routing.write_lock(find::anchor(&caller.org)).await;
-        let mut event_type = stored(&core, &caller.org, &name).await?.ok_or_else(not_found)?;
+        let before = stored(&core, &caller.org, &name).await?.ok_or_else(not_found)?;
+        let mut event_type = before.clone();
         event_type.description = description.unwrap_or(event_type.description);
         event_type.archived = archived.unwrap_or(event_type.archived);
         event_type.deprecated = deprecated.unwrap_or(event_type.deprecated);
         flag.patch(&mut event_type.feature_flag);
         schemas.patch(&mut event_type.schemas);
         event_type.updated_at = timestamp::now();
-        store(&core, StatusCode::OK, event_type, Once::without_key()).await
+        store(&core, StatusCode::OK, (Some(&before), event_type), Once::without_key()).await
     })
     .await
 }
 
-/// Stores an event type and answers with it; under the organisation's write lock.
+/// Stores an event type in the place of what was there before, and answers with it; under the
+/// organisation's write lock.
 async fn store(
     core: &Core,
     status: StatusCode,
-    event_type: EventType,
+    (before, event_type): (Option<&EventType>, EventType),
     once: Once,
 ) -> Result<Reply, ApiError> {
+    growth::room(&core.store, before, &event_type)?;
     let reply = reply(status, &event_type);
     let claim = core.store.claim_of(find::anchor(&event_type.org));
     let at = event_type.updated_at;

@@ -21,6 +21,7 @@ mod endpoint_in;
 mod endpoint_out;
 mod event_type;
 mod find;
+mod growth;
 mod headers;
 mod health;
 mod message;

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use plimsoll_store::{Order, Page, Sought};
 
-use super::problems::{Problem, Problems};
+use super::problems::{Problem, Problems, shown};
 use super::query::Query;
 use super::reply::Reply;
 
@@ -49,7 +49,7 @@ impl<K: FromStr + Clone> Listing<K> {
             // The interface names no maximum: who asks for more than a page holds gets a full page,
             // and goes on from its iterator.
             Ok(limit) => Ok(u32::try_from(limit).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)),
-            Err(_) => Err(Problem::type_is_not("expected a whole number")),
+            Err(_) => Err(Problem::type_is_not(format!("expected a whole number, is {:?}", shown(text)))),
         });
         let start = query.read(problems, "iterator", |text| {
             let key = |text: &str| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
+use plimsoll_store::App;
 
 use super::find::{self, Params};
 use super::reply::Reply;
@@ -47,9 +48,9 @@ async fn of_app(core: Arc<Core>, caller: Caller, path: String, wanted: Wanted) -
         let core = run;
         let _lock = core.routing.write_lock(find::anchor(&caller.org)).await;
         let route = find::app(&core, &caller, &path)?;
-        let mut app = app::stored(&core, &caller.org, route.id).await?;
-        app.paused_at = wanted.since(app.paused_at);
-        app::replace(&core, app).await
+        let before = app::stored(&core, &caller.org, route.id).await?;
+        let app = App { paused_at: wanted.since(before.paused_at), ..before.clone() };
+        app::replace(&core, &before, app).await
     })
     .await
 }

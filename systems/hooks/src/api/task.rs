@@ -138,6 +138,7 @@ async fn start(
         if let Some(reply) = once.answered(&core.store).await? {
             return Ok(reply);
         }
+        core.store.room().map_err(store_error)?;
         let route = core.routing.app(task.app).ok_or_else(not_found)?;
         if route.target(task.endpoint).ok_or_else(not_found)?.endpoint.disabled {
             let detail = "The endpoint is disabled, and nothing is sent to it: enable it first";

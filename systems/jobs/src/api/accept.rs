@@ -34,7 +34,7 @@ pub(super) async fn create(
     caller: Caller,
     key: Key,
     Body(body): Body,
-) -> Result<impl axum::response::IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let work = read_work(&body, caller.org)?;
     let (got, most) = (work.payload.len(), core.engine.settings.payload_bytes_max);
     if got > most {
@@ -47,8 +47,7 @@ pub(super) async fn create(
     let existing = matches!(submitted, Submitted::Existing(_));
     let status = if existing { StatusCode::OK } else { StatusCode::ACCEPTED };
     let out = SubmittedOut { job: JobOut::of(submitted.job()).without_payload(), existing };
-    let body = serde_json::to_value(&out).unwrap_or_default();
-    Ok(Reply(status, body))
+    Reply::json(status, &out)
 }
 
 fn read_work(body: &[u8], org: Arc<str>) -> Result<NewWork, ApiError> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
 use plimsoll::clock::{self, Instant};
 use plimsoll_service::auth::Caller;
@@ -50,6 +49,12 @@ struct ClaimOut<'j> {
     attempts_max: u32,
     run_timeout_seconds: u64,
     payload: &'j RawValue,
+}
+
+/// What a worker is given.
+#[derive(Serialize)]
+struct ClaimedOut<'j> {
+    data: Vec<ClaimOut<'j>>,
 }
 
 impl<'j> ClaimOut<'j> {
@@ -143,7 +148,7 @@ pub(super) async fn claim(
     State(core): State<Arc<Core>>,
     caller: Caller,
     Body(body): Body,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let Wanted { poll, wait } = Wanted::read(&body, &caller)?;
     {
         let schedule = core.engine.lock();
@@ -159,7 +164,7 @@ pub(super) async fn claim(
     let given = Waiting { engine: &core.engine, poll, given }.wait(wait).await;
     let jobs: Vec<_> =
         given.iter().map(|(job, until)| ClaimOut::of(job, wall(&core.engine, *until))).collect();
-    Ok(Reply(StatusCode::OK, serde_json::json!({ "data": jobs })))
+    Reply::json(StatusCode::OK, &ClaimedOut { data: jobs })
 }
 
 /// The lease that a worker speaks under.
@@ -183,7 +188,7 @@ pub(super) async fn heartbeat(
     caller: Caller,
     PathId(id): PathId,
     Body(body): Body,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let number = fields.required("lease", lease);
     fields.finish()?;
@@ -191,7 +196,7 @@ pub(super) async fn heartbeat(
         return Err(not_found());
     }
     let until = core.engine.lock().heartbeat(id, number, clock::now()).map_err(|_| lease_lost())?;
-    Ok(Reply(StatusCode::OK, serde_json::json!({ "leaseUntil": wall(&core.engine, until) })))
+    Reply::json(StatusCode::OK, &serde_json::json!({ "leaseUntil": wall(&core.engine, until) }))
 }
 
 pub(super) async fn ack(

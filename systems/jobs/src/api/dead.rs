@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
@@ -37,7 +36,7 @@ pub(super) async fn list(
     State(core): State<Arc<Core>>,
     caller: Caller,
     query: Query,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let mut problems = Problems::default();
     let states = query.read(&mut problems, "reason", reason).unwrap_or_else(|| DEAD.to_vec());
     jobs::listed(&core, &caller, &query, problems, states).await
@@ -47,7 +46,7 @@ pub(super) async fn retry(
     State(core): State<Arc<Core>>,
     caller: Caller,
     PathId(id): PathId,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let job = jobs::found(&core, &caller, id).await?;
     match core.revive(&[job]).await.map_err(not_submitted)?.first() {
         Some(JobWritten::Done) => {}
@@ -58,7 +57,7 @@ pub(super) async fn retry(
         _ => return Err(ApiError::conflict("Only a dead job can be tried again")),
     }
     let job = jobs::found(&core, &caller, id).await?;
-    Ok(Reply(StatusCode::ACCEPTED, serde_json::to_value(JobOut::of(&job)).unwrap_or_default()))
+    Reply::json(StatusCode::ACCEPTED, &JobOut::of(&job))
 }
 
 /// The oldest dead jobs of a tenant behind `iterator`; `done` says that there are no others. One that
@@ -67,7 +66,7 @@ pub(super) async fn retry_many(
     State(core): State<Arc<Core>>,
     caller: Caller,
     Body(body): Body,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let tenant = fields.required("tenant", read::name);
     let kind = fields.field("kind", read::name).value();
@@ -91,5 +90,5 @@ pub(super) async fn retry_many(
     let skipped = revived.len() - retried;
     let (done, iterator) = (more_after.is_none(), more_after.map(|id| id.to_string()));
     let out = json!({ "retried": retried, "skipped": skipped, "iterator": iterator, "done": done });
-    Ok(Reply(StatusCode::ACCEPTED, out))
+    Reply::json(StatusCode::ACCEPTED, &out)
 }

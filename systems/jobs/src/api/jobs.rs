@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::IntoResponse;
 use http::StatusCode;
 use plimsoll_service::auth::Caller;
 use plimsoll_service::error::ApiError;
-use plimsoll_service::request::problems::{Problem, Problems};
+use plimsoll_service::request::problems::{Problem, Problems, shown};
 use plimsoll_service::request::query::Query;
 use plimsoll_store::{Job, JobFilter, JobId, JobOwner, JobPage, JobState, JobWritten, Order, Page};
 use serde::Serialize;
@@ -50,7 +49,10 @@ impl Listing {
         });
         let limit = query.read(problems, "limit", |text| match text.parse() {
             Ok(limit @ 1..=LIMIT_MAX) => Ok(limit),
-            _ => Err(Problem::value(format!("expected a whole number from 1 to {LIMIT_MAX}"))),
+            _ => {
+                let problem = format!("expected a whole number from 1 to {LIMIT_MAX}, is {:?}", shown(text));
+                Err(Problem::value(problem))
+            }
         });
         Self {
             tenant: tenant.unwrap_or_default(),
@@ -74,7 +76,7 @@ pub(super) async fn listed(
     query: &Query,
     mut problems: Problems,
     states: Vec<JobState>,
-) -> Result<impl IntoResponse + use<>, ApiError> {
+) -> Result<Reply, ApiError> {
     let listing = Listing::read(query, &mut problems);
     problems.finish()?;
     let owner = JobOwner::new(&caller.org, &listing.tenant);
@@ -84,14 +86,14 @@ pub(super) async fn listed(
     let iterator = more_after.or(jobs.last().map(|job| job.id)).map(|id| id.to_string());
     let done = more_after.is_none();
     let out = ListOut { data: jobs.iter().map(JobOut::of).collect(), iterator, done };
-    Ok(Reply(StatusCode::OK, serde_json::to_value(&out).unwrap_or_default()))
+    Reply::json(StatusCode::OK, &out)
 }
 
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
     caller: Caller,
     query: Query,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let mut problems = Problems::default();
     let wanted = query.read(&mut problems, "state", |text| {
         state(text)
@@ -109,16 +111,16 @@ pub(super) async fn get(
     State(core): State<Arc<Core>>,
     caller: Caller,
     PathId(id): PathId,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let job = found(&core, &caller, id).await?;
-    Ok(Reply(StatusCode::OK, serde_json::to_value(JobOut::of(&job)).unwrap_or_default()))
+    Reply::json(StatusCode::OK, &JobOut::of(&job))
 }
 
 pub(super) async fn cancel(
     State(core): State<Arc<Core>>,
     caller: Caller,
     PathId(id): PathId,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Reply, ApiError> {
     let job = found(&core, &caller, id).await?;
     if job.state != JobState::Cancelled && core.cancel(&job).await.map_err(store_error)? != JobWritten::Done {
         let now = found(&core, &caller, id).await?;
@@ -126,5 +128,5 @@ pub(super) async fn cancel(
         return Err(ApiError::new(StatusCode::CONFLICT, "too_late", detail));
     }
     let job = found(&core, &caller, id).await?;
-    Ok(Reply(StatusCode::OK, serde_json::to_value(JobOut::of(&job)).unwrap_or_default()))
+    Reply::json(StatusCode::OK, &JobOut::of(&job))
 }

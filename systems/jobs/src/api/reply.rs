@@ -16,21 +16,30 @@ use crate::schedule::Full;
 /// When to come back to a bound that is reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// An answer: a status and this as JSON.
-pub(super) struct Reply<T>(pub(super) StatusCode, pub(super) T);
+/// An answer: a status and a body of JSON.
+pub(super) struct Reply {
+    status: StatusCode,
+    body: Vec<u8>,
+}
 
-impl<T: Serialize> IntoResponse for Reply<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.1) {
-            Ok(body) => {
-                let json = HeaderValue::from_static("application/json");
-                (self.0, [(CONTENT_TYPE, json)], body).into_response()
-            }
+impl Reply {
+    /// This value as JSON. It is written as it is: a payload in it may be nested deeper, or have
+    /// larger numbers, than anything that reads it would take.
+    pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, ApiError> {
+        match serde_json::to_vec(value) {
+            Ok(body) => Ok(Self { status, body }),
             Err(error) => {
                 tracing::error!(%error, "a value of our own cannot be written as JSON");
-                ApiError::internal("The answer could not be written").into_response()
+                Err(ApiError::internal("The answer could not be written"))
             }
         }
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        (self.status, [(CONTENT_TYPE, json)], self.body).into_response()
     }
 }
 
