@@ -81,11 +81,11 @@ impl Floor {
     const fn may_name(self, that: Self) -> bool {
         match self {
             Self::Ground | Self::Xtask => false,
-            Self::Lib | Self::Store | Self::Service | Self::Versus | Self::Tool => {
+            Self::Lib | Self::Store | Self::Service | Self::Tool => {
                 matches!(that, Self::Ground | Self::Lib)
             }
             Self::System => matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service),
-            Self::Cli => {
+            Self::Cli | Self::Versus => {
                 matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service | Self::System)
             }
         }
@@ -188,7 +188,7 @@ mod tests {
             ("server/service", &["lib/plimsoll", "axum"]),
             ("systems/hooks", &["lib/plimsoll", "server/store", "server/service"]),
             ("cli", &["lib/plimsoll", "server/store", "server/service", "systems/hooks"]),
-            ("tools/versus", &["lib/plimsoll", "governor"]),
+            ("tools/versus", &["lib/plimsoll", "systems/hooks", "governor"]),
             ("xtask", &["clap"]),
         ]);
         assert_eq!(crossed(&house), Vec::<String>::new());

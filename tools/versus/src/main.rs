@@ -28,6 +28,7 @@ mod shed;
 mod singleflight;
 mod spacing;
 mod versions;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::{
     adaptive, breaker, budget, cpu, downstream, fair, group, hedge, keyed, map, merge, pipeline, pool, rate,
-    retry, semaphore, shed, singleflight, spacing,
+    retry, semaphore, shed, singleflight, spacing, webhooks,
 };
 
 /// Does as many operations as it is told, and panics when one of them did not do what it is
@@ -45,6 +45,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Pair> {
         shed::PAIRS,
         downstream::PAIRS,
         adaptive::PAIRS,
+        webhooks::PAIRS,
     ]
     .into_iter()
     .flatten()
