@@ -287,7 +287,10 @@ impl Shared {
         let due = match self.order.pace {
             Pace::AsAnswered => machine_micros(),
             Pace::PerSecond(rate) => {
-                let due = self.started_at + (number as f64 * 1e6 / rate) as u64;
+                // Somewhere in its turn: two who send as often as each other would otherwise meet at the same
+                // point of every turn, and what is measured would be that point.
+                let turns = number as f64 + fastrand::f64();
+                let due = self.started_at + (turns * 1e6 / rate) as u64;
                 timer.until(due).await.map_err(|error| format!("no timer: {error}"))?;
                 due
             }
