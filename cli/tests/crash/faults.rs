@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use crate::harness::client::Connection;
 use crate::harness::{Receivers, Server};
 use crate::world::{
-    ANYWHERE, ENDPOINTS, SETTINGS, TENANTS, TRY_TIMEOUT, World, in_seconds, random, rounds, some_fail,
+    ANYWHERE, ENDPOINTS, SETTINGS, SIGKILL, TENANTS, TRY_TIMEOUT, World, in_seconds, random, rounds,
+    some_fail,
 };
 
-const SIGKILL: i32 = 9;
 /// The engine's log: a header, then frames of a header and a page.
 const LOG_HEADER: u64 = 32;
 const FRAME: u64 = 24 + 4_096;

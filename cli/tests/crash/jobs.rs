@@ -1,8 +1,10 @@
 //! Jobs that were accepted are done, whatever happens to the server or to a worker: `kill -9` of the
-//! server at random moments, workers that take jobs and are never heard of again.
+//! server at random moments and at every boundary of a commit, workers that take jobs and are never heard of
+//! again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::client::Connection;
 use crate::harness::{Server, token};
-use crate::world::{ANYWHERE, TRY_TIMEOUT, random, rounds};
+use crate::world::{ANYWHERE, SIGKILL, TRY_TIMEOUT, random, rounds};
 
 const SENDERS: usize = 4;
 const WORKERS: usize = 3;
@@ -22,6 +24,8 @@ const WORKERS: usize = 3;
 const TAKES: u64 = 4;
 /// One in so many times a worker dies with what it took.
 const DIES: u64 = 40;
+/// A fault comes at one of the first so many commits.
+const COMMITS: u64 = 60;
 const PAUSE: Duration = Duration::from_millis(10);
 /// At the end: how long nothing may be done before what is missing counts as lost.
 const STALL: Duration = Duration::from_secs(20);
@@ -158,8 +162,15 @@ async fn jobs_survive_kill_nine_of_the_server_and_of_their_workers() {
         }
         sleep(Duration::from_millis(random.u64(50..1_500))).await;
         assert!(server.kill().await, "the server ended by itself before kill {kill}:\n{}", server.log());
+        // Each is followed by one of its own making, at each boundary in turn.
+        let when = ["before", "between", "after"][(kill % 3) as usize];
+        let fault = format!("jobs.{when}:{}=kill", random.u64(1..=COMMITS));
+        server = Server::start_with_fault(directory.path(), listen, SETTINGS, &fault);
+        let status = server.ended().await;
+        assert_eq!(status.signal(), Some(SIGKILL), "{fault}: {status}\n{}", server.log());
         server = Server::start(directory.path(), listen, SETTINGS);
     }
+    let kills = 2 * kills;
     server.ready().await;
     yard.stop.store(true, Ordering::Relaxed);
     while let Some(sender) = senders.join_next().await {

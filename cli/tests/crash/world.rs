@@ -26,6 +26,8 @@ pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// At the end: how long nothing may arrive before what is missing counts as lost.
 const STALL: Duration = Duration::from_secs(15);
 pub(crate) const ANYWHERE: &str = "127.0.0.1:0";
+/// The signal that a fault ends the server with.
+pub(crate) const SIGKILL: i32 = 9;
 /// 64 deliveries run at once, and the commit under way is of no more than ran while it was made: a
 /// sender waits for the commit of its event before it sends the next.
 const IN_FLIGHT_MAX: u64 = 2 * 64;

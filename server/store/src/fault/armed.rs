@@ -58,6 +58,7 @@ impl Fault {
                 "record" => Kind::Record,
                 "change" => Kind::Change,
                 "release" => Kind::Release,
+                "jobs" => Kind::Jobs,
                 _ => return None,
             };
             let when = match when {

@@ -5,7 +5,7 @@
 //!
 //! | point | is passed |
 //! | --- | --- |
-//! | `accept.before`, `record.before`, `change.before`, `release.before` | when a commit with such a call in it is to be made: nothing of it is in the log |
+//! | `accept.before`, `record.before`, `change.before`, `release.before`, `jobs.before` | when a commit with such a call in it is to be made: nothing of it is in the log |
 //! | `….between` | when it is in the log and nobody was answered |
 //! | `….after` | when its callers were answered |
 //!
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Change,
     /// A change that lets go of messages for later.
     Release,
+    /// Whatever happens to jobs: they are taken in, claimed, finished.
+    Jobs,
 }
 
 /// Where a commit is.

@@ -42,8 +42,7 @@ impl Write {
                 let releases = changes.iter().any(|change| matches!(change, Change::Release { .. }));
                 Some(if releases { Kind::Release } else { Kind::Change })
             }
-            // Jobs have no points of their own.
-            Self::Jobs(..) => None,
+            Self::Jobs(..) => Some(Kind::Jobs),
             #[cfg(test)]
             Self::Engine(..) => None,
         }
