@@ -1,0 +1,27 @@
+//! Finds concurrency without a bound in Rust sources, by reading them: nothing is built.
+//!
+//! [`lint_tree`] reads a repository in two passes. The first collects what each crate is made of:
+//! which functions handle requests, which are called in loops, what its fields hold. The second
+//! judges every site with that in hand: where the items of a loop come from, what bounds it, and how
+//! much it matters. [`lint_source`] does both on one text.
+//!
+//! What comes out are [`Finding`]s, each of a [`Rule`], with a [`Rank`]: fed by peers or input before
+//! configuration before constants, a request path before start-up, and tests apart.
+//!
+//! It knows no types. What only types tell is left alone, not guessed.
+
+mod finding;
+mod level;
+mod lint;
+mod options;
+mod report;
+mod rule;
+mod source;
+
+pub use finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
+pub use level::Level;
+pub use lint::{lint_source, lint_sources, lint_tree};
+pub use options::Options;
+pub use report::{Failure, Problem, Progress, Report};
+pub use rule::{Rule, UnknownRule};
+pub use source::{ParseFailure, SourceFile};
