@@ -10,13 +10,24 @@
 //!
 //! It knows no types. What only types tell is left alone, not guessed.
 
+mod allow;
+mod expand;
+mod facts;
 mod finding;
+mod imports;
+mod judge;
 mod level;
 mod lint;
 mod options;
+mod origin;
+mod parse;
 mod report;
 mod rule;
+mod scan;
+mod scope;
 mod source;
+mod syntax;
+mod walk;
 
 pub use finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
 pub use level::Level;
