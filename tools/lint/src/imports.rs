@@ -27,11 +27,6 @@ impl Imports {
         }
     }
 
-    /// Whether anything is imported from a path that begins so.
-    pub(crate) fn from(&self, prefix: &str) -> bool {
-        self.paths.values().any(|path| path.starts_with(prefix))
-    }
-
     fn take(&mut self, tree: &UseTree, before: &str) {
         let joined = |name: String| if before.is_empty() { name } else { format!("{before}::{name}") };
         match tree {

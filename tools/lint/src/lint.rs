@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError, RwLock};
@@ -159,14 +160,14 @@ impl<'a> Run<'a> {
         barrier.wait();
         let facts = self.settled.read().unwrap_or_else(PoisonError::into_inner);
         for held in kept {
-            self.judge(&held, &facts);
+            self.judge_sheltered(&held, &facts);
         }
         proc_macro2::extra::invalidate_current_thread_spans();
         loop {
             let taken = self.again.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(nth) = taken else { break };
             if let Ok(held) = self.hold(nth) {
-                self.judge(&held, &facts);
+                self.judge_sheltered(&held, &facts);
             }
             proc_macro2::extra::invalidate_current_thread_spans();
         }
@@ -182,9 +183,13 @@ impl<'a> Run<'a> {
             if nth >= self.len() {
                 break;
             }
-            match self.hold(nth) {
-                Ok(held) => {
-                    let facts = self.walk(&held, &nothing, Pass::Collect, |walker| walker.facts);
+            let collected = sheltered(|| {
+                let held = self.hold(nth)?;
+                let facts = self.walk(&held, &nothing, Pass::Collect, |walker| walker.facts);
+                Ok((held, facts))
+            });
+            match collected {
+                Ok((held, facts)) => {
                     known.entry(crate_of(self.path(nth))).or_default().push(facts);
                     if bytes + held.text.len() <= KEPT_BYTES_MAX {
                         bytes += held.text.len();
@@ -227,18 +232,29 @@ impl<'a> Run<'a> {
 
     fn walk<T>(&self, held: &Held, krate: &CrateFacts, pass: Pass, take: impl FnOnce(Walker<'_>) -> T) -> T {
         let path = self.path(held.nth);
+        let module = module_of(path);
         let breaks = held.text.match_indices('\n').map(|(at, _)| at + 1);
         let view = FileView {
             path,
             text: &held.text,
             lines: std::iter::once(0).chain(breaks).collect(),
-            module: module_of(path),
-            is_test: is_test(path),
+            is_test: is_test(path) || krate.is_test_module(&module),
+            module,
             imports: Imports::of(&held.tree),
         };
         let mut walker = Walker::new(&view, krate, pass);
         walker.visit_file(&held.tree);
         take(walker)
+    }
+
+    fn judge_sheltered(&self, held: &Held, facts: &HashMap<String, CrateFacts>) {
+        let judged = sheltered(|| {
+            self.judge(held, facts);
+            Ok(())
+        });
+        if let Err(problem) = judged {
+            self.fail(held.nth, problem);
+        }
     }
 
     /// The second pass.
@@ -249,7 +265,8 @@ impl<'a> Run<'a> {
         let (mut findings, functions) =
             self.walk(held, krate, Pass::Judge, |walker| (walker.findings, walker.functions_seen));
         findings.retain(|finding| self.options.level(finding.rule) != Level::Off);
-        let (mut findings, mut allowed) = allow::part(path, &held.text, findings, is_test(path));
+        let (mut findings, mut allowed) =
+            allow::part(path, &held.text, findings, is_test(path) || krate.is_test_module(&module_of(path)));
         findings.retain(|finding| self.options.level(finding.rule) != Level::Off);
         number(&mut findings);
         number(&mut allowed);
@@ -264,6 +281,12 @@ impl<'a> Run<'a> {
         self.judged.fetch_add(1, Ordering::Relaxed);
         self.tell();
     }
+}
+
+/// Keeps a bug of ours that one file brings out from ending the run, or from leaving the other workers
+/// waiting for this one.
+fn sheltered<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Problem::Ours))
 }
 
 /// Numbers the findings of a file that nothing else tells apart.

@@ -100,6 +100,9 @@ pub(crate) fn of_name(name: &str) -> Option<Origin> {
         return Some(Origin::new(Source::Configuration, format!("the configuration (`{name}`)")));
     }
     let last = words(name).pop().unwrap_or_default();
+    if has_word(name, &["initial", "seed", "bootstrap", "static", "default", "trusted", "boot", "known"]) {
+        return Some(Origin::new(Source::Configuration, format!("the configuration (`{name}`)")));
+    }
     match last.as_str() {
         "peers" | "clients" | "connections" | "conns" | "sessions" | "subscribers" | "neighbors" => {
             Some(Origin::new(Source::Peers, format!("the {last} there are (`{name}`)")))

@@ -40,6 +40,8 @@ pub enum Problem {
         /// In the words of the system.
         why: String,
     },
+    /// The judge itself has failed on it, which is a bug of ours.
+    Ours,
     /// There are more files than a run reads.
     TooManyFiles {
         /// How many a run reads.
@@ -52,6 +54,9 @@ impl fmt::Display for Problem {
         match self {
             Self::Parse(failure) => failure.fmt(out),
             Self::Read { why } => write!(out, "could not be read: {why}"),
+            Self::Ours => {
+                out.write_str("the judge has panicked on it: a bug of ours, please report the file")
+            }
             Self::TooManyFiles { limit } => {
                 write!(out, "more than {limit} files: those beyond were not read; lint a part of the tree")
             }

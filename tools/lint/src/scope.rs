@@ -1,5 +1,6 @@
 use syn::{Expr, Pat};
 
+use crate::origin::Origin;
 use crate::syntax::{bound_names, type_text};
 
 /// The variables that are bound at a place, the innermost last.
@@ -14,6 +15,16 @@ pub(crate) struct Binding<'a> {
     pub(crate) from: From<'a>,
     /// Its type where it is written, compact and without references.
     pub(crate) ty: Option<String>,
+    /// What it was filled with, one for each turn of a loop.
+    pub(crate) grown: Option<Grown>,
+}
+
+/// What a collection was filled with.
+#[derive(Clone)]
+pub(crate) struct Grown {
+    pub(crate) origin: Origin,
+    /// Whether what was put in are handles of tasks.
+    pub(crate) handles: bool,
 }
 
 /// What a variable was bound to.
@@ -47,7 +58,7 @@ impl<'a> Scope<'a> {
             _ => None,
         };
         for name in bound_names(pat) {
-            self.bindings.push(Binding { name, from, ty: ty.clone() });
+            self.bindings.push(Binding { name, from, ty: ty.clone(), grown: None });
         }
     }
 
@@ -57,6 +68,7 @@ impl<'a> Scope<'a> {
             name: name.to_owned(),
             from: From::Param(nth),
             ty: Some(ty.to_owned()),
+            grown: None,
         });
     }
 
@@ -81,6 +93,20 @@ impl<'a> Scope<'a> {
         match self.bindings.get(nth) {
             Some(Binding { name, from: From::Item(_), .. }) => Some(name),
             _ => None,
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// Remembers what a variable was filled with.
+    pub(crate) fn grow(&mut self, name: &str, grown: Grown) {
+        if let Some(binding) = self.bindings.iter_mut().rev().find(|binding| binding.name == name) {
+            let more =
+                binding.grown.as_ref().is_none_or(|before| grown.origin.source >= before.origin.source);
+            let handles = grown.handles || binding.grown.as_ref().is_some_and(|before| before.handles);
+            if more {
+                binding.grown = Some(Grown { handles, ..grown });
+            }
         }
     }
 }

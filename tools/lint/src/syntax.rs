@@ -37,6 +37,26 @@ pub(crate) fn path_text(path: &syn::Path) -> String {
     parts.collect::<Vec<_>>().join("::")
 }
 
+/// The last name of an expression: of a field, a variable, or what a call returns.
+pub(crate) fn last_name(expr: &Expr) -> String {
+    match peeled(expr) {
+        Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+        Expr::Field(field) => match &field.member {
+            syn::Member::Named(name) => name.to_string(),
+            syn::Member::Unnamed(_) => last_name(&field.base),
+        },
+        Expr::MethodCall(call)
+            if matches!(call.method.to_string().as_str(), "clone" | "as_ref" | "unwrap" | "expect") =>
+        {
+            last_name(&call.receiver)
+        }
+        Expr::MethodCall(call) => call.method.to_string(),
+        Expr::Call(call) => last_name(&call.func),
+        Expr::Index(index) => last_name(&index.expr),
+        _ => String::new(),
+    }
+}
+
 /// The path that a call calls.
 pub(crate) fn callee(call: &syn::ExprCall) -> Option<&syn::Path> {
     match &*call.func {

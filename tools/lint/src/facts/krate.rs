@@ -31,6 +31,8 @@ pub(crate) struct FileFacts {
     pub(crate) times_out: bool,
     /// The names of what permits are added to, or what is closed.
     pub(crate) refilled: Vec<String>,
+    /// Modules in files of their own that are declared as tests.
+    pub(crate) test_modules: Vec<String>,
 }
 
 /// What is known of a crate.
@@ -43,6 +45,7 @@ pub(crate) struct CrateFacts {
     routed: HashSet<String>,
     on_request: HashSet<(String, String)>,
     refilled: HashSet<String>,
+    test_modules: HashSet<String>,
     /// Whether a time-out is put around calls, or on requests, anywhere in it.
     pub(crate) times_out: bool,
 }
@@ -65,6 +68,7 @@ impl CrateFacts {
         }
         self.routed.extend(file.routed);
         self.refilled.extend(file.refilled);
+        self.test_modules.extend(file.test_modules);
         self.times_out |= file.times_out;
     }
 
@@ -102,6 +106,12 @@ impl CrateFacts {
     /// Whether a function answers requests, or is called by what does.
     pub(crate) fn is_on_request(&self, owner: &str, name: &str) -> bool {
         self.on_request.contains(&(owner.to_owned(), name.to_owned()))
+    }
+
+    /// Whether a module, or one around it, is declared as a test by the file above it.
+    pub(crate) fn is_test_module(&self, module: &str) -> bool {
+        let ends = module.match_indices("::").map(|(at, _)| at).chain([module.len()]);
+        ends.into_iter().any(|end| self.test_modules.contains(&module[..end]))
     }
 
     /// The only function of a name.

@@ -7,7 +7,7 @@ use syn::{BinOp, Block, Expr};
 use crate::expand::BRANCH;
 use crate::judge::walker::Walker;
 use crate::origin::Origin;
-use crate::syntax::{compact, has_attribute, has_word, path_text, peeled};
+use crate::syntax::{compact, has_attribute, has_word, last_name, path_text, peeled};
 
 /// Something that bounds a loop.
 #[derive(Clone, Debug)]
@@ -56,15 +56,15 @@ pub(crate) fn of_origin(origin: &Origin) -> Option<Bound> {
 }
 
 /// What bounds the turns of a loop with this body.
-pub(crate) fn in_turn(walker: &Walker<'_>, body: &Block) -> Option<Bound> {
-    let mut search = Search { found: None, walker };
+pub(crate) fn in_turn(body: &Block) -> Option<Bound> {
+    let mut search = Search { found: None };
     search.visit_block(body);
     search.found
 }
 
 /// Whether a condition compares how many there are with how many there may be.
-pub(crate) fn compares(walker: &Walker<'_>, cond: &Expr) -> Option<Bound> {
-    let mut search = Search { found: None, walker };
+pub(crate) fn compares(cond: &Expr) -> Option<Bound> {
+    let mut search = Search { found: None };
     search.visit_expr(cond);
     search.found
 }
@@ -104,18 +104,17 @@ pub(crate) fn is_no_limit(limit: &Expr) -> bool {
         || text == "Some(0)"
 }
 
-struct Search<'w, 'a> {
+struct Search {
     found: Option<Bound>,
-    walker: &'w Walker<'a>,
 }
 
-impl Search<'_, '_> {
+impl Search {
     fn find(&mut self, is_join: bool) {
         self.found.get_or_insert(Bound { is_join });
     }
 }
 
-impl<'ast> Visit<'ast> for Search<'_, '_> {
+impl<'ast> Visit<'ast> for Search {
     fn visit_local(&mut self, local: &'ast syn::Local) {
         // What a branch of `select!` waits for is one event of many: the loop goes on without it.
         if has_attribute(&local.attrs, BRANCH) {
@@ -165,7 +164,7 @@ impl<'ast> Visit<'ast> for Search<'_, '_> {
     fn visit_item(&mut self, _: &'ast syn::Item) {}
 }
 
-impl Search<'_, '_> {
+impl Search {
     fn method(&mut self, call: &syn::ExprMethodCall) {
         let method = call.method.to_string();
         if admits(&method)
@@ -176,8 +175,7 @@ impl Search<'_, '_> {
         {
             self.find(false);
         }
-        let on = compact(&call.receiver);
-        let last = on.rsplit(['.', ':']).next().unwrap_or_default();
+        let last = &last_name(&call.receiver);
         if has_word(last, ADMITS)
             && !matches!(method.as_str(), "lock" | "clone" | "read" | "write")
             && !has_word(last, &["guard"])
@@ -202,7 +200,7 @@ impl Search<'_, '_> {
         let counts = |side: &Expr| match peeled(side) {
             Expr::MethodCall(call) => {
                 let method = call.method.to_string();
-                (method == "len" && !self.is_text(&call.receiver))
+                (method == "len" && !Self::is_text(&call.receiver))
                     || has_word(&method, LIMITS)
                     || method == "load"
             }
@@ -216,10 +214,8 @@ impl Search<'_, '_> {
     }
 
     /// A length of bytes or text is no number of tasks.
-    fn is_text(&self, expr: &Expr) -> bool {
-        let _ = self.walker;
-        let last = compact(expr);
-        let last = last.rsplit('.').next().unwrap_or_default();
+    fn is_text(expr: &Expr) -> bool {
+        let last = &last_name(expr);
         has_word(
             last,
             &["buf", "buffer", "bytes", "data", "payload", "line", "body", "name", "path", "args", "parts"],

@@ -68,6 +68,8 @@ pub(crate) struct Round {
     pub(crate) over: String,
     /// Whether someone accepts connections in it.
     pub(crate) accepts: bool,
+    /// Whether an item comes with a place to send the answer to: somebody waits for it.
+    pub(crate) answered: bool,
     /// Whether it is a range of numbers.
     pub(crate) is_range: bool,
     /// What keeps the number in it small, if something does.
@@ -91,6 +93,14 @@ const EACH: &[&str] = &[
     "inspect",
     "retain",
 ];
+
+/// Expressions that are looked at to tell where one value comes from: a value of many branches, each of
+/// many, would be looked at for ever.
+const STEPS_MAX: u32 = 96;
+
+/// Words of where an answer is sent to.
+const REPLIES: &[&str] =
+    &["callback", "reply", "responder", "respond", "result", "response", "oneshot", "ack", "done"];
 
 /// What the closure of a method call is called for each item of.
 pub(crate) fn each_of(expr: &Expr) -> Option<&Expr> {
@@ -179,21 +189,23 @@ impl<'a> Walker<'a> {
             Turn::For { pat, iter, body } => Round {
                 origin: self.origin(iter),
                 item: item_name(pat),
+                answered: answers(pat),
                 over: self.shown(peeled(iter), 60),
                 accepts: is_accept(iter),
                 is_range: matches!(peeled(iter), Expr::Range(_)),
-                bound: bounds::of_origin(&self.origin(iter)).or_else(|| bounds::in_turn(self, body)),
+                bound: bounds::of_origin(&self.origin(iter)).or_else(|| bounds::in_turn(body)),
             },
             Turn::Each { over, call, body } => Round {
                 origin: self.origin(over),
                 item: self.closure_item(),
+                answered: false,
                 over: self.shown(peeled(over), 60),
                 accepts: is_accept(over),
                 is_range: matches!(peeled(over), Expr::Range(_)),
                 bound: bounds::of_origin(&self.origin(over))
                     .or_else(|| bounds::of_adapter(self, call))
                     .or_else(|| match body {
-                        Expr::Block(block) => bounds::in_turn(self, &block.block),
+                        Expr::Block(block) => bounds::in_turn(&block.block),
                         _ => None,
                     }),
             },
@@ -203,11 +215,12 @@ impl<'a> Walker<'a> {
                     _ => None,
                 };
                 let live = self.live_since(mark);
-                let bound = bounds::in_turn(self, body).or_else(|| bounds::compares(self, cond));
+                let bound = bounds::in_turn(body).or_else(|| bounds::compares(cond));
                 match given {
                     Some((pat, expr)) if self.origin(expr).source != Source::Unknown => Round {
                         origin: self.origin(expr),
                         item: item_name(pat),
+                        answered: answers(pat),
                         over: self.shown(peeled(expr), 60),
                         accepts: is_accept(expr),
                         is_range: false,
@@ -220,7 +233,7 @@ impl<'a> Walker<'a> {
                 }
             }
             Turn::Loop { body, mark } => {
-                let bound = bounds::in_turn(self, body);
+                let bound = bounds::in_turn(body);
                 self.live_since(mark).map_or_else(
                     || nothing_known(bound.clone()),
                     |round| Round { bound: bound.clone(), ..round },
@@ -234,6 +247,7 @@ impl<'a> Walker<'a> {
         let mut best: Option<Round> = None;
         for nth in mark..self.scope.mark() {
             let Some((name, expr)) = self.scope.value(nth) else { continue };
+            self.steps.set(STEPS_MAX);
             let origin = self.origin_at(expr, nth, 6);
             if !origin.live || best.as_ref().is_some_and(|best| best.origin.source >= origin.source) {
                 continue;
@@ -241,6 +255,7 @@ impl<'a> Walker<'a> {
             best = Some(Round {
                 origin,
                 item: name.to_owned(),
+                answered: self.is_answered(expr, mark),
                 over: self.shown(peeled(expr), 60),
                 accepts: is_accept(expr),
                 is_range: false,
@@ -248,6 +263,14 @@ impl<'a> Walker<'a> {
             });
         }
         best
+    }
+
+    /// Whether a value that was taken apart held a place to send the answer to.
+    fn is_answered(&self, expr: &Expr, mark: usize) -> bool {
+        let bound = (mark..self.scope.mark()).filter_map(|nth| self.scope.value(nth));
+        let names: Vec<&str> =
+            bound.filter(|(_, value)| std::ptr::eq(*value, expr)).map(|(name, _)| name).collect();
+        names.len() > 1 && names.iter().any(|name| has_word(name, REPLIES))
     }
 
     fn closure_item(&self) -> String {
@@ -277,22 +300,24 @@ impl<'a> Walker<'a> {
         let inner = self.frames.iter().rev().take_while(|frame| !matches!(frame, Frame::Task | Frame::Later));
         inner.into_iter().any(|frame| matches!(frame, Frame::Turn(_)))
     }
-
-    /// Whether what is here is a task of its own, started in this function.
-    pub(crate) fn in_task(&self) -> bool {
-        self.frames.iter().any(|frame| matches!(frame, Frame::Task))
-    }
 }
 
 fn nothing_known(bound: Option<Bound>) -> Round {
     Round {
         origin: Origin::unknown(),
         item: "turn".to_owned(),
+        answered: false,
         over: String::new(),
         accepts: false,
         is_range: false,
         bound,
     }
+}
+
+/// Whether what a pattern takes apart holds a place to send the answer to.
+fn answers(pat: &Pat) -> bool {
+    let names = bound_names(pat);
+    names.len() > 1 && names.iter().any(|name| has_word(name, REPLIES))
 }
 
 fn item_name(pat: &Pat) -> String {
@@ -321,14 +346,18 @@ fn leaves(stmts: &[Stmt]) -> bool {
 impl<'a> Walker<'a> {
     /// Where a value comes from, seen from here.
     pub(crate) fn origin(&self, expr: &Expr) -> Origin {
+        self.steps.set(STEPS_MAX);
         self.origin_at(expr, self.scope.mark(), 8)
     }
 
     /// Where a value comes from, with the first `upto` variables in sight.
     pub(crate) fn origin_at(&self, expr: &Expr, upto: usize, fuel: u8) -> Origin {
         let Some(fuel) = fuel.checked_sub(1) else { return Origin::unknown() };
+        let Some(steps) = self.steps.get().checked_sub(1) else { return Origin::unknown() };
+        self.steps.set(steps);
         match expr {
             Expr::Lit(_) => Origin::constant("a constant"),
+            Expr::Array(list) if list.elems.is_empty() => Origin::unknown(),
             Expr::Array(list) => Origin::constant(format!("a list of {} in the code", list.elems.len())),
             Expr::Repeat(repeat) => self.origin_at(&repeat.len, upto, fuel),
             Expr::Range(range) => self.origin_of_range(range, upto, fuel),
@@ -386,7 +415,12 @@ impl<'a> Walker<'a> {
             crate::scope::From::Param(param) => self.origin_of_param(&name, param, binding.ty.as_deref()),
             crate::scope::From::Elsewhere => Origin::unknown(),
         };
-        if told.source != Source::Unknown {
+        if let Some(grown) = &binding.grown
+            && grown.origin.source >= told.source
+        {
+            return grown.origin.clone();
+        }
+        if told.source != Source::Unknown && binding.grown.is_none() {
             return told;
         }
         let by_type = binding.ty.as_deref().and_then(|ty| origin::of_type(ty, &name));

@@ -33,11 +33,12 @@ pub(crate) fn judge_loop<'a>(
         (false, _) => Rule::SpawnInLoop,
     };
     let place = place_of(walker, &round);
-    let (message, facts) = told(walker, &round, spawn, handle);
+    let (message, facts) = told(&round, spawn, handle);
     let verdict = Verdict {
         rule,
         source: round.origin.source,
-        most: Rank::High,
+        // Who waits for the answer to what it sent bounds the number by its own.
+        most: if round.answered { Rank::Medium } else { Rank::High },
         message,
         facts,
         plimsoll: with_plimsoll(walker, rule, &round, spawn),
@@ -55,7 +56,7 @@ fn place_of(walker: &Walker<'_>, round: &Round) -> Place {
     }
 }
 
-fn told(walker: &Walker<'_>, round: &Round, spawn: &Spawn<'_>, handle: &Handle) -> (String, Vec<String>) {
+fn told(round: &Round, spawn: &Spawn<'_>, handle: &Handle) -> (String, Vec<String>) {
     let what = if spawn.kind == Kind::Thread { "thread" } else { "task" };
     let because = &round.origin.because;
     let item = &round.item;
@@ -92,7 +93,6 @@ fn told(walker: &Walker<'_>, round: &Round, spawn: &Spawn<'_>, handle: &Handle) 
             "a permit is taken within the task: what it does is bounded, how many wait is not".to_owned(),
         );
     }
-    let _ = walker;
     (message, facts)
 }
 
@@ -156,6 +156,9 @@ pub(crate) fn judge_dropped<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: 
     if spawn::has_end(spawn.future) || main {
         return;
     }
+    if judge_called_in_loop(walker, expr, spawn) {
+        return;
+    }
     let place = walker.place();
     let work = work_of(walker, spawn);
     let function = walker.functions.last().map_or_else(String::new, |function| function.name.clone());
@@ -185,6 +188,35 @@ pub(crate) fn judge_dropped<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: 
         ),
     };
     walker.tell(expr, verdict);
+}
+
+/// Tells a task that is let go by a function which is called in a loop; whether it was one.
+fn judge_called_in_loop<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: &Spawn<'a>) -> bool {
+    let Some(function) = walker.functions.last() else { return false };
+    let name = function.name.clone();
+    let Some(each) = walker.krate.each(&name).filter(|each| each.is_fed()).cloned() else { return false };
+    let place = match walker.place() {
+        Place::StartUp if each.live => Place::Runtime,
+        place => place,
+    };
+    let work = work_of(walker, spawn);
+    let verdict = Verdict {
+        rule: Rule::SpawnInLoop,
+        source: each.source,
+        most: Rank::High,
+        message: format!(
+            "`{name}` is called in a loop over {}, and starts a task each time that nobody waits for",
+            each.because
+        ),
+        facts: vec![
+            format!("how many there are is decided by {}", each.because),
+            "its handle is dropped".to_owned(),
+        ],
+        plimsoll: format!("group.spawn({work}).await; // waits for a place"),
+        tokio: format!("let permit = limit.clone().acquire_owned().await?; // before `{name}` starts it"),
+    };
+    walker.tell_at(expr, verdict, place);
+    true
 }
 
 /// Tells a task that sleeps first and acts then; whether it was one.
@@ -293,6 +325,14 @@ pub(crate) fn judge_recursion<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn
     }
     // A single successor is a chain, not a tree.
     let in_loop = walker.in_loop() || loops_to_itself(spawn.future, &is_self);
+    let mut sites = 0;
+    any(Within::Block(body), Reach::All, |inner| {
+        let starts = spawn::started(walker, inner)
+            .is_some_and(|spawn| any(Within::Expr(spawn.future), Reach::All, is_self));
+        sites += usize::from(starts);
+        false
+    });
+    let in_loop = in_loop || sites > 1;
     let bounded = any(Within::Block(body), Reach::All, |inner| {
         is_acquire(inner)
             || matches!(inner, Expr::Binary(binary) if has_word(&compact(&binary.left), &["depth", "level", "remaining", "ttl", "hops"]) || has_word(&compact(&binary.right), &["depth", "level", "remaining"]))

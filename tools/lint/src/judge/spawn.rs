@@ -95,13 +95,17 @@ fn kind_of_method(walker: &Walker<'_>, call: &syn::ExprMethodCall, future: &Expr
         _ => {}
     }
     let last = on.rsplit(['.', ':']).next().unwrap_or_default().trim_end_matches("()");
-    if has_word(last, &["handle", "runtime", "rt", "current", "executor", "tokio"]) {
+    if has_word(last, &["handle", "runtime", "rt", "current", "executor", "tokio"])
+        || matches!(&*call.receiver, Expr::Path(path) if path.path.segments.len() > 1 && has_word(&on, &["runtime"]))
+    {
         return Some(Kind::Task);
     }
     if has_word(last, &["set", "joinset", "tracker", "tasks"]) {
         return Some(Kind::Owned);
     }
-    None
+    // A `spawn` of the program's own, to which a future is handed: who has the handle cannot be told.
+    let is_future = matches!(peeled(future), Expr::Async(_)) && method == "spawn";
+    is_future.then_some(Kind::Owned)
 }
 
 /// Judges what is started here.
@@ -126,25 +130,27 @@ fn is_bounded_group(walker: &Walker<'_>, expr: &Expr) -> bool {
 
 /// What becomes of the handle that an expression gives.
 pub(crate) fn handle(walker: &Walker<'_>, expr: &Expr) -> Handle {
-    let above = walker.parents.len().checked_sub(2).map(|nth| walker.parents[nth]);
-    match above {
-        Some(Expr::Await(_)) => return Handle::Awaited,
-        Some(Expr::Call(call)) if callee(call).is_some_and(|path| path.is_ident("drop")) => {
-            return Handle::Dropped;
-        }
-        Some(Expr::MethodCall(call)) => {
-            // `spawn(…).map(drop)` of a result, `spawn(…).expect(…)` of a builder: look at what is around.
-            let method = call.method.to_string();
-            if matches!(method.as_str(), "expect" | "unwrap" | "in_current_span" | "instrument") {
-                return of_statement(walker, walker.parents.first().copied().unwrap_or(expr));
+    let mut inner = expr;
+    // `spawn(…).instrument(span).await`, `builder.spawn(…)?`: the handle goes through what is around it.
+    for above in walker.parents.iter().rev().skip(1) {
+        match above {
+            Expr::Await(_) => return Handle::Awaited,
+            Expr::Call(call) if callee(call).is_some_and(|path| path.is_ident("drop")) => {
+                return Handle::Dropped;
             }
-            return if method == "join" { Handle::Awaited } else { Handle::Passed };
+            Expr::MethodCall(call) if std::ptr::eq(&*call.receiver, inner) => {
+                match call.method.to_string().as_str() {
+                    "join" => return Handle::Awaited,
+                    "abort_handle" => return Handle::Passed,
+                    _ => {}
+                }
+            }
+            Expr::Try(_) => {}
+            _ => return Handle::Passed,
         }
-        Some(Expr::Try(_)) => return of_statement(walker, walker.parents.first().copied().unwrap_or(expr)),
-        Some(_) => return Handle::Passed,
-        None => {}
+        inner = *above;
     }
-    of_statement(walker, expr)
+    of_statement(walker, inner)
 }
 
 fn of_statement(walker: &Walker<'_>, expr: &Expr) -> Handle {

@@ -1,6 +1,8 @@
+use std::cell::Cell;
+
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, Item, Stmt};
+use syn::{Block, Expr, Stmt};
 
 use crate::expand::{BRANCH, MACRO};
 use crate::facts::{CallFacts, CrateFacts, FileFacts, FunctionFacts, Role, role_of};
@@ -48,6 +50,10 @@ pub(crate) struct Walker<'a> {
     pub(crate) findings: Vec<Finding>,
     pub(crate) facts: FileFacts,
     pub(crate) functions_seen: usize,
+    /// The static or constant whose value is walked through.
+    pub(crate) item: Option<String>,
+    /// How many more expressions are looked at to tell where a value comes from.
+    pub(crate) steps: Cell<u32>,
 }
 
 impl<'a> Walker<'a> {
@@ -66,6 +72,8 @@ impl<'a> Walker<'a> {
             findings: Vec::new(),
             facts: FileFacts::default(),
             functions_seen: 0,
+            item: None,
+            steps: Cell::new(0),
         }
     }
 
@@ -152,7 +160,10 @@ impl<'a> Walker<'a> {
             return;
         }
         let arguments: Vec<Origin> = args.map(|arg| self.origin(arg)).collect();
-        let each = self.turn().map(|turn| turn.origin);
+        let each = self
+            .turn()
+            .filter(|round| round.bound.is_none() && round.origin.is_fed())
+            .map(|round| round.origin);
         if each.is_some() || arguments.iter().any(|origin| origin.source != crate::finding::Source::Unknown) {
             self.facts.calls.push(CallFacts { name, in_test, arguments, each });
         }
@@ -324,6 +335,7 @@ impl<'a> Visit<'a> for Walker<'a> {
     fn visit_expr(&mut self, expr: &'a Expr) {
         self.parents.push(expr);
         self.notes(expr);
+        self.note_growth(expr);
         if self.pass == Pass::Judge {
             judge::expression(self, expr);
         }
@@ -371,14 +383,19 @@ impl<'a> Visit<'a> for Walker<'a> {
         self.parents = parents;
     }
 
-    fn visit_item(&mut self, item: &'a Item) {
-        visit::visit_item(self, item);
+    fn visit_item_static(&mut self, found: &'a syn::ItemStatic) {
+        let around = self.item.replace(found.ident.to_string());
+        visit::visit_item_static(self, found);
+        self.item = around;
     }
 
     fn visit_item_mod(&mut self, module: &'a syn::ItemMod) {
         let is_test = crate::facts::is_test_item(&module.attrs)
             || matches!(module.ident.to_string().as_str(), "tests" | "test");
         self.modules.push(module.ident.to_string());
+        if is_test && module.content.is_none() && self.pass == Pass::Collect {
+            self.facts.test_modules.push(self.function_path());
+        }
         self.in_test(is_test, |this| visit::visit_item_mod(this, module));
         self.modules.pop();
     }
@@ -454,5 +471,35 @@ impl Walker<'_> {
         };
         let (from, to) = (at(start), at(end));
         self.file.text.get(from..to.max(from)).unwrap_or_default()
+    }
+}
+
+impl<'a> Walker<'a> {
+    /// Remembers what is put into a collection in a loop: `futures.push(fetch(url))`.
+    fn note_growth(&mut self, expr: &'a Expr) {
+        let Expr::MethodCall(call) = expr else { return };
+        let method = call.method.to_string();
+        if !matches!(method.as_str(), "push" | "insert" | "extend" | "push_back") {
+            return;
+        }
+        let Some(name) = crate::syntax::variable(&call.receiver) else { return };
+        let Some(put) = call.args.last() else { return };
+        let handles = judge::spawn::started(self, peeled(put)).is_some();
+        let origin = match self.turn() {
+            Some(round) if round.bound.is_some() => round.origin.bounded("the loop"),
+            Some(round) => round.origin,
+            None if method == "extend" => self.origin(put),
+            None => return,
+        };
+        self.scope.grow(&name, crate::scope::Grown { origin, handles });
+    }
+
+    /// Whether a variable holds handles of tasks.
+    pub(crate) fn holds_handles(&self, name: &str) -> bool {
+        let found = self.scope.find(name, usize::MAX);
+        found.is_some_and(|(_, binding)| {
+            binding.grown.as_ref().is_some_and(|grown| grown.handles)
+                || binding.ty.as_deref().is_some_and(|ty| ty.contains("JoinHandle"))
+        })
     }
 }
