@@ -108,7 +108,10 @@ fn read(text: &str) -> Vec<Allow<'_>> {
         let Some(at) = line.find(MARK) else { continue };
         // A mark within a string or a longer comment is none: the comment begins with it.
         let before = &line[..at];
-        if before.contains("//") || before.matches('"').count() % 2 == 1 || before.trim_end().ends_with('`') {
+        if before.contains("//")
+            || before.matches('"').count() % 2 == 1
+            || before.trim_end().ends_with(['`', '"'])
+        {
             continue;
         }
         let Some((rules, reason)) = line[at + MARK.len()..].split_once(')') else { continue };

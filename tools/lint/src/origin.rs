@@ -13,11 +13,15 @@ pub(crate) struct Origin {
     pub(crate) live: bool,
     /// What keeps it small, if something does.
     pub(crate) bound: Option<String>,
+    /// Whether more than a name says so.
+    pub(crate) sure: bool,
+    /// Whether it went through a queue of the program's own.
+    pub(crate) queued: bool,
 }
 
 impl Origin {
     pub(crate) fn new(source: Source, because: impl Into<String>) -> Self {
-        Self { source, because: because.into(), live: false, bound: None }
+        Self { source, because: because.into(), live: false, bound: None, sure: true, queued: false }
     }
 
     pub(crate) fn live(source: Source, because: impl Into<String>) -> Self {
@@ -75,17 +79,21 @@ pub(crate) fn of_type(ty: &str, shown: &str) -> Option<Origin> {
             {
                 Origin::new(Source::Configuration, format!("the configuration (`{shown}`)"))
             }
-            "request" | "req" => Origin::new(Source::Input, format!("the request (`{shown}`)")),
+            "request" | "req" => by_name(Source::Input, format!("the request (`{shown}`)")),
             "response" | "resp" | "reply" => {
-                Origin::new(Source::Input, format!("the answer of a peer (`{shown}`)"))
+                by_name(Source::Input, format!("the answer of a peer (`{shown}`)"))
             }
             "message" | "msg" | "packet" | "frame" => {
-                Origin::new(Source::Input, format!("a message of a peer (`{shown}`)"))
+                by_name(Source::Input, format!("a message of a peer (`{shown}`)"))
             }
             _ => return None,
         },
     };
     Some(origin)
+}
+
+fn by_name(source: Source, because: String) -> Origin {
+    Origin { sure: false, ..Origin::new(source, because) }
 }
 
 /// What a name tells, where nothing else does.
@@ -104,8 +112,9 @@ pub(crate) fn of_name(name: &str) -> Option<Origin> {
         return Some(Origin::new(Source::Configuration, format!("the configuration (`{name}`)")));
     }
     match last.as_str() {
+        // Who is connected is often bounded where it connects: a name is not enough to say who decides.
         "peers" | "clients" | "connections" | "conns" | "sessions" | "subscribers" | "neighbors" => {
-            Some(Origin::new(Source::Peers, format!("the {last} there are (`{name}`)")))
+            Some(by_name(Source::Unknown, format!("the {last} there are (`{name}`)")))
         }
         "workers" | "threads" | "cpus" | "cores" | "concurrency" | "parallelism" | "shards"
         | "partitions" => {
@@ -122,7 +131,7 @@ pub(crate) fn of_method(method: &str, on: &str, args: usize) -> Option<Origin> {
             Origin::live(Source::Peers, format!("who connects to `{on}`"))
         }
         "recv" | "recv_async" | "recv_many" | "recv_timeout" | "blocking_recv" if !is_signal(on) => {
-            Origin::live(Source::Input, format!("what `{on}` receives"))
+            Origin { queued: true, ..Origin::live(Source::Input, format!("what `{on}` receives")) }
         }
         "recv_from" | "read_u8" | "read_u16" | "read_u32" | "read_u64" | "read_i32" | "read_u32_le"
         | "read_i64" | "read_u64_le" | "read_line" | "read_until" | "read_varint" | "get_u32" | "get_u64"

@@ -73,7 +73,9 @@ fn made<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
 fn sent<'a>(walker: &mut Walker<'a>, call: &'a syn::ExprMethodCall) {
     let Some(name) = crate::syntax::variable(&call.receiver) else { return };
     let Some(made) = made_at(walker, &name) else { return };
-    let Some(round) = walker.turn().filter(|round| round.origin.is_fed() && round.bound.is_none()) else {
+    let Some(round) =
+        walker.turn().filter(|round| round.origin.is_fed() && !round.origin.queued && round.bound.is_none())
+    else {
         return;
     };
     let place = match walker.place() {

@@ -434,7 +434,8 @@ impl<'a> Walker<'a> {
         let Some(function) = self.functions.last() else { return Origin::unknown() };
         let given = self.krate.argument(&function.owner, &function.name, nth);
         match given {
-            Some(given) if given.source != Source::Unknown => given,
+            // What a caller is given by a type's name alone is too little to say it of what it hands on.
+            Some(given) if given.source != Source::Unknown && given.sure => given,
             _ => Origin::unknown(),
         }
     }
@@ -464,6 +465,12 @@ impl<'a> Walker<'a> {
                 let most = self.origin_at(&call.args[0], upto, fuel);
                 let over = self.origin_at(&call.receiver, upto, fuel);
                 return if most.is_fed() { over } else { over.bounded("take") };
+            }
+            // As many as the shorter of the two.
+            "zip" if call.args.len() == 1 => {
+                let other = self.origin_at(&call.args[0], upto, fuel);
+                let over = self.origin_at(&call.receiver, upto, fuel);
+                return if other.source == Source::Constant { other } else { over };
             }
             "min" | "clamp" if call.args.len() <= 2 && !call.args.is_empty() => {
                 return self.origin_at(&call.receiver, upto, fuel).bounded(method);

@@ -98,7 +98,8 @@ fn told<'a>(walker: &mut Walker<'a>, expr: &'a Expr, origin: &Origin, how: &str,
     let verdict = Verdict {
         rule: Rule::UnboundedJoin,
         source: origin.source,
-        most: Rank::High,
+        // What comes through a queue was let in somewhere else, maybe within a bound.
+        most: if origin.queued { Rank::Medium } else { Rank::High },
         message: format!(
             "`{how}` has the work for every item of `{over}`{from} under way at once: 5,000 of them are 5,000 at once"
         ),

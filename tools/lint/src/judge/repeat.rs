@@ -194,6 +194,9 @@ pub(crate) fn judge_dropped<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: 
 fn judge_called_in_loop<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: &Spawn<'a>) -> bool {
     let Some(function) = walker.functions.last() else { return false };
     let name = function.name.clone();
+    if crate::judge::bounds::in_turn(function.body).is_some() {
+        return false;
+    }
     let Some(each) = walker.krate.each(&name).filter(|each| each.is_fed()).cloned() else { return false };
     let place = match walker.place() {
         Place::StartUp if each.live => Place::Runtime,
@@ -203,7 +206,8 @@ fn judge_called_in_loop<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn: &Spa
     let verdict = Verdict {
         rule: Rule::SpawnInLoop,
         source: each.source,
-        most: Rank::High,
+        // What bounds the callers' loops is not known for all of them.
+        most: Rank::Medium,
         message: format!(
             "`{name}` is called in a loop over {}, and starts a task each time that nobody waits for",
             each.because
