@@ -10,18 +10,32 @@
 //!
 //! It knows no types. What only types tell is left alone, not guessed.
 
+mod baseline;
+mod bounded;
+pub mod clippy;
 mod finding;
+mod fingerprint;
+mod handbook;
+pub mod history;
 mod level;
 mod lint;
 mod options;
+pub mod output;
 mod report;
 mod rule;
+mod settings;
 mod source;
+mod verdict;
 
+pub use baseline::{Baseline, BaselineError, Entry, Renewal};
 pub use finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
+pub use fingerprint::Fingerprint;
+pub use handbook::handbook;
 pub use level::Level;
 pub use lint::{lint_source, lint_sources, lint_tree};
 pub use options::Options;
 pub use report::{Failure, Problem, Progress, Report};
 pub use rule::{Rule, UnknownRule};
+pub use settings::{FILE as SETTINGS_FILE, Settings, SettingsError};
 pub use source::{ParseFailure, SourceFile};
+pub use verdict::{FailOn, Site, Standing, Tests, Verdict};

@@ -69,16 +69,18 @@ fn snippets() -> Vec<Snippet> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut files = Vec::new();
     for directory in std::fs::read_dir(&root).expect("the corpus is there") {
-        let directory = directory.unwrap().path();
-        files.extend(std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()));
+        let directory = directory.expect("a folder of the corpus").path();
+        files.extend(
+            std::fs::read_dir(directory).expect("is a folder").map(|file| file.expect("a snippet").path()),
+        );
     }
     files.sort();
     files.iter().map(|file| read(&root, file)).collect()
 }
 
 fn read(root: &Path, file: &PathBuf) -> Snippet {
-    let text = std::fs::read_to_string(file).unwrap();
-    let name = file.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+    let text = std::fs::read_to_string(file).expect("a snippet is text");
+    let name = file.strip_prefix(root).expect("below the corpus").to_string_lossy().replace('\\', "/");
     let labels = text.lines().zip(1..).filter_map(|(text, line)| label(&name, text, line)).collect();
     Snippet { path: format!("src/{name}"), text, labels }
 }
@@ -97,7 +99,9 @@ fn label(name: &str, text: &str, line: usize) -> Option<Label> {
 
 /// The text without its labels: the rules must not read them.
 fn unlabelled(text: &str) -> String {
-    text.lines().map(|line| line.split("//~").next().unwrap_or_default().trim_end().to_owned() + "\n").collect()
+    text.lines()
+        .map(|line| line.split("//~").next().unwrap_or_default().trim_end().to_owned() + "\n")
+        .collect()
 }
 
 fn rank(finding: &Finding) -> String {
@@ -125,13 +129,19 @@ fn judge(snippet: &Snippet, into: &mut Judgement) {
         match &label.rank {
             Some(wanted) if *wanted != rank(finding) => {
                 into.ranked.wrong += 1;
-                into.told.push(format!("misranked {code} {place} {}, not {wanted}: {}", rank(finding), finding.facts.join("; ")));
+                into.told.push(format!(
+                    "misranked {code} {place} {}, not {wanted}: {}",
+                    rank(finding),
+                    finding.facts.join("; ")
+                ));
             }
             Some(_) => into.ranked.right += 1,
             None => {}
         }
     }
-    for (label, _) in snippet.labels.iter().zip(&met).filter(|(label, met)| label.need == Need::Must && !**met) {
+    for (label, _) in
+        snippet.labels.iter().zip(&met).filter(|(label, met)| label.need == Need::Must && !**met)
+    {
         into.rules.entry(label.rule).or_default().missed += 1;
         into.told.push(format!("missed   {} {}:{}", label.rule.code(), snippet.path, label.line));
     }
@@ -143,7 +153,7 @@ fn table(judgement: &Judgement, snippets: usize) -> (String, Tally) {
     let mut row = |name: &str, tally: &Tally| {
         let Tally { right, wrong, missed } = tally;
         let (precision, recall) = (tally.precision(), tally.recall());
-        writeln!(text, "{name:<28}{right:>5}{wrong:>7}{missed:>8}{precision:>11.3}{recall:>8.3}").unwrap();
+        let _ = writeln!(text, "{name:<28}{right:>5}{wrong:>7}{missed:>8}{precision:>11.3}{recall:>8.3}");
     };
     for (rule, tally) in &judgement.rules {
         row(&format!("{} {rule}", rule.code()), tally);
@@ -155,7 +165,7 @@ fn table(judgement: &Judgement, snippets: usize) -> (String, Tally) {
     let ranked = judgement.ranked.precision();
     writeln!(text, "{snippets} snippets; ranked as labelled: {ranked:.3}").unwrap();
     for line in &judgement.told {
-        writeln!(text, "{line}").unwrap();
+        let _ = writeln!(text, "{line}");
     }
     (text, all)
 }
