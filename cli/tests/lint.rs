@@ -110,13 +110,20 @@ fn a_baseline_is_written_held_and_told_when_it_is_stale() {
     std::fs::remove_file(root.join("src/events.rs")).unwrap();
     let stale = lint(root, &["--baseline", "lint.toml"]);
     assert_eq!(code(&stale), 0);
-    assert!(text(&stale.stdout).contains("stale in the baseline: PL004 src/events.rs"), "{}", text(&stale.stdout));
+    assert!(
+        text(&stale.stdout).contains("stale in the baseline: PL004 src/events.rs"),
+        "{}",
+        text(&stale.stdout)
+    );
     let known = std::fs::read_to_string(root.join("lint.toml")).unwrap();
     let said = known.replace("justification = \"\"", "justification = \"sixteen rows at most\"");
     write(root, "lint.toml", &said);
     let dropped = text(&lint(root, &["--baseline", "lint.toml", "--write-baseline"]).stdout);
     assert!(dropped.starts_with("lint.toml: 1 sites, 1 kept, 0 added, 1 dropped\n"), "{dropped}");
-    assert!(dropped.contains("sixteen rows at most"), "what was said of a site that is gone is told: {dropped}");
+    assert!(
+        dropped.contains("sixteen rows at most"),
+        "what was said of a site that is gone is told: {dropped}"
+    );
     let kept = std::fs::read_to_string(root.join("lint.toml")).unwrap();
     assert_eq!(kept.matches("sixteen rows at most").count(), 1, "{kept}");
 }

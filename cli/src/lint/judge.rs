@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
+use plimsoll_lint::clippy::lint_tree_with_types;
 use plimsoll_lint::output::{self, Outcome, Show, Style};
-use plimsoll_lint::{Baseline, FailOn, Options, Renewal, Report, Settings, Tests, lint_tree};
+use plimsoll_lint::{Baseline, FailOn, Options, Progress, Renewal, Report, Settings, Tests, lint_tree};
 
 use super::args::{Args, Format};
 use super::progress::Line;
@@ -61,10 +62,13 @@ fn baseline_file(args: &Args, settings: &Settings) -> Option<PathBuf> {
 
 fn read(args: &Args, options: &Options) -> Result<Report, Box<dyn Display>> {
     let line = Line::begin();
-    let report = lint_tree(&args.path, options, &|progress| {
+    let progress = |progress: Progress| {
         line.draw(|| format!("{} of {} files judged", progress.judged, progress.files));
-    });
-    Ok(report)
+    };
+    if args.types {
+        return lint_tree_with_types(&args.path, options, &progress).map_err(boxed);
+    }
+    Ok(lint_tree(&args.path, options, &progress))
 }
 
 fn text(args: &Args, outcome: &Outcome) -> String {

@@ -10,22 +10,33 @@
 //!
 //! It knows no types. What only types tell is left alone, not guessed.
 
+mod allow;
 mod baseline;
 mod bounded;
 pub mod clippy;
+mod expand;
+mod facts;
 mod finding;
 mod fingerprint;
 mod handbook;
 pub mod history;
+mod imports;
+mod judge;
 mod level;
 mod lint;
 mod options;
+mod origin;
 pub mod output;
+mod parse;
 mod report;
 mod rule;
+mod scan;
+mod scope;
 mod settings;
 mod source;
+mod syntax;
 mod verdict;
+mod walk;
 
 pub use baseline::{Baseline, BaselineError, Entry, Renewal};
 pub use finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};

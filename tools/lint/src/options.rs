@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+use crate::clippy::ResolvedCalls;
 use crate::level::Level;
 use crate::rule::Rule;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub vendored: Vendored,
     /// Files and directories that are not read, relative to the root, with `/` between their parts.
     pub exclude: Vec<String>,
+    /// What is known of calls beyond the sources. Default: nothing.
+    pub resolved: ResolvedCalls,
 }
 
 /// Whether other people's code in the tree is read too.
@@ -47,6 +50,7 @@ impl Default for Options {
             workers: processors.min(const { NonZeroUsize::new(16).unwrap() }),
             vendored: Vendored::Skip,
             exclude: Vec::new(),
+            resolved: ResolvedCalls::default(),
         }
     }
 }

@@ -3,8 +3,13 @@
 
 mod callee;
 mod config;
+mod join;
 mod message;
+mod resolve;
 mod run;
 mod workspace;
 
+pub use join::lint_tree_with_types;
+pub use message::ResolvedCall;
+pub use resolve::ResolvedCalls;
 pub use run::{ClippyError, resolved};

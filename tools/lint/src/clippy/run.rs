@@ -67,7 +67,9 @@ pub fn resolved(root: &Path) -> Result<Vec<ResolvedCall>, ClippyError> {
         written.map_err(|error| ClippyError::new(format!("{}: {error}", file.display())))?;
         run(directory, &ours, packages, &mut calls)?;
     }
-    Ok(calls.into_iter().filter_map(|call| below(call, &workspace.workspace_root, root)).collect())
+    let whole =
+        root.canonicalize().map_err(|error| ClippyError::new(format!("{}: {error}", root.display())))?;
+    Ok(calls.into_iter().filter_map(|call| below(call, &workspace.workspace_root, &whole)).collect())
 }
 
 fn write_if_other(file: &Path, text: &str) -> std::io::Result<()> {
@@ -140,13 +142,7 @@ fn read(mut out: BufReader<ChildStdout>, calls: &mut BTreeSet<ResolvedCall>) -> 
 
 /// The same call with its path from the root of the run; nothing where it is not below it.
 fn below(call: ResolvedCall, workspace: &Path, root: &Path) -> Option<ResolvedCall> {
-    let whole = workspace.join(&call.path);
-    let whole = whole.canonicalize().ok()?;
-    let root = root.canonicalize().ok()?;
-    let path = if root.is_file() {
-        whole.file_name().filter(|_| whole == root)?.into()
-    } else {
-        whole.strip_prefix(&root).ok()?.to_owned()
-    };
+    let whole = workspace.join(&call.path).canonicalize().ok()?;
+    let path = if whole == root { Path::new(whole.file_name()?) } else { whole.strip_prefix(root).ok()? };
     Some(ResolvedCall { path: path.to_string_lossy().replace('\\', "/"), ..call })
 }

@@ -75,8 +75,7 @@ pub(super) fn card(points: &[Point], counts: &[usize]) -> String {
         let y = margin + (height - 2.0 * margin) * (1.0 - number(counts[nth]) / number(most));
         (margin + step * number(nth), y)
     };
-    let line: Vec<String> =
-        (0..counts.len()).map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let line: Vec<String> = (0..counts.len()).map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let (last_x, last_y) = place(counts.len() - 1);
     let floor = height - margin;
     let mut out =

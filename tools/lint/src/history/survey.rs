@@ -1,14 +1,16 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use super::git::{Commit, Contents, GitError, Repository, TreeFile};
 use super::month::Month;
+use crate::facts::crate_of;
 use crate::finding::{Finding, Rank};
 use crate::lint::lint_sources;
-use crate::options::{Options, Vendored};
+use crate::options::Options;
 use crate::rule::Rule;
 use crate::source::SourceFile;
+use crate::walk::is_left_out;
 
 /// How far back is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,7 +141,7 @@ struct Reader<'a> {
     repository: &'a Repository,
     contents: Contents,
     options: &'a Options,
-    /// What the files of a package are, by their contents: most packages do not change in a month.
+    /// What was found in the files of a crate, by their contents: most crates do not change in a month.
     judged: HashMap<u64, Judged>,
 }
 
@@ -152,18 +154,11 @@ struct Judged {
 
 impl Reader<'_> {
     fn point(&mut self, month: Month, commit: &str) -> Result<Point, GitError> {
-        let mut packages = HashSet::new();
-        let files = self.repository.files(
-            commit,
-            |path| {
-                packages.extend(path.strip_suffix("Cargo.toml").map(str::to_owned));
-                path.ends_with(".rs") && is_read(path, self.options)
-            },
-            self.options.files_max,
-        )?;
+        let wanted = |path: &str| path.ends_with(".rs") && is_read(path, self.options);
+        let files = self.repository.files(commit, wanted, self.options.files_max)?;
         let mut groups: BTreeMap<&str, Vec<TreeFile>> = BTreeMap::new();
         for file in &files {
-            groups.entry(package_of(&file.path, &packages)).or_default().push(file.clone());
+            groups.entry(crate_of(&file.path)).or_default().push(file.clone());
         }
         let mut all = Judged::default();
         for group in groups.values() {
@@ -205,7 +200,7 @@ impl Reader<'_> {
     }
 }
 
-/// Paths and contents: the findings of a package depend on nothing else.
+/// Paths and contents: the findings of a crate depend on nothing else.
 fn key(group: &[TreeFile]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for file in group {
@@ -214,39 +209,17 @@ fn key(group: &[TreeFile]) -> u64 {
     hasher.finish()
 }
 
-/// The directory of the nearest `Cargo.toml` above a file: empty, or ends with `/`.
-fn package_of<'a>(path: &'a str, packages: &HashSet<String>) -> &'a str {
-    let ends = path.rmatch_indices('/').map(|(at, _)| &path[..=at]);
-    ends.into_iter().find(|directory| packages.contains(*directory)).unwrap_or_default()
-}
-
 /// Whether a walk over the same tree would read it.
 fn is_read(path: &str, options: &Options) -> bool {
     let mut directories = path.split('/').rev().skip(1);
-    let left_out = directories.any(|name| {
-        let others = matches!(name, "vendor" | "third_party") && options.vendored == Vendored::Skip;
-        name.starts_with('.') || name == "target" || others
-    });
+    let left_out = directories.any(|name| name.starts_with('.') || is_left_out(name, options.vendored));
     !left_out && !options.excludes(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_belongs_to_the_nearest_package_above_it() {
-        let packages = ["", "cli/", "tools/lint/"].map(str::to_owned).into();
-        for (path, package) in [
-            ("src/main.rs", ""),
-            ("cli/src/main.rs", "cli/"),
-            ("tools/lint/src/a/b.rs", "tools/lint/"),
-            ("tools/other/src/a.rs", ""),
-            ("build.rs", ""),
-        ] {
-            assert_eq!(package_of(path, &packages), package, "{path}");
-        }
-    }
+    use crate::options::Vendored;
 
     #[test]
     fn what_a_walk_leaves_out_is_left_out_of_the_history_too() {
@@ -254,7 +227,7 @@ mod tests {
         let options = Options { exclude, ..Options::default() };
         let read = |path| is_read(path, &options);
         assert!(read("src/a.rs") && read("tools/generated_not/a.rs") && read("src/target.rs"));
-        assert!(!read("vendor/a/src/lib.rs") && !read(".cargo/a.rs") && !read("target/debug/a.rs"));
+        assert!(!read("vendor/a/src/lib.rs") && !read(".cargo/a.rs") && !read("a/node_modules/b.rs"));
         assert!(!read("tools/generated/a.rs"));
         assert!(is_read("vendor/a.rs", &Options { vendored: Vendored::Read, ..Options::default() }));
     }
