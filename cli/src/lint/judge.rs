@@ -35,9 +35,9 @@ pub(super) fn judge(args: &Args, settings: &Settings, options: &Options) -> Resu
     };
     let started = plimsoll::clock::now();
     let report = read(args, options)?;
-    let took = plimsoll::clock::now().duration_since(started);
+    let took = plimsoll::clock::now() - started;
     if let (true, Some(file), Some(baseline)) = (args.write_baseline, &file, &baseline) {
-        let (renewed, renewal) = baseline.renewed(&report.findings);
+        let (renewed, renewal) = baseline.renewed(&report.findings, options);
         renewed.write(file).map_err(boxed)?;
         return Ok(Told { text: written(file, &renewal), fails: false });
     }

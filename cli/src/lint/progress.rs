@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use plimsoll::clock::Instant;
 
 /// A run that is shorter says nothing.
 const PATIENCE: Duration = Duration::from_millis(400);

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::bounded::read_text;
 use crate::finding::Finding;
 use crate::fingerprint::Fingerprint;
+use crate::level::Level;
+use crate::options::Options;
+use crate::rule::Rule;
 
 /// What stands at the top of the file.
 const HEAD: &str = "\
@@ -151,9 +154,14 @@ impl Baseline {
         self.entries.iter().map(|(print, entry)| (*print, entry))
     }
 
-    /// The baseline of what is found now, with the justifications of this one.
+    /// The baseline of what is found now, with the justifications of this one. Of rules that are off nothing
+    /// is found, and nothing is dropped.
     #[must_use]
-    pub fn renewed<'a>(&self, findings: impl IntoIterator<Item = &'a Finding>) -> (Self, Renewal) {
+    pub fn renewed<'a>(
+        &self,
+        findings: impl IntoIterator<Item = &'a Finding>,
+        options: &Options,
+    ) -> (Self, Renewal) {
         let mut renewal = Renewal::default();
         let mut entries = BTreeMap::new();
         for finding in findings {
@@ -165,8 +173,17 @@ impl Baseline {
                 renewal.added += usize::from(known.is_none());
             }
         }
-        let gone = self.entries.iter().filter(|(print, _)| !entries.contains_key(print));
-        renewal.dropped = gone.map(|(_, entry)| entry.clone()).collect();
+        for (print, entry) in &self.entries {
+            if entries.contains_key(print) {
+                continue;
+            }
+            if entry.is_off(options) {
+                renewal.kept += 1;
+                entries.insert(*print, entry.clone());
+            } else {
+                renewal.dropped.push(entry.clone());
+            }
+        }
         (Self { entries }, renewal)
     }
 }
@@ -181,6 +198,11 @@ impl Entry {
             fingerprint: print.to_string(),
             justification,
         }
+    }
+
+    /// Whether it is of a rule that is off: whether it is still there is not known.
+    pub(crate) fn is_off(&self, options: &Options) -> bool {
+        self.rule.parse::<Rule>().is_ok_and(|rule| options.level(rule) == Level::Off)
     }
 
     fn place(&self) -> [&str; 5] {

@@ -6,7 +6,6 @@ use crate::fingerprint::Fingerprint;
 use crate::level::Level;
 use crate::options::Options;
 use crate::report::Report;
-use crate::rule::Rule;
 
 /// What a run found, beside what was known before it.
 #[derive(Clone, Default, Debug)]
@@ -85,7 +84,7 @@ impl Verdict {
         sites.sort_by_key(|site| site.finding.in_tests());
         let found: HashSet<Fingerprint> = sites.iter().map(|site| site.fingerprint).collect();
         let entries = baseline.into_iter().flat_map(Baseline::entries);
-        let stale = entries.filter(|(print, entry)| !found.contains(print) && !is_off(entry, options));
+        let stale = entries.filter(|(print, entry)| !found.contains(print) && !entry.is_off(options));
         let stale = stale.map(|(_, entry)| entry.clone()).collect();
         Self { sites, allowed: report.allowed, stale }
     }
@@ -94,11 +93,6 @@ impl Verdict {
     pub fn failing(&self, fail_on: FailOn, tests: Tests) -> impl Iterator<Item = &Site> {
         self.sites.iter().filter(move |site| site.fails(fail_on, tests))
     }
-}
-
-/// Whether it is of a rule that is off: nothing of it is found, and nothing can be said of the entry.
-fn is_off(entry: &Entry, options: &Options) -> bool {
-    entry.rule.parse::<Rule>().is_ok_and(|rule| options.level(rule) == Level::Off)
 }
 
 impl Site {

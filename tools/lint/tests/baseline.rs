@@ -35,7 +35,7 @@ fn prints(path: &str, text: &str) -> Vec<Fingerprint> {
 }
 
 fn baseline(text: &str) -> Baseline {
-    Baseline::default().renewed(&found(PATH, text)).0
+    Baseline::default().renewed(&found(PATH, text), &Options::default()).0
 }
 
 fn verdict(text: &str, baseline: &Baseline) -> Verdict {
@@ -95,6 +95,8 @@ fn an_entry_that_is_found_no_more_is_stale_unless_its_rule_is_off() {
     assert_eq!(stale.iter().map(|entry| entry.rule.as_str()).collect::<Vec<_>>(), ["PL004"]);
     let options = Options::default().with_level(Rule::UnboundedChannel, Level::Off);
     let report = Report { findings: lint_source(PATH, CODE, &options).unwrap(), ..Report::default() };
+    let (kept, renewal) = known.renewed(&report.findings, &options);
+    assert!(renewal.dropped.is_empty() && kept == known);
     assert!(Verdict::new(report, Some(&known), &options).stale.is_empty());
 }
 
@@ -129,7 +131,7 @@ fn a_justification_survives_the_file_being_written_again() {
         .unwrap();
 
     let worse = format!("{CODE}\npub fn more() -> Pair {{\n    flume::unbounded()\n}}\n");
-    let (again, renewal) = Baseline::read(&file).unwrap().renewed(&found(PATH, &worse));
+    let (again, renewal) = Baseline::read(&file).unwrap().renewed(&found(PATH, &worse), &Options::default());
     assert_eq!((renewal.kept, renewal.added, renewal.dropped.len()), (2, 1, 0));
     again.write(&file).unwrap();
     let read = Baseline::read(&file).unwrap();
@@ -137,7 +139,7 @@ fn a_justification_survives_the_file_being_written_again() {
     let said: Vec<&str> =
         read.entries().map(|(_, entry)| entry.justification.as_str()).filter(|why| !why.is_empty()).collect();
     assert_eq!(said, [why]);
-    let (_, renewal) = read.renewed(&[]);
+    let (_, renewal) = read.renewed(&[], &Options::default());
     assert_eq!(renewal.dropped.iter().filter(|Entry { justification, .. }| justification == why).count(), 1);
 }
 

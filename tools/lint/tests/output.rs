@@ -41,7 +41,7 @@ fn outcome(path: &str, baseline: Option<&Baseline>) -> Outcome {
 fn known() -> Baseline {
     let findings = outcome("src/import.rs", None).verdict.sites.into_iter().map(|site| site.finding);
     let findings: Vec<_> = findings.collect();
-    Baseline::default().renewed(&findings).0
+    Baseline::default().renewed(&findings, &Options::default()).0
 }
 
 fn human(outcome: &Outcome, style: Style) -> String {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
@@ -61,7 +62,7 @@ pub fn resolved(root: &Path) -> Result<Vec<ResolvedCall>, ClippyError> {
             ClippyError::new(format!("{}: {why}", file.display()))
         })?;
         // Always at the same place: cargo then knows that nothing has changed, and builds nothing again.
-        let ours = workspace.target_directory.join("plimsoll-lint").join(nth.to_string());
+        let ours = directory_of(&workspace).join(nth.to_string());
         let file = ours.join("clippy.toml");
         let written = fs::create_dir_all(&ours).and_then(|()| write_if_other(&file, &text));
         written.map_err(|error| ClippyError::new(format!("{}: {error}", file.display())))?;
@@ -70,6 +71,13 @@ pub fn resolved(root: &Path) -> Result<Vec<ResolvedCall>, ClippyError> {
     let whole =
         root.canonicalize().map_err(|error| ClippyError::new(format!("{}: {error}", root.display())))?;
     Ok(calls.into_iter().filter_map(|call| below(call, &workspace.workspace_root, &whole)).collect())
+}
+
+/// Workspaces may share a target directory.
+fn directory_of(workspace: &Workspace) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    workspace.workspace_root.hash(&mut hasher);
+    workspace.target_directory.join("plimsoll-lint").join(format!("{:016x}", hasher.finish()))
 }
 
 fn write_if_other(file: &Path, text: &str) -> std::io::Result<()> {
