@@ -3,7 +3,7 @@ pub async fn fetch_pages(urls: Vec<Url>, client: reqwest::Client) -> Vec<Page> {
     let mut handles = Vec::new();
     for url in urls {
         let client = client.clone();
-        handles.push(tokio::spawn(async move { fetch(&client, url).await })); //~ PL001 high
+        handles.push(tokio::spawn(async move { fetch(&client, url).await })); //~ PL001 medium
     }
     let mut pages = Vec::with_capacity(handles.len());
     for handle in handles {

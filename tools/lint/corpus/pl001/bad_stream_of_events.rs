@@ -4,6 +4,6 @@ use futures::StreamExt;
 pub async fn watch(mut events: impl Stream<Item = Event> + Unpin, handler: Handler) {
     while let Some(event) = events.next().await {
         let handler = handler.clone();
-        tokio::spawn(async move { handler.handle(event).await }); //~ PL001 high
+        tokio::spawn(async move { handler.handle(event).await }); //~ PL001 medium
     }
 }

@@ -3,7 +3,7 @@ pub async fn start_all(config: Config, hub: Arc<Hub>) -> Vec<JoinHandle<()>> {
     let mut handles = Vec::new();
     for upstream in config.upstreams {
         let hub = hub.clone();
-        handles.push(tokio::spawn(async move { hub.follow(upstream).await })); //~? PL001 medium
+        handles.push(tokio::spawn(async move { hub.follow(upstream).await })); //~? PL001
     }
     handles
 }

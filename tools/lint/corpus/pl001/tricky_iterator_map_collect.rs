@@ -6,7 +6,7 @@ pub async fn enrich(orders: Vec<Order>, crm: Crm) -> Vec<Order> {
         .into_iter()
         .map(|order| {
             let crm = crm.clone();
-            tokio::spawn(async move { crm.enrich(order).await }) //~ PL001 high
+            tokio::spawn(async move { crm.enrich(order).await }) //~ PL001 medium
         })
         .collect();
     join_all(handles).await.into_iter().filter_map(Result::ok).collect() //~? PL005

@@ -2,7 +2,7 @@
 pub async fn crawl(urls: Vec<String>, limit: Arc<Semaphore>) {
     for url in urls {
         let limit = limit.clone();
-        tokio::spawn(async move { //~ PL001 high
+        tokio::spawn(async move { //~ PL001 medium
             let _permit = limit.acquire().await.unwrap();
             fetch(&url).await;
         });

@@ -5,7 +5,7 @@ impl Sink for Fanout {
             for target in &self.targets {
                 let target = target.clone();
                 let record = record.clone();
-                tokio::spawn(async move { target.send(record).await }); //~ PL001 high
+                tokio::spawn(async move { target.send(record).await }); //~ PL001 medium
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ impl Resolver {
             let manifest = self.registry.manifest(&package).await;
             let mut children = Vec::new();
             for dependency in manifest.dependencies {
-                children.push(tokio::spawn(self.clone().resolve(dependency))); //~ PL003 high
+                children.push(tokio::spawn(self.clone().resolve(dependency))); //~ PL003
             }
             Resolved::join(package, children).await
         })

@@ -4,7 +4,7 @@ pub async fn copy_tree(source: Directory, target: Directory) -> Result<(), Error
     let mut tasks = JoinSet::new();
     for child in source.children().await? {
         let target = target.child(child.name());
-        tasks.spawn(async move { copy_tree(child, target).await }); //~ PL003 high
+        tasks.spawn(async move { copy_tree(child, target).await }); //~ PL003
     }
     while let Some(done) = tasks.join_next().await {
         done??;

@@ -6,5 +6,5 @@ pub async fn score(documents: Vec<Document>, model: Arc<Model>) -> Vec<f32> {
     for document in documents {
         scores.push(model.score(document));
     }
-    join_all(scores).await //~ PL005 high
+    join_all(scores).await //~ PL005 medium
 }

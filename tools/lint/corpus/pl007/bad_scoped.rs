@@ -2,7 +2,7 @@
 pub fn parse_all(inputs: &[Input]) {
     std::thread::scope(|scope| {
         for input in inputs {
-            scope.spawn(move || input.parse()); //~ PL007 high
+            scope.spawn(move || input.parse()); //~ PL007 medium
         }
     });
 }

@@ -3,7 +3,7 @@ pub async fn compress(State(app): State<App>, Json(files): Json<Vec<File>>) -> S
     let mut tasks = Vec::new();
     for file in files {
         let store = app.store.clone();
-        tasks.push(tokio::task::spawn_blocking(move || store.compress(file))); //~ PL007 high
+        tasks.push(tokio::task::spawn_blocking(move || store.compress(file))); //~ PL001 high
     }
     for task in tasks {
         let _ = task.await;
