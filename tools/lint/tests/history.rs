@@ -121,7 +121,7 @@ fn the_page_stands_alone_and_every_month_and_rule_is_on_it() {
         assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
     }
     let text = terminal(&history, Style::Plain);
-    assert!(text.contains("2025-01: 1 in 1 files") && text.contains("2025-04: 1 in 2 files"), "{text}");
+    assert!(text.contains("2025-01: 1 in 1 file,") && text.contains("2025-04: 1 in 2 files"), "{text}");
     assert!(!text.contains('\x1b'));
     let json = history.to_json();
     assert_eq!(

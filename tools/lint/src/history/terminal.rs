@@ -34,23 +34,22 @@ pub fn terminal(history: &History, style: Style) -> String {
         let (then, now) = (of(first, rule).outside_tests(), of(last, rule).outside_tests());
         let _ = writeln!(out, "{:<28}{line} {then:>6}{most:>6}{now:>6}", format!("{} {rule}", rule.code()));
     }
-    let (then, now) = (first.all(), last.all());
-    let _ = writeln!(
-        out,
-        "\n{}: {} in {} files, {} of them high; {}: {} in {} files, {} of them high",
-        first.month,
-        then.outside_tests(),
-        first.files,
-        then.high,
-        last.month,
-        now.outside_tests(),
-        last.files,
-        now.high
-    );
+    let _ = writeln!(out, "\n{}; {}", ending(first), ending(last));
     if history.shallow {
         out.push_str("the clone is shallow: older commits are not in it (git fetch --unshallow)\n");
     }
     out
+}
+
+fn ending(point: &Point) -> String {
+    let Point { month, files, .. } = point;
+    let all = point.all();
+    format!(
+        "{month}: {} in {files} file{}, {} of them high",
+        all.outside_tests(),
+        if *files == 1 { "" } else { "s" },
+        all.high
+    )
 }
 
 /// A column for each month: the lower part, of rank high, in its colour.
