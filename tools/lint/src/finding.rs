@@ -51,7 +51,7 @@ impl Finding {
 }
 
 /// A place in a file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Position {
     /// From 1.
     pub line: usize,

@@ -11,28 +11,42 @@
 //! It knows no types. What only types tell is left alone, not guessed.
 
 mod allow;
+mod baseline;
+mod bounded;
+pub mod clippy;
 mod expand;
 mod facts;
 mod finding;
+mod fingerprint;
+mod handbook;
+pub mod history;
 mod imports;
 mod judge;
 mod level;
 mod lint;
 mod options;
 mod origin;
+pub mod output;
 mod parse;
 mod report;
 mod rule;
 mod scan;
 mod scope;
+mod settings;
 mod source;
 mod syntax;
+mod verdict;
 mod walk;
 
+pub use baseline::{Baseline, BaselineError, Entry, Renewal};
 pub use finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
+pub use fingerprint::Fingerprint;
+pub use handbook::handbook;
 pub use level::Level;
 pub use lint::{lint_source, lint_sources, lint_tree};
 pub use options::Options;
 pub use report::{Failure, Problem, Progress, Report};
 pub use rule::{Rule, UnknownRule};
+pub use settings::{FILE as SETTINGS_FILE, Settings, SettingsError};
 pub use source::{ParseFailure, SourceFile};
+pub use verdict::{FailOn, Site, Standing, Tests, Verdict};

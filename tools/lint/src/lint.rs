@@ -213,7 +213,8 @@ impl<'a> Run<'a> {
 
     fn hold(&self, nth: usize) -> Result<Held, Problem> {
         let text = self.text(nth)?;
-        let tree = parse::parse(&text, self.options).map_err(Problem::Parse)?;
+        let mut tree = parse::parse(&text, self.options).map_err(Problem::Parse)?;
+        self.options.resolved.put_into(self.path(nth), &mut tree);
         Ok(Held { nth, text, tree })
     }
 
@@ -301,7 +302,8 @@ fn number(findings: &mut [Finding]) {
 }
 
 /// The report in an order that does not depend on which worker was faster.
-fn settled(mut report: Report) -> Report {
+/// In the order in which it is told.
+pub(crate) fn settled(mut report: Report) -> Report {
     for findings in [&mut report.findings, &mut report.allowed] {
         findings.sort_by(|a, b| {
             let by_rank = b.rank.cmp(&a.rank).then(b.place.cmp(&a.place));

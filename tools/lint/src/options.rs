@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+use crate::clippy::ResolvedCalls;
 use crate::level::Level;
 use crate::rule::Rule;
 
@@ -23,6 +24,10 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Whether directories called `vendor` and `third_party` are read. Default: no.
     pub vendored: Vendored,
+    /// Files and directories that are not read, relative to the root, with `/` between their parts.
+    pub exclude: Vec<String>,
+    /// What is known of calls beyond the sources. Default: nothing.
+    pub resolved: ResolvedCalls,
 }
 
 /// Whether other people's code in the tree is read too.
@@ -44,6 +49,8 @@ impl Default for Options {
             files_max: 200_000,
             workers: processors.min(const { NonZeroUsize::new(16).unwrap() }),
             vendored: Vendored::Skip,
+            exclude: Vec::new(),
+            resolved: ResolvedCalls::default(),
         }
     }
 }
@@ -52,6 +59,14 @@ impl Options {
     /// The level of a rule: [`Level::Deny`] unless set.
     pub fn level(&self, rule: Rule) -> Level {
         self.levels.get(&rule).copied().unwrap_or(Level::Deny)
+    }
+
+    /// Whether a path, relative to the root, is one of those that are not read.
+    pub(crate) fn excludes(&self, path: &str) -> bool {
+        let below = |out: &String| {
+            path.strip_prefix(out.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.exclude.iter().any(below)
     }
 
     /// The same options with a rule at another level.

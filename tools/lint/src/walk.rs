@@ -47,6 +47,9 @@ pub(crate) fn walk(root: &Path, options: &Options) -> Walked {
             continue;
         }
         let path = relative(root, entry.path());
+        if options.excludes(&path) {
+            continue;
+        }
         if walked.files.len() == options.files_max {
             walked
                 .failures
@@ -65,9 +68,16 @@ fn wanted(entry: &DirEntry, vendored: Vendored) -> bool {
     match entry.file_name().to_str() {
         // A module may be called so too: only where cargo builds.
         Some("target") => !built(entry.path()),
-        Some("vendor" | "third_party" | "third-party") => vendored == Vendored::Read,
-        Some("node_modules") => false,
-        _ => true,
+        Some(name) => !is_left_out(name, vendored),
+        None => true,
+    }
+}
+
+/// Whether a directory of this name holds other people's code.
+pub(crate) fn is_left_out(name: &str, vendored: Vendored) -> bool {
+    match name {
+        "vendor" | "third_party" | "third-party" => vendored == Vendored::Skip,
+        _ => name == "node_modules",
     }
 }
 

@@ -1,0 +1,8 @@
+//! Asked by `contains_key`.
+pub async fn ensure(&self, table: &str) -> Result<(), Error> {
+    if !self.tables.contains_key(table) { //~ PL013
+        let definition = self.catalogue.describe(table).await?;
+        self.tables.insert(table.to_owned(), definition);
+    }
+    Ok(())
+}
