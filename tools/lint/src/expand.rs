@@ -9,7 +9,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Arm, Attribute, Block, Expr, Item, Pat, Stmt, Token, parse_quote};
+use syn::{Arm, Attribute, Block, Expr, Item, Pat, Stmt, Token, parse_quote, parse_quote_spanned};
 
 /// Marks the `match` that a `select!` has become.
 pub(crate) const SELECT: &str = "plimsoll_select";
@@ -98,7 +98,7 @@ impl Expand {
         let tokens = &found.tokens;
         match name.as_str() {
             "select" | "select_biased" | "select_loop" => select(found).or_else(|| statements(tokens)),
-            "vec" => list(tokens).or_else(|| arguments(found)),
+            "vec" => list(found).or_else(|| arguments(found)),
             "quote" | "parse_quote" | "quote_spanned" | "macro_rules" | "json" | "html" | "sql" => None,
             "matches" | "assert_matches" => matches_test(tokens),
             _ if found.delimiter_is_brace() => statements(tokens).or_else(|| arguments(found)),
@@ -152,28 +152,22 @@ fn expressions(tokens: &TokenStream) -> Option<Punctuated<Expr, Token![,]>> {
     Punctuated::<Expr, Token![,]>::parse_terminated.parse2(tokens.clone()).ok()
 }
 
-fn list(tokens: &TokenStream) -> Option<Expr> {
+fn list(found: &syn::Macro) -> Option<Expr> {
     let repeat = |input: ParseStream<'_>| {
         let value = input.parse::<Expr>()?;
         let semi_token = input.parse::<Token![;]>()?;
         let length = input.parse::<Expr>()?;
         Ok((value, semi_token, length))
     };
-    if let Ok((value, semi_token, length)) = repeat.parse2(tokens.clone()) {
-        return Some(Expr::Repeat(syn::ExprRepeat {
-            attrs: vec![marker(MACRO, value.span())],
-            bracket_token: syn::token::Bracket::default(),
-            expr: Box::new(value),
-            semi_token,
-            len: Box::new(length),
-        }));
+    let mut bracket_token = syn::token::Bracket::default();
+    bracket_token.span = *found.delimiter.span();
+    if let Ok((value, semi_token, length)) = repeat.parse2(found.tokens.clone()) {
+        let attrs = vec![marker(MACRO, found.path.span())];
+        let (expr, len) = (Box::new(value), Box::new(length));
+        return Some(Expr::Repeat(syn::ExprRepeat { attrs, bracket_token, expr, semi_token, len }));
     }
-    let elems = expressions(tokens)?;
-    Some(Expr::Array(syn::ExprArray {
-        attrs: Vec::new(),
-        bracket_token: syn::token::Bracket::default(),
-        elems,
-    }))
+    let elems = expressions(&found.tokens)?;
+    Some(Expr::Array(syn::ExprArray { attrs: Vec::new(), bracket_token, elems }))
 }
 
 /// `join!(a, b)` as the call `join(a, b)`.
@@ -199,7 +193,8 @@ fn block(stmts: Vec<Stmt>) -> Expr {
 
 fn marker(name: &str, span: Span) -> Attribute {
     let ident = syn::Ident::new(name, span);
-    parse_quote!(#[#ident])
+    // Every token of it, the first too: where an expression begins is asked of its first token.
+    parse_quote_spanned!(span=> #[#ident])
 }
 
 /// The branches of tokio's, futures' and crossbeam's `select!`.

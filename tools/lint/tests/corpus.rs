@@ -1,6 +1,6 @@
 //! What the rules find in snippets that were labelled by hand: precision and recall, by rule and in all.
 //!
-//! A snippet says what is to be found by a comment at the end of the line: `//~ PL001 high` must be found
+//! A snippet says what is to be found by a comment at the end of a line of the site: `//~ PL001 high` must be found
 //! there, at that rank if one is named (`test` for what stands apart), and `//~? PL002` may be. Whatever
 //! else is found is wrong. `cargo test -p plimsoll-lint --test corpus -- --nocapture` prints the table.
 
@@ -115,8 +115,13 @@ fn judge(snippet: &Snippet, into: &mut Judgement) {
     for finding in &found {
         let place = format!("{}:{}", snippet.path, finding.start.line);
         let code = finding.rule.code();
-        let of = |label: &Label| label.rule == finding.rule && label.line == finding.start.line;
-        let Some(nth) = snippet.labels.iter().position(of).filter(|nth| !met[*nth]) else {
+        // A chain of calls begins where its receiver does: the label may stand at any line of the site, and
+        // one at its first line is meant before one within it.
+        let lines = finding.start.line..=finding.end.line;
+        let free =
+            snippet.labels.iter().enumerate().filter(|(nth, label)| !met[*nth] && label.rule == finding.rule);
+        let of_site = free.filter(|(_, label)| lines.contains(&label.line));
+        let Some(nth) = of_site.min_by_key(|(_, label)| label.line).map(|(nth, _)| nth) else {
             into.rules.entry(finding.rule).or_default().wrong += 1;
             into.told.push(format!("wrong    {code} {place} {}: {}", rank(finding), finding.message));
             continue;

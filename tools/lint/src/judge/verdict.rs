@@ -1,3 +1,4 @@
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 
@@ -76,17 +77,30 @@ impl Walker<'_> {
     }
 }
 
-/// The tokens of a site with single blanks between; commas before a closing bracket are formatting.
+/// The tokens of a site with single blanks between; a comma at the end of a list is formatting.
 fn anchor(site: &impl ToTokens) -> String {
-    let text = site.to_token_stream().to_string();
-    let mut words: Vec<&str> = text.split_whitespace().collect();
-    let mut nth = 0;
-    while nth + 1 < words.len() {
-        if words[nth] == "," && words[nth + 1].starts_with([')', ']', '}']) {
-            words.remove(nth);
-        } else {
-            nth += 1;
+    let mut words = Vec::new();
+    words_of(site.to_token_stream(), &mut words);
+    words.join(" ").chars().take(ANCHOR_MAX).collect()
+}
+
+fn words_of(tokens: TokenStream, words: &mut Vec<String>) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => ("", ""),
+                };
+                words.push(open.to_owned());
+                words_of(group.stream(), words);
+                words.push(close.to_owned());
+            }
+            TokenTree::Punct(comma) if comma.as_char() == ',' && tokens.peek().is_none() => {}
+            other => words.push(other.to_string()),
         }
     }
-    words.join(" ").chars().take(ANCHOR_MAX).collect()
 }
