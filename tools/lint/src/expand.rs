@@ -98,7 +98,7 @@ impl Expand {
         let tokens = &found.tokens;
         match name.as_str() {
             "select" | "select_biased" | "select_loop" => select(found).or_else(|| statements(tokens)),
-            "vec" => list(tokens).or_else(|| arguments(found)),
+            "vec" => list(found).or_else(|| arguments(found)),
             "quote" | "parse_quote" | "quote_spanned" | "macro_rules" | "json" | "html" | "sql" => None,
             "matches" | "assert_matches" => matches_test(tokens),
             _ if found.delimiter_is_brace() => statements(tokens).or_else(|| arguments(found)),
@@ -152,7 +152,9 @@ fn expressions(tokens: &TokenStream) -> Option<Punctuated<Expr, Token![,]>> {
     Punctuated::<Expr, Token![,]>::parse_terminated.parse2(tokens.clone()).ok()
 }
 
-fn list(tokens: &TokenStream) -> Option<Expr> {
+fn list(found: &syn::Macro) -> Option<Expr> {
+    let tokens = &found.tokens;
+    let bracket_token = syn::token::Bracket { span: *found.delimiter.span() };
     let repeat = |input: ParseStream<'_>| {
         let value = input.parse::<Expr>()?;
         let semi_token = input.parse::<Token![;]>()?;
@@ -161,19 +163,15 @@ fn list(tokens: &TokenStream) -> Option<Expr> {
     };
     if let Ok((value, semi_token, length)) = repeat.parse2(tokens.clone()) {
         return Some(Expr::Repeat(syn::ExprRepeat {
-            attrs: vec![marker(MACRO, value.span())],
-            bracket_token: syn::token::Bracket::default(),
+            attrs: vec![marker(MACRO, found.path.span())],
+            bracket_token,
             expr: Box::new(value),
             semi_token,
             len: Box::new(length),
         }));
     }
     let elems = expressions(tokens)?;
-    Some(Expr::Array(syn::ExprArray {
-        attrs: Vec::new(),
-        bracket_token: syn::token::Bracket::default(),
-        elems,
-    }))
+    Some(Expr::Array(syn::ExprArray { attrs: Vec::new(), bracket_token, elems }))
 }
 
 /// `join!(a, b)` as the call `join(a, b)`.
@@ -199,7 +197,8 @@ fn block(stmts: Vec<Stmt>) -> Expr {
 
 fn marker(name: &str, span: Span) -> Attribute {
     let ident = syn::Ident::new(name, span);
-    parse_quote!(#[#ident])
+    // With the span of the macro: an attribute is where its expression begins.
+    syn::parse_quote_spanned!(span=> #[#ident])
 }
 
 /// The branches of tokio's, futures' and crossbeam's `select!`.

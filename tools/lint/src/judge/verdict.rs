@@ -1,6 +1,7 @@
 use quote::ToTokens;
 use syn::spanned::Spanned;
 
+use crate::expand::MACRO;
 use crate::finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
 use crate::judge::walker::Walker;
 use crate::rule::Rule;
@@ -41,6 +42,16 @@ impl Walker<'_> {
         self.tell_at(site, verdict, place);
     }
 
+    /// Tells a call of a method, which begins where its name stands: what it is called on may be a chain of
+    /// many lines.
+    pub(crate) fn tell_method(&mut self, site: &syn::Expr, verdict: Verdict, place: Place) {
+        self.tell_at(site, verdict, place);
+        if let (syn::Expr::MethodCall(call), Some(told)) = (site, self.findings.last_mut()) {
+            let begin = call.method.span().start();
+            told.start = Position { line: begin.line, column: begin.column + 1 };
+        }
+    }
+
     /// Tells a site that runs at another time than the code around it.
     pub(crate) fn tell_at(&mut self, site: &(impl Spanned + ToTokens), verdict: Verdict, place: Place) {
         let span = site.span();
@@ -78,15 +89,10 @@ impl Walker<'_> {
 
 /// The tokens of a site with single blanks between; commas before a closing bracket are formatting.
 fn anchor(site: &impl ToTokens) -> String {
-    let text = site.to_token_stream().to_string();
-    let mut words: Vec<&str> = text.split_whitespace().collect();
-    let mut nth = 0;
-    while nth + 1 < words.len() {
-        if words[nth] == "," && words[nth + 1].starts_with([')', ']', '}']) {
-            words.remove(nth);
-        } else {
-            nth += 1;
-        }
+    let mut text = site.to_token_stream().to_string();
+    for closer in [")", "]", "}"] {
+        text = text.replace(&format!(", {closer}"), closer).replace(&format!(",{closer}"), closer);
     }
-    words.join(" ").chars().take(ANCHOR_MAX).collect()
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.replace(&format!("# [{MACRO}] "), "").chars().take(ANCHOR_MAX).collect()
 }
