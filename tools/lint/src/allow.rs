@@ -1,6 +1,9 @@
 //! `// plimsoll: allow(rule) reason`, at the end of a line or on the lines above it.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::finding::{Finding, Place, Position, Rank, Source};
 use crate::rule::Rule;
@@ -98,14 +101,37 @@ fn told(path: &str, allow: &Allow<'_>, rule: Rule, message: String, is_test: boo
     }
 }
 
+/// The lines of strings that go over more than one, but for the first: what looks like a comment there is none.
+fn quoted_lines(text: &str) -> Vec<RangeInclusive<usize>> {
+    let mut quoted = Vec::new();
+    let mut waiting: Vec<TokenStream> = TokenStream::from_str(text).into_iter().collect();
+    while let Some(tokens) = waiting.pop() {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => waiting.push(group.stream()),
+                TokenTree::Literal(literal) => {
+                    let (start, end) = (literal.span().start().line, literal.span().end().line);
+                    quoted.extend((start < end).then_some(start + 1..=end));
+                }
+                _ => {}
+            }
+        }
+    }
+    quoted
+}
+
 fn read(text: &str) -> Vec<Allow<'_>> {
     if !text.contains(MARK) {
         return Vec::new();
     }
     let lines: Vec<&str> = text.lines().collect();
+    let quoted = quoted_lines(text);
     let mut allows = Vec::new();
     for (nth, line) in lines.iter().enumerate() {
         let Some(at) = line.find(MARK) else { continue };
+        if quoted.iter().any(|lines| lines.contains(&(nth + 1))) {
+            continue;
+        }
         // A mark within a string or a longer comment is none: the comment begins with it.
         let before = &line[..at];
         if before.contains("//")

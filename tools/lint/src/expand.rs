@@ -9,7 +9,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Arm, Attribute, Block, Expr, Item, Pat, Stmt, Token, parse_quote, parse_quote_spanned};
+use syn::{Arm, Attribute, Block, Expr, Item, Pat, Stmt, Token, parse_quote};
 
 /// Marks the `match` that a `select!` has become.
 pub(crate) const SELECT: &str = "plimsoll_select";
@@ -153,20 +153,24 @@ fn expressions(tokens: &TokenStream) -> Option<Punctuated<Expr, Token![,]>> {
 }
 
 fn list(found: &syn::Macro) -> Option<Expr> {
+    let tokens = &found.tokens;
+    let bracket_token = syn::token::Bracket { span: *found.delimiter.span() };
     let repeat = |input: ParseStream<'_>| {
         let value = input.parse::<Expr>()?;
         let semi_token = input.parse::<Token![;]>()?;
         let length = input.parse::<Expr>()?;
         Ok((value, semi_token, length))
     };
-    let mut bracket_token = syn::token::Bracket::default();
-    bracket_token.span = *found.delimiter.span();
-    if let Ok((value, semi_token, length)) = repeat.parse2(found.tokens.clone()) {
-        let attrs = vec![marker(MACRO, found.path.span())];
-        let (expr, len) = (Box::new(value), Box::new(length));
-        return Some(Expr::Repeat(syn::ExprRepeat { attrs, bracket_token, expr, semi_token, len }));
+    if let Ok((value, semi_token, length)) = repeat.parse2(tokens.clone()) {
+        return Some(Expr::Repeat(syn::ExprRepeat {
+            attrs: vec![marker(MACRO, found.path.span())],
+            bracket_token,
+            expr: Box::new(value),
+            semi_token,
+            len: Box::new(length),
+        }));
     }
-    let elems = expressions(&found.tokens)?;
+    let elems = expressions(tokens)?;
     Some(Expr::Array(syn::ExprArray { attrs: Vec::new(), bracket_token, elems }))
 }
 
@@ -193,8 +197,8 @@ fn block(stmts: Vec<Stmt>) -> Expr {
 
 fn marker(name: &str, span: Span) -> Attribute {
     let ident = syn::Ident::new(name, span);
-    // Every token of it, the first too: where an expression begins is asked of its first token.
-    parse_quote_spanned!(span=> #[#ident])
+    // With the span of the macro: an attribute is where its expression begins.
+    syn::parse_quote_spanned!(span=> #[#ident])
 }
 
 /// The branches of tokio's, futures' and crossbeam's `select!`.

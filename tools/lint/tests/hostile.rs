@@ -57,7 +57,7 @@ fn what_nests_just_short_of_the_limits_is_judged() {
         let text = format!("fn f() {{ {}1; }} {BAD}", chain.repeat(long / 2));
         assert_eq!(lint_source("src/a.rs", &text, &options).map(|found| found.len()), Ok(1), "{chain}");
     }
-    let calls = format!("fn f() {{ a{}; }} {BAD}", ".b()".repeat(2_500));
+    let calls = format!("fn f() {{ a{}; }} {BAD}", ".b()".repeat(1_900));
     assert_eq!(lint_source("src/a.rs", &calls, &options).map(|found| found.len()), Ok(1));
 }
 

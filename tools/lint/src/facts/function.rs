@@ -88,8 +88,14 @@ pub(crate) fn role_of(signature: &Signature, attrs: &[Attribute], trait_name: Op
     });
     let first = words(&name).into_iter().next().unwrap_or_default();
     let handles = matches!(first.as_str(), "handle" | "on" | "process" | "dispatch" | "answer" | "respond");
-    let asked = params(signature).iter().any(|(_, ty)| is_request(ty, handles));
-    if routed || (asked && !is_outbound(&name)) || (name == "call" && trait_name == Some("Service")) {
+    let params = params(signature);
+    let extracts = params.iter().any(|(_, ty)| is_extractor(ty));
+    let asked = params.iter().any(|(_, ty)| is_request(ty, handles));
+    if routed
+        || extracts
+        || (asked && !is_outbound(&name))
+        || (name == "call" && trait_name == Some("Service"))
+    {
         return Role::Handler;
     }
     if handles && has_word(&name, &["connection", "conn", "request", "client", "stream", "incoming", "peer"])
@@ -105,6 +111,15 @@ fn is_outbound(name: &str) -> bool {
         name,
         &["send", "connect", "request", "fetch", "execute", "forward", "publish", "new", "start", "client"],
     )
+}
+
+/// Whether a type takes a request apart: only a handler has such a parameter.
+fn is_extractor(ty: &str) -> bool {
+    let head = head(ty);
+    matches!(
+        head,
+        "Json" | "Query" | "Form" | "Multipart" | "HttpRequest" | "TypedHeader" | "WebSocketUpgrade"
+    ) || (head == "Path" && ty.contains('<'))
 }
 
 fn is_request(ty: &str, handles: bool) -> bool {

@@ -44,7 +44,8 @@ pub(super) fn columns(points: &[Point]) -> String {
             let tall = height * number(count) / number(top.value());
             base -= tall;
             if count > 0 {
-                let (left, wide) = (x + step * 0.12, step * 0.76);
+                let wide = (step * 0.76).min(64.0);
+                let left = x + (step - wide) / 2.0;
                 let _ = write!(
                     out,
                     "<rect class=\"{class}\" x=\"{left:.2}\" y=\"{base:.2}\" width=\"{wide:.2}\" height=\"{tall:.2}\"/>"

@@ -10,7 +10,7 @@ use crate::origin::Origin;
 use crate::syntax::{compact, has_attribute, has_word, last_name, path_text, peeled};
 
 /// Something that bounds a loop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     /// Whether it is that tasks are waited for: that bounds the loop it stands in and no outer one.
     pub(crate) is_join: bool,

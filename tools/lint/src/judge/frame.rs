@@ -7,7 +7,7 @@ use crate::finding::Source;
 use crate::judge::bounds::{self, Bound};
 use crate::judge::walker::Walker;
 use crate::origin::{self, Origin};
-use crate::syntax::{bound_names, has_word, peeled};
+use crate::syntax::{Reach, Within, any, bound_names, compact, has_word, peeled};
 
 /// A function that is being walked through.
 pub(crate) struct Function<'a> {
@@ -162,8 +162,8 @@ impl<'a> Walker<'a> {
                 Frame::Task | Frame::Later => break,
                 Frame::Branch => {}
                 Frame::Block { block, at } => {
-                    // What leaves the loop right after goes round once.
-                    if leaves(&block.stmts[at + 1..]) {
+                    // What leaves the loop, or is followed by what does, goes round once.
+                    if leaves(&block.stmts[at + 1..]) || leaves(&block.stmts[*at..=*at]) {
                         return None;
                     }
                 }
@@ -195,19 +195,17 @@ impl<'a> Walker<'a> {
                 is_range: matches!(peeled(iter), Expr::Range(_)),
                 bound: bounds::of_origin(&self.origin(iter)).or_else(|| bounds::in_turn(body)),
             },
-            Turn::Each { over, call, body } => Round {
+            Turn::Each { over, body, bound } => Round {
                 origin: self.origin(over),
                 item: self.closure_item(),
                 answered: false,
                 over: self.shown(peeled(over), 60),
                 accepts: is_accept(over),
                 is_range: matches!(peeled(over), Expr::Range(_)),
-                bound: bounds::of_origin(&self.origin(over))
-                    .or_else(|| bounds::of_adapter(self, call))
-                    .or_else(|| match body {
-                        Expr::Block(block) => bounds::in_turn(&block.block),
-                        _ => None,
-                    }),
+                bound: bounds::of_origin(&self.origin(over)).or(bound).or_else(|| match body {
+                    Expr::Block(block) => bounds::in_turn(&block.block),
+                    _ => None,
+                }),
             },
             Turn::While { cond, body, mark } => {
                 let given = match cond {
@@ -344,6 +342,32 @@ fn leaves(stmts: &[Stmt]) -> bool {
 }
 
 impl<'a> Walker<'a> {
+    /// Whether the function compares how many a variable holds.
+    pub(crate) fn is_counted(&self, name: &str) -> bool {
+        let Some(function) = self.functions.last() else { return false };
+        let length = format!("{name}.len()");
+        any(Within::Block(function.body), Reach::All, |expr| match expr {
+            Expr::Binary(binary) => {
+                use syn::BinOp::{Ge, Gt, Le, Lt};
+                let orders = matches!(binary.op, Lt(_) | Le(_) | Gt(_) | Ge(_));
+                orders && (compact(&binary.left) == length || compact(&binary.right) == length)
+            }
+            _ => false,
+        })
+    }
+
+    /// What a variable was bound to; any other expression is itself.
+    pub(crate) fn value_of<'e>(&self, expr: &'e Expr) -> &'e Expr
+    where
+        'a: 'e,
+    {
+        let bound = crate::syntax::variable(expr).and_then(|name| self.scope.find(&name, usize::MAX));
+        match bound.map(|(_, binding)| binding.from) {
+            Some(crate::scope::From::Value(value)) => value,
+            _ => expr,
+        }
+    }
+
     /// Where a value comes from, seen from here.
     pub(crate) fn origin(&self, expr: &Expr) -> Origin {
         self.steps.set(STEPS_MAX);
@@ -493,6 +517,9 @@ impl<'a> Walker<'a> {
         }
         let is_self = crate::syntax::variable(&call.receiver).is_some_and(|name| name == "self");
         if receiver.source != Source::Unknown && !is_self && (origin::passes_on(&method) || reads(&method)) {
+            return receiver;
+        }
+        if receiver.bound.is_some() {
             return receiver;
         }
         origin::of_name(&method).filter(|_| call.args.is_empty()).unwrap_or_else(Origin::unknown)

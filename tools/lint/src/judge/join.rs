@@ -15,7 +15,7 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
     match expr {
         Expr::Call(call) => {
             let Some(path) = callee(call) else { return };
-            let text = path_text(path);
+            let text = walker.file.imports.full(&path_text(path));
             let last = text.rsplit("::").next().unwrap_or_default();
             if matches!(last, "join_all" | "try_join_all" | "select_all" | "select_ok")
                 && let Some(over) = call.args.first()
@@ -46,7 +46,13 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
 fn all<'a>(walker: &mut Walker<'a>, expr: &'a Expr, how: &str, over: &'a Expr) {
     let origin = walker.origin(over);
     let handles = are_handles(walker, over);
-    if handles || how.starts_with("select") || origin.bound.is_some() || origin.source == Source::Constant {
+    let counted = variable(root(over)).is_some_and(|name| walker.is_counted(&name));
+    if handles
+        || counted
+        || how.starts_with("select")
+        || origin.bound.is_some()
+        || origin.source == Source::Constant
+    {
         return;
     }
     let name = walker.shown(root(over), 60);
@@ -144,7 +150,7 @@ fn collected<'a>(walker: &mut Walker<'a>, expr: &'a Expr, call: &'a syn::ExprMet
         },
         _ => String::new(),
     };
-    if !told_type.contains("FuturesUnordered") && !bound_type.starts_with("FuturesUnordered") {
+    if !told_type.contains("Futures") && !bound_type.starts_with("Futures") {
         return;
     }
     let origin = walker.origin(&call.receiver);
@@ -164,8 +170,9 @@ fn unlimited<'a>(walker: &mut Walker<'a>, expr: &'a Expr, call: &'a syn::ExprMet
     if text == "0" && !each {
         return; // nothing at all: the rule of a zero limit
     }
-    let as_many = matches!(peeled(limit), Expr::MethodCall(found) if found.method == "len");
-    if !bounds::is_no_limit(limit) && !as_many {
+    let value = walker.value_of(limit);
+    let as_many = matches!(peeled(value), Expr::MethodCall(found) if found.method == "len");
+    if !bounds::is_no_limit(value) && !as_many {
         return;
     }
     let origin = walker.origin(&call.receiver);
@@ -191,5 +198,5 @@ fn unlimited<'a>(walker: &mut Walker<'a>, expr: &'a Expr, call: &'a syn::ExprMet
         plimsoll: format!("plimsoll::map_stream({over}, 32, {work}).await?;"),
         tokio: format!("{method}(32{})", if each { format!(", {work}") } else { String::new() }),
     };
-    walker.tell_at(expr, verdict, place);
+    walker.tell_method(expr, verdict, place);
 }

@@ -118,7 +118,8 @@ fn from_input<'a>(walker: &mut Walker<'a>, expr: &'a Expr, what: &str, limit: &'
         ),
         tokio: format!("if {shown} > MAX {{ return Err(…); }} // or {shown}.min(MAX)"),
     };
-    walker.tell(expr, verdict);
+    let place = walker.place();
+    walker.tell_method(expr, verdict, place);
 }
 
 /// A number that was read.
@@ -214,7 +215,7 @@ impl<'a> Walker<'a> {
                 let name = variable(base)?;
                 let (_, binding) = self.scope.find(&name, upto)?;
                 let ty = binding.ty.as_deref()?;
-                let asked = matches!(crate::syntax::head(ty), "Json" | "Query" | "Form" | "Path");
+                let asked = matches!(crate::syntax::head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
                 (counts && asked).then(|| Told {
                     because: format!("a number of the request (`{}`)", self.shown(field, 40)),
                     name: compact(field),

@@ -1,7 +1,7 @@
 //! Judges what stands in a file, rule by rule.
 
 mod body;
-mod bounds;
+pub(crate) mod bounds;
 mod channel;
 mod client;
 pub(crate) mod frame;

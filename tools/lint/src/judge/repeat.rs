@@ -20,7 +20,9 @@ pub(crate) fn judge_loop<'a>(
 ) -> bool {
     let Some(round) = walker.turn() else { return false };
     let waited = matches!(handle, Handle::Bound(name) if spawn::is_waited_for(walker, name));
-    let chosen = round.is_range && !round.origin.is_fed();
+    let counted =
+        round.over.chars().all(|c| c.is_alphanumeric() || c == '_') && walker.is_counted(&round.over);
+    let chosen = counted || (round.is_range && !round.origin.is_fed());
     if round.bound.is_some() || round.origin.bound.is_some() || waited || chosen {
         return true;
     }
@@ -320,7 +322,8 @@ pub(crate) fn judge_recursion<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn
             text == name || text == format!("Self::{name}")
         }),
         Expr::MethodCall(call) => {
-            call.method == name && variable(&call.receiver).is_some_and(|on| on == "self" || on == "this")
+            let on = crate::syntax::last_name(&call.receiver);
+            call.method == name && (on == "self" || on == "this")
         }
         _ => false,
     };
@@ -338,8 +341,7 @@ pub(crate) fn judge_recursion<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn
     });
     let in_loop = in_loop || sites > 1;
     let bounded = any(Within::Block(body), Reach::All, |inner| {
-        is_acquire(inner)
-            || matches!(inner, Expr::Binary(binary) if has_word(&compact(&binary.left), &["depth", "level", "remaining", "ttl", "hops"]) || has_word(&compact(&binary.right), &["depth", "level", "remaining"]))
+        is_acquire(inner) || matches!(inner, Expr::Binary(binary) if limits_depth(binary))
     });
     if !in_loop || bounded {
         return false;
@@ -360,6 +362,14 @@ pub(crate) fn judge_recursion<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn
     };
     walker.tell(expr, verdict);
     true
+}
+
+/// Whether a comparison is of how deep it is, or how far it may still go.
+fn limits_depth(binary: &syn::ExprBinary) -> bool {
+    use syn::BinOp::{Eq, Ge, Gt, Le, Lt};
+    let compares = matches!(binary.op, Lt(_) | Le(_) | Gt(_) | Ge(_) | Eq(_));
+    let words = ["depth", "level", "remaining", "ttl", "hops"];
+    compares && (has_word(&compact(&binary.left), &words) || has_word(&compact(&binary.right), &words))
 }
 
 fn loops_to_itself(future: &Expr, is_self: &dyn Fn(&Expr) -> bool) -> bool {

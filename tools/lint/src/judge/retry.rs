@@ -23,7 +23,7 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
         }
         _ => None,
     };
-    let Some(tried) = tried else { return };
+    let Some(tried) = tried.filter(|_| !is_timed(walker, expr)) else { return };
     let asks = walker.place() == Place::RequestPath && walker.role() == Role::Handler;
     let what = walker.shown(tried, 60);
     let body = match expr {
@@ -56,6 +56,17 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
     };
     // The head tells the loop: its whole text would be a different one after each change in it.
     walker.tell(tried, verdict);
+}
+
+/// Whether a time-out is put around a loop.
+fn is_timed(walker: &Walker<'_>, found: &Expr) -> bool {
+    let Some(function) = walker.functions.last() else { return false };
+    any(Within::Block(function.body), Reach::All, |outer| match outer {
+        Expr::Call(call) if callee(call).is_some_and(|path| path_text(path).contains("timeout")) => {
+            call.args.iter().any(|arg| any(Within::Expr(arg), Reach::All, |inner| std::ptr::eq(inner, found)))
+        }
+        _ => false,
+    })
 }
 
 fn is_true(cond: &Expr) -> bool {

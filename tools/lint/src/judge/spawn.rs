@@ -89,6 +89,12 @@ fn kind_of_method(walker: &Walker<'_>, call: &syn::ExprMethodCall, future: &Expr
     match head(&ty) {
         "JoinSet" | "TaskTracker" | "JoinMap" | "Tasks" | "TaskGroup" => return Some(Kind::Owned),
         "Handle" | "Runtime" | "LocalSet" | "TaskExecutor" | "Executor" => return Some(Kind::Task),
+        _ if matches!(future, Expr::Closure(_))
+            && method == "spawn"
+            && walker.file.text.contains("thread::scope") =>
+        {
+            return Some(Kind::Thread);
+        }
         "Scope" => return matches!(future, Expr::Closure(_)).then_some(Kind::Thread),
         // A group of Plimsoll waits for a place before it spawns; a pool refuses.
         "Group" | "Pool" | "CpuPool" | "Command" => return None,

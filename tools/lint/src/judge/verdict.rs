@@ -2,6 +2,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 
+use crate::expand::MACRO;
 use crate::finding::{Finding, Instead, Place, Position, Rank, Source, Suggestion};
 use crate::judge::walker::Walker;
 use crate::rule::Rule;
@@ -40,6 +41,16 @@ impl Walker<'_> {
     pub(crate) fn tell(&mut self, site: &(impl Spanned + ToTokens), verdict: Verdict) {
         let place = self.place();
         self.tell_at(site, verdict, place);
+    }
+
+    /// Tells a call of a method, which begins where its name stands: what it is called on may be a chain of
+    /// many lines.
+    pub(crate) fn tell_method(&mut self, site: &syn::Expr, verdict: Verdict, place: Place) {
+        self.tell_at(site, verdict, place);
+        if let (syn::Expr::MethodCall(call), Some(told)) = (site, self.findings.last_mut()) {
+            let begin = call.method.span().start();
+            told.start = Position { line: begin.line, column: begin.column + 1 };
+        }
     }
 
     /// Tells a site that runs at another time than the code around it.
@@ -81,7 +92,8 @@ impl Walker<'_> {
 fn anchor(site: &impl ToTokens) -> String {
     let mut words = Vec::new();
     words_of(site.to_token_stream(), &mut words);
-    words.join(" ").chars().take(ANCHOR_MAX).collect()
+    let words = words.join(" ").replace(&format!("# [ {MACRO} ] "), "");
+    words.chars().take(ANCHOR_MAX).collect()
 }
 
 fn words_of(tokens: TokenStream, words: &mut Vec<String>) {

@@ -278,7 +278,8 @@ impl<'a> Walker<'a> {
                 }),
                 Expr::Closure(closure) => match each {
                     Some(over) => {
-                        let turn = Turn::Each { over, call: expr, body: &closure.body };
+                        let bound = judge::bounds::of_adapter(self, expr);
+                        let turn = Turn::Each { over, body: &closure.body, bound };
                         self.parents.push(arg);
                         self.visit_closure(closure, Frame::Turn(turn), From::Item(over));
                         self.parents.pop();
