@@ -8,13 +8,15 @@ const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 44.0;
 const BELOW: f64 = 26.0;
 const ABOVE: f64 = 10.0;
+/// And for half of the last month's name on the right.
+const RIGHT: f64 = 18.0;
 
 /// A column for each month, of three ranks.
 pub(super) fn columns(points: &[Point]) -> String {
     let most = points.iter().map(|point| point.all().outside_tests()).max().unwrap_or_default();
     let top = Scale::over(most);
     let height = HEIGHT - BELOW - ABOVE;
-    let step = (WIDTH - LEFT) / number(points.len().max(1));
+    let step = (WIDTH - LEFT - RIGHT) / number(points.len().max(1));
     let mut out = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"sites by rank and month\">\n"
     );
