@@ -499,6 +499,10 @@ impl<'a> Walker<'a> {
             "min" | "clamp" if call.args.len() <= 2 && !call.args.is_empty() => {
                 return self.origin_at(&call.receiver, upto, fuel).bounded(method);
             }
+            // What is waited for until something else happens.
+            "until" | "run_until" | "run_until_cancelled" | "timeout" if call.args.len() == 1 => {
+                return self.origin_at(&call.args[0], upto, fuel);
+            }
             "chunks" | "array_chunks" | "windows" => {
                 return self.origin_at(&call.receiver, upto, fuel);
             }
@@ -549,7 +553,10 @@ impl<'a> Walker<'a> {
         match fed {
             // `read_frame(&mut socket)`, `next_message(&mut stream)`.
             Some(fed)
-                if has_word(last, &["read", "recv", "receive", "next", "accept", "decode", "parse"]) =>
+                if has_word(
+                    last,
+                    &["timeout", "read", "recv", "receive", "next", "accept", "decode", "parse"],
+                ) =>
             {
                 fed
             }

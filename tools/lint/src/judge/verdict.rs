@@ -89,10 +89,14 @@ impl Walker<'_> {
 
 /// The tokens of a site with single blanks between; commas before a closing bracket are formatting.
 fn anchor(site: &impl ToTokens) -> String {
-    let mut text = site.to_token_stream().to_string();
+    let text = site.to_token_stream().to_string();
+    let mut text =
+        text.split_whitespace().collect::<Vec<_>>().join(" ").replace(&format!("# [{MACRO}] "), "");
     for closer in [")", "]", "}"] {
-        text = text.replace(&format!(", {closer}"), closer).replace(&format!(",{closer}"), closer);
+        text = text.replace(&format!(" {closer}"), closer);
     }
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.replace(&format!("# [{MACRO}] "), "").chars().take(ANCHOR_MAX).collect()
+    for closer in [")", "]", "}"] {
+        text = text.replace(&format!(" ,{closer}"), closer).replace(&format!(",{closer}"), closer);
+    }
+    text.chars().take(ANCHOR_MAX).collect()
 }
