@@ -168,7 +168,7 @@ fn of_statement(walker: &Walker<'_>, expr: &Expr) -> Handle {
             match &local.pat {
                 Pat::Wild(_) => Handle::Dropped,
                 Pat::Type(typed) if matches!(&*typed.pat, Pat::Wild(_)) => Handle::Dropped,
-                pat => named(walker, crate::syntax::bound_names(pat).into_iter().next()),
+                pat => named(walker, bound_names(pat).into_iter().next()),
             }
         }
         _ => Handle::Passed,
