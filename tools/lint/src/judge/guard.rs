@@ -109,9 +109,7 @@ fn locks_for_itself(expr: &Expr) -> bool {
 /// What an expression gives to hold.
 fn held(expr: &Expr) -> Option<Held> {
     // `let _held = permit;` in a task that was given it.
-    if crate::syntax::variable(expr).is_some_and(|name| has_word(&name, &["permit"]))
-        && matches!(expr, Expr::Path(_))
-    {
+    if variable(expr).is_some_and(|name| has_word(&name, &["permit"])) && matches!(expr, Expr::Path(_)) {
         return Some(Held::Permit);
     }
     let mut awaited = false;

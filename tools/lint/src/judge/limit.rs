@@ -215,7 +215,7 @@ impl<'a> Walker<'a> {
                 let name = variable(base)?;
                 let (_, binding) = self.scope.find(&name, upto)?;
                 let ty = binding.ty.as_deref()?;
-                let asked = matches!(crate::syntax::head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
+                let asked = matches!(head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
                 (counts && asked).then(|| Told {
                     because: format!("a number of the request (`{}`)", self.shown(field, 40)),
                     name: compact(field),

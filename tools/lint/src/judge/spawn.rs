@@ -168,12 +168,21 @@ fn of_statement(walker: &Walker<'_>, expr: &Expr) -> Handle {
             match &local.pat {
                 Pat::Wild(_) => Handle::Dropped,
                 Pat::Type(typed) if matches!(&*typed.pat, Pat::Wild(_)) => Handle::Dropped,
-                pat => {
-                    crate::syntax::bound_names(pat).into_iter().next().map_or(Handle::Passed, Handle::Bound)
-                }
+                pat => named(walker, bound_names(pat).into_iter().next()),
             }
         }
         _ => Handle::Passed,
+    }
+}
+
+fn named(walker: &Walker<'_>, name: Option<String>) -> Handle {
+    match name {
+        // `_task` is let go at the end of the block, which ends nothing.
+        Some(name) if name.starts_with('_') && !mentions(Within::Stmts(walker.rest_of_block()), &name) => {
+            Handle::Dropped
+        }
+        Some(name) => Handle::Bound(name),
+        None => Handle::Passed,
     }
 }
 

@@ -1,4 +1,3 @@
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 
@@ -88,31 +87,16 @@ impl Walker<'_> {
     }
 }
 
-/// The tokens of a site with single blanks between; a comma at the end of a list is formatting.
+/// The tokens of a site with single blanks between; commas before a closing bracket are formatting.
 fn anchor(site: &impl ToTokens) -> String {
-    let mut words = Vec::new();
-    words_of(site.to_token_stream(), &mut words);
-    let words = words.join(" ").replace(&format!("# [ {MACRO} ] "), "");
-    words.chars().take(ANCHOR_MAX).collect()
-}
-
-fn words_of(tokens: TokenStream, words: &mut Vec<String>) {
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        match token {
-            TokenTree::Group(group) => {
-                let (open, close) = match group.delimiter() {
-                    Delimiter::Parenthesis => ("(", ")"),
-                    Delimiter::Brace => ("{", "}"),
-                    Delimiter::Bracket => ("[", "]"),
-                    Delimiter::None => ("", ""),
-                };
-                words.push(open.to_owned());
-                words_of(group.stream(), words);
-                words.push(close.to_owned());
-            }
-            TokenTree::Punct(comma) if comma.as_char() == ',' && tokens.peek().is_none() => {}
-            other => words.push(other.to_string()),
-        }
+    let text = site.to_token_stream().to_string();
+    let mut text =
+        text.split_whitespace().collect::<Vec<_>>().join(" ").replace(&format!("# [{MACRO}] "), "");
+    for closer in [")", "]", "}"] {
+        text = text.replace(&format!(" {closer}"), closer);
     }
+    for closer in [")", "]", "}"] {
+        text = text.replace(&format!(" ,{closer}"), closer).replace(&format!(",{closer}"), closer);
+    }
+    text.chars().take(ANCHOR_MAX).collect()
 }
