@@ -53,8 +53,8 @@ pub(crate) enum Turn<'a> {
     /// A closure that is called for each item of `over`, as that of `map`.
     Each {
         over: &'a Expr,
-        call: &'a Expr,
         body: &'a Expr,
+        bound: Option<Bound>,
     },
 }
 
@@ -324,7 +324,7 @@ fn item_name(pat: &Pat) -> String {
 
 /// Whether an expression accepts connections.
 fn is_accept(expr: &Expr) -> bool {
-    crate::syntax::any(crate::syntax::Within::Expr(expr), crate::syntax::Reach::Now, |expr| match expr {
+    any(Within::Expr(expr), Reach::Now, |expr| match expr {
         Expr::MethodCall(call) => {
             let method = call.method.to_string();
             matches!(method.as_str(), "accept" | "incoming" | "poll_accept")
@@ -465,7 +465,7 @@ impl<'a> Walker<'a> {
     }
 
     fn origin_of_field(&self, field: &syn::ExprField, upto: usize, fuel: u8) -> Origin {
-        let member = crate::syntax::compact(&field.member);
+        let member = compact(&field.member);
         let base = peeled(&field.base);
         let is_self = crate::syntax::variable(base).is_some_and(|name| name == "self");
         if !is_self {

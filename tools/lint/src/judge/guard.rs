@@ -11,7 +11,7 @@ use crate::judge::verdict::Verdict;
 use crate::judge::walker::Walker;
 use crate::rule::Rule;
 use crate::syntax::{
-    Reach, Within, any, bound_names, callee, compact, has_word, mentions, path_text, peeled,
+    Reach, Within, any, bound_names, callee, compact, has_word, mentions, path_text, peeled, variable,
 };
 
 /// What a variable holds.
@@ -109,9 +109,7 @@ fn locks_for_itself(expr: &Expr) -> bool {
 /// What an expression gives to hold.
 fn held(expr: &Expr) -> Option<Held> {
     // `let _held = permit;` in a task that was given it.
-    if crate::syntax::variable(expr).is_some_and(|name| has_word(&name, &["permit"]))
-        && matches!(expr, Expr::Path(_))
-    {
+    if variable(expr).is_some_and(|name| has_word(&name, &["permit"])) && matches!(expr, Expr::Path(_)) {
         return Some(Held::Permit);
     }
     let mut awaited = false;

@@ -9,8 +9,8 @@ use crate::judge::walker::Walker;
 use crate::rule::Rule;
 use crate::scope::From;
 use crate::syntax::{
-    Reach, Within, any, bound_names, callee, compact, has_attribute, has_word, mentions, path_text, peeled,
-    variable,
+    Reach, Within, any, bound_names, callee, compact, has_attribute, has_word, head, mentions, path_text,
+    peeled, variable,
 };
 
 /// Judges a number that limits something.
@@ -215,7 +215,7 @@ impl<'a> Walker<'a> {
                 let name = variable(base)?;
                 let (_, binding) = self.scope.find(&name, upto)?;
                 let ty = binding.ty.as_deref()?;
-                let asked = matches!(crate::syntax::head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
+                let asked = matches!(head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
                 (counts && asked).then(|| Told {
                     because: format!("a number of the request (`{}`)", self.shown(field, 40)),
                     name: compact(field),

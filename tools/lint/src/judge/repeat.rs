@@ -9,7 +9,7 @@ use crate::judge::spawn::{self, Handle, Kind, Spawn};
 use crate::judge::verdict::Verdict;
 use crate::judge::walker::Walker;
 use crate::rule::Rule;
-use crate::syntax::{Reach, Within, any, callee, compact, has_word, path_text, peeled, variable};
+use crate::syntax::{Reach, Within, any, callee, compact, has_word, path_text, peeled};
 
 /// Tells what is started for each item of a loop; whether there was a loop that decides it.
 pub(crate) fn judge_loop<'a>(

@@ -7,7 +7,7 @@ use crate::judge::repeat;
 use crate::judge::walker::Walker;
 use crate::scope::From;
 use crate::syntax::{
-    Reach, Within, any, callee, compact, has_word, head, mentions, path_text, peeled, variable,
+    Reach, Within, any, bound_names, callee, compact, has_word, head, mentions, path_text, peeled, variable,
 };
 
 /// Something that is started.
@@ -168,7 +168,7 @@ fn of_statement(walker: &Walker<'_>, expr: &Expr) -> Handle {
             match &local.pat {
                 Pat::Wild(_) => Handle::Dropped,
                 Pat::Type(typed) if matches!(&*typed.pat, Pat::Wild(_)) => Handle::Dropped,
-                pat => named(walker, crate::syntax::bound_names(pat).into_iter().next()),
+                pat => named(walker, bound_names(pat).into_iter().next()),
             }
         }
         _ => Handle::Passed,
