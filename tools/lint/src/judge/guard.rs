@@ -11,7 +11,7 @@ use crate::judge::verdict::Verdict;
 use crate::judge::walker::Walker;
 use crate::rule::Rule;
 use crate::syntax::{
-    Reach, Within, any, bound_names, callee, compact, has_word, mentions, path_text, peeled,
+    Reach, Within, any, bound_names, callee, compact, has_word, mentions, path_text, peeled, variable,
 };
 
 /// What a variable holds.

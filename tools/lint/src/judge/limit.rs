@@ -9,8 +9,8 @@ use crate::judge::walker::Walker;
 use crate::rule::Rule;
 use crate::scope::From;
 use crate::syntax::{
-    Reach, Within, any, bound_names, callee, compact, has_attribute, has_word, mentions, path_text, peeled,
-    variable,
+    Reach, Within, any, bound_names, callee, compact, has_attribute, has_word, head, mentions, path_text,
+    peeled, variable,
 };
 
 /// Judges a number that limits something.

@@ -7,7 +7,7 @@ use crate::judge::repeat;
 use crate::judge::walker::Walker;
 use crate::scope::From;
 use crate::syntax::{
-    Reach, Within, any, callee, compact, has_word, head, mentions, path_text, peeled, variable,
+    Reach, Within, any, bound_names, callee, compact, has_word, head, mentions, path_text, peeled, variable,
 };
 
 /// Something that is started.
