@@ -5,6 +5,7 @@ mod client;
 mod config_command;
 mod demo;
 mod flags;
+mod lint;
 mod naive;
 mod receiver;
 mod serve;
@@ -35,6 +36,7 @@ Examples:
   plimsoll demo --story          watch what it is for: 5,000 endpoints sink a dispatcher without a bound
   plimsoll bench hooks           how fast it is on this machine, beside a ceiling
   plimsoll bench jobs            how fast it takes background jobs and has them done
+  plimsoll lint                  find what has no bound in the Rust code here; --help teaches
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
   plimsoll config                show every setting, its value, and where that came from
@@ -57,6 +59,8 @@ enum Command {
     Demo(demo::Args),
     /// Measure a server of this build on this machine, and what it loses under load: nothing
     Bench(bench::Args),
+    /// Find concurrency without a bound in Rust code: yours, or anybody's
+    Lint(lint::Args),
     /// Run the dispatcher without a bound that `demo --story` runs beside the server
     #[command(hide = true)]
     Naive(naive::Args),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Demo(args) if args.story => story::run(args.json),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Lint(args) => lint::run(args),
         Command::Naive(args) => naive::run(args),
         Command::Receiver(args) => receiver::run(args),
     }

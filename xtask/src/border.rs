@@ -85,7 +85,8 @@ impl Floor {
                 matches!(that, Self::Ground | Self::Lib)
             }
             Self::System => matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service),
-            Self::Cli | Self::Versus => {
+            Self::Cli => !matches!(that, Self::Cli | Self::Versus | Self::Xtask),
+            Self::Versus => {
                 matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service | Self::System)
             }
         }

@@ -84,6 +84,12 @@ const STEPS: &[Step] = &[
         run: release,
     },
     Step {
+        name: "lint",
+        checks: "no concurrency without a bound in our own tree, with no baseline: plimsoll lint",
+        needs: &["release"],
+        run: lint,
+    },
+    Step {
         name: "sdk",
         checks: "the release binary end to end with Svix's Python SDK: tests/sdk/test_sdk.py",
         needs: &["release"],
@@ -182,6 +188,11 @@ impl Context {
     fn target(&self, path: &str) -> PathBuf {
         self.workspace.target.join(path)
     }
+
+    /// What the step `release` builds.
+    fn binary(&self) -> PathBuf {
+        self.target("release").join(format!("plimsoll{}", std::env::consts::EXE_SUFFIX))
+    }
 }
 
 fn passed(good: bool) -> Outcome {
@@ -268,14 +279,20 @@ fn release(context: &Context, log: &mut Log) -> io::Result<Outcome> {
     log.run(&mut context.cargo("build --release --package plimsoll-cli")).map(passed)
 }
 
+fn lint(context: &Context, log: &mut Log) -> io::Result<Outcome> {
+    let mut command = Command::new(context.binary());
+    // Tests are told and do not count, as for everybody.
+    command.args(["lint", "--fail-on", "any", "--show", "100"]).arg(&context.workspace.root);
+    log.run(&mut command).map(passed)
+}
+
 fn sdk(context: &Context, log: &mut Log) -> io::Result<Outcome> {
     let tests = context.workspace.root.join("tests/sdk");
     let python = match Python::ready(&context.workspace.target, &tests.join("requirements.txt"), log)? {
         Ok(python) => python,
         Err(missing) => return Ok(Outcome::Skipped(missing)),
     };
-    let binary = context.target("release").join(format!("plimsoll{}", std::env::consts::EXE_SUFFIX));
-    let good = log.run(python.script(&tests.join("test_sdk.py")).arg(binary))?;
+    let good = log.run(python.script(&tests.join("test_sdk.py")).arg(context.binary()))?;
     counted(good, log, Format::Plain)
 }
 

@@ -11,6 +11,7 @@ use super::send::{Endpoint, Event, send};
 pub(super) fn dispatch(endpoints: &[Endpoint], event: &Event) {
     for endpoint in endpoints {
         let (endpoint, event) = (endpoint.clone(), event.clone());
+        // plimsoll: allow(spawn-in-loop) the bad example: tasks without a bound are what it shows
         tokio::spawn(async move {
             for attempt in 0..5 {
                 if send(&endpoint, &event).await.is_ok() {

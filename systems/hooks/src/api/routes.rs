@@ -24,7 +24,7 @@ pub(crate) fn health() -> Router {
 pub(crate) fn router(core: Arc<Core>) -> Router {
     both_with_and_without_slash(routes())
         .fallback(|| async { ApiError::not_found("There is nothing at this path") })
-        // Admission bounds bodies, by configuration.
+        // plimsoll: allow(unbounded-body) admission bounds bodies, by configuration
         .layer(DefaultBodyLimit::disable())
         .with_state(core)
 }

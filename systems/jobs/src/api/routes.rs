@@ -36,7 +36,7 @@ fn finished(routes: Router<Arc<Core>>, core: Arc<Core>) -> Router {
             let detail = "This path does not take this method";
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         })
-        // Admission bounds bodies, by configuration.
+        // plimsoll: allow(unbounded-body) admission bounds bodies, by configuration
         .layer(DefaultBodyLimit::disable())
         .with_state(core)
 }

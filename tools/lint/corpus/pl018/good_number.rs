@@ -1,0 +1,4 @@
+//! Sixteen.
+pub fn limit() -> Semaphore {
+    Semaphore::new(16)
+}

@@ -1,0 +1,27 @@
+/// What is looked for, by the path that clippy knows it under. Each is one of those that the rules know by
+/// name where the sources name it.
+pub(super) const CALLEES: &[&str] = &[
+    "async_channel::unbounded",
+    "async_std::task::spawn",
+    "crossbeam_channel::unbounded",
+    "flume::unbounded",
+    "futures::channel::mpsc::unbounded",
+    "futures::future::join_all",
+    "futures::future::try_join_all",
+    "futures_channel::mpsc::unbounded",
+    "futures_util::future::join_all",
+    "futures_util::future::try_join_all",
+    "reqwest::Client::new",
+    "smol::spawn",
+    "std::sync::mpsc::channel",
+    "std::thread::spawn",
+    "tokio::runtime::Handle::spawn",
+    "tokio::runtime::Handle::spawn_blocking",
+    "tokio::runtime::Runtime::spawn",
+    "tokio::sync::mpsc::unbounded_channel",
+    "tokio::task::JoinSet::spawn",
+    "tokio::task::LocalSet::spawn_local",
+    "tokio::task::spawn",
+    "tokio::task::spawn_blocking",
+    "tokio::task::spawn_local",
+];
