@@ -1,0 +1,15 @@
+//! What is left of a run: one JSON object, one page, and how two runs compare.
+
+mod charts;
+mod compare;
+mod page;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Comparison, Difference, Row, compare};
+pub use page::html;
+pub use record::{
+    Counts, Distribution, Generator, Moment, Named, Quantile, Reading, Record, Search, Stage, Tenant, Times, VERSION,
+};
