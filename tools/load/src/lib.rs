@@ -1,0 +1,21 @@
+//! A load test that asks whether a service's bound holds.
+//!
+//! The load is an *open loop*: requests are due by a [`profile`], whether or not those before them are
+//! answered, as real callers come. Every latency counts from the moment at which its request was due,
+//! so that what waited behind a stalled server shows with all of its waiting. (A closed loop, in which
+//! each connection waits for its answer before it sends again, is slowed down by a slow server, and
+//! leaves out the very requests that would have suffered: coordinated omission.)
+//!
+//! A [`Plan`] says what is sent where and when.
+
+mod error;
+pub mod mix;
+mod plan;
+pub mod profile;
+pub mod run;
+pub mod tally;
+mod target;
+
+pub use error::Error;
+pub use plan::{Connections, Plan, Slow, SlowAt};
+pub use target::{Protocol, Target, Trust};
