@@ -19,3 +19,12 @@ mod target;
 pub use error::Error;
 pub use plan::{Connections, Plan, Slow, SlowAt};
 pub use target::{Protocol, Target, Trust};
+
+pub mod figure;
+pub mod judge;
+pub mod knee;
+mod plot;
+pub mod report;
+pub mod vitals;
+pub mod screen;
+pub mod trial;

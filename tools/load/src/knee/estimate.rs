@@ -98,8 +98,6 @@ pub enum NoBound {
     Generator {
         /// At this rate.
         at: f64,
-        /// With so much that it did not send.
-        unsent_ratio: f64,
     },
     /// It was stopped before there was enough to say.
     Stopped,
@@ -267,13 +265,9 @@ impl NoBound {
                 ),
                 "Run it again; where it stays so, give the bound you promise with --bound.".to_owned(),
             ],
-            Self::Generator { at, unsent_ratio } => vec![
-                format!(
-                    "No bound is named: at {}/s the generator did not send {} of the requests in time. It, not the \
-                     target, was the limit.",
-                    count(*at), percent(*unsent_ratio)
-                ),
-                "Run it on a machine of its own, or with more --connections.".to_owned(),
+            Self::Generator { at } => vec![
+                format!("No bound is named: at {}/s the generator, not the target, was the limit.", count(*at)),
+                "Run it on a machine of its own, or on a faster one.".to_owned(),
             ],
             Self::Stopped => vec!["No bound is named: it was stopped before there was enough to say.".to_owned()],
         }

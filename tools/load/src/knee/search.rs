@@ -5,8 +5,6 @@ use super::step::{Bend, Measured, Outcome, Step};
 
 /// The steps around the bend, as shares of the last rate that was taken well.
 const FINE: [f64; 9] = [0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.7, 2.0, 2.4];
-/// A generator that does not send more than this share is what is measured then.
-const UNSENT_RATIO: f64 = 0.02;
 /// A search that has not ended by then does not end.
 const STEPS_MAX: usize = 60;
 /// While it recovers the target gets this share of what it took well.
@@ -81,7 +79,7 @@ impl Search {
 
     /// What became of the step.
     pub fn record(&mut self, outcome: Outcome) {
-        let limited = outcome.unsent_ratio > UNSENT_RATIO;
+        let limited = outcome.generator_limited;
         let bend = outcome.bend(self.settings.p99_ms);
         let measured = match self.stage {
             Stage::Climb { .. } => Measured::Coarsely,
@@ -92,8 +90,7 @@ impl Search {
         if measured != Measured::Not {
             self.taken.push((measured, outcome));
         }
-        // The generator as the limit says nothing of the target, unless that lags too and so holds its
-        // connections: then what was found so far must do.
+        // With the generator as the limit what is measured from here on is the generator.
         let ended = limited || self.taken.len() >= STEPS_MAX;
         self.stage = if ended { Stage::Done } else { self.after(bend, at_most) };
     }
@@ -121,12 +118,12 @@ impl Search {
 
     fn finding(&self) -> Finding {
         if let Some((_, last)) = self.taken.last()
-            && last.unsent_ratio > UNSENT_RATIO
+            && last.generator_limited
         {
             let bent = self.taken.iter().filter(|(_, outcome)| outcome.bend(self.settings.p99_ms).is_some()).count();
             // It had bent well before, so that what is offered beyond that matters little.
             if bent < 3 {
-                return Finding::none(NoBound::Generator { at: last.offered, unsent_ratio: last.unsent_ratio });
+                return Finding::none(NoBound::Generator { at: last.offered });
             }
         }
         let fine: Vec<Outcome> = self.of(Measured::Finely);
@@ -134,9 +131,9 @@ impl Search {
         find(&outcomes, self.settings.p99_ms)
     }
 
-    /// The outcomes of a kind, but for those that the generator did not send.
+    /// The outcomes of a kind, but for those in which the generator was the limit.
     fn of(&self, kind: Measured) -> Vec<Outcome> {
-        let sent = |outcome: &&Outcome| outcome.unsent_ratio <= UNSENT_RATIO;
-        self.taken.iter().filter(|(measured, _)| *measured == kind).map(|(_, outcome)| outcome).filter(sent).cloned().collect()
+        let of_kind = self.taken.iter().filter(|(measured, outcome)| *measured == kind && !outcome.generator_limited);
+        of_kind.map(|(_, outcome)| outcome.clone()).collect()
     }
 }

@@ -43,8 +43,8 @@ pub struct Outcome {
     pub refused_ratio: f64,
     /// The share that failed, or was never answered.
     pub failed_ratio: f64,
-    /// The share that the generator could not send in time.
-    pub unsent_ratio: f64,
+    /// Whether the generator, not the target, was the limit.
+    pub generator_limited: bool,
     /// Mean time of what succeeded, in milliseconds.
     pub mean_ms: f64,
     /// The time within which 99 of 100 of them were.

@@ -29,7 +29,7 @@ impl Target {
             goodput: (0..10).map(|_| window()).collect(),
             refused_ratio: if self.refuses { beyond / step.rate } else { 0.0 },
             failed_ratio: 0.0,
-            unsent_ratio: 0.0,
+            generator_limited: false,
             mean_ms: self.service_ms * waits,
             p99_ms: self.service_ms * waits * 4.6,
         }
@@ -95,11 +95,10 @@ fn what_fails_from_the_first_request_has_no_bound() {
 fn a_generator_that_does_not_keep_up_names_no_bound() {
     let mut random = fastrand::Rng::with_seed(3);
     let weak = |step: Step| {
-        let unsent_ratio = if step.rate > 400.0 { 0.3 } else { 0.0 };
-        Outcome { unsent_ratio, ..REFUSES.take(step, &mut random) }
+        Outcome { generator_limited: step.rate > 400.0, ..REFUSES.take(step, &mut random) }
     };
     let (finding, _) = search(SETTINGS, weak);
-    assert!(matches!(finding.bound, Err(NoBound::Generator { at: 800.0, .. })), "{finding:?}");
+    assert!(matches!(finding.bound, Err(NoBound::Generator { at: 800.0 })), "{finding:?}");
 }
 
 #[test]

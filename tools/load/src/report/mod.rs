@@ -2,6 +2,7 @@
 
 mod charts;
 mod compare;
+mod make;
 mod page;
 mod record;
 
@@ -9,6 +10,7 @@ mod record;
 mod tests;
 
 pub use compare::{Comparison, Difference, Row, compare};
+pub(crate) use make::{distribution, environment, moment, moments, settings, stages, tenants, without_query};
 pub use page::html;
 pub use record::{
     Counts, Distribution, Generator, Moment, Named, Quantile, Reading, Record, Search, Stage, Tenant, Times, VERSION,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Assertion, Verdict};
 use crate::knee::{Finding, Outcome};
+use crate::run::Run;
 use crate::tally::{self, Class, Quantiles};
 
 /// The version of the object. A program that reads it asks for this one; fields may be added to it.
@@ -250,6 +251,14 @@ impl From<Quantiles> for Times {
             p999_ms: ms(quantiles.p999_micros),
             max_ms: ms(quantiles.max_micros),
         }
+    }
+}
+
+impl Generator {
+    /// What a run shows of it.
+    pub(crate) fn of(run: &Run) -> Self {
+        let _ = run;
+        Self::default()
     }
 }
 

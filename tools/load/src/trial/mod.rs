@@ -1,0 +1,11 @@
+//! A load test carried out: the load, the target's numbers, the judge and the screen brought together.
+
+mod phases;
+mod search;
+mod view;
+mod watch;
+
+pub use phases::Trial;
+pub(crate) use phases::mark;
+pub use search::find_bound;
+pub use view::{Part, Show, View};
