@@ -5,6 +5,7 @@ mod client;
 mod config_command;
 mod demo;
 mod flags;
+mod load;
 mod naive;
 mod receiver;
 mod serve;
@@ -35,6 +36,7 @@ Examples:
   plimsoll demo --story          watch what it is for: 5,000 endpoints sink a dispatcher without a bound
   plimsoll bench hooks           how fast it is on this machine, beside a ceiling
   plimsoll bench jobs            how fast it takes background jobs and has them done
+  plimsoll load URL --bound 500  does anybody's service hold 500 requests a second?
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
   plimsoll config                show every setting, its value, and where that came from
@@ -43,7 +45,7 @@ Settings come from defaults, a TOML file, the environment and flags; the later w
 hooks.attempt_timeout_ms is PLIMSOLL_HOOKS_ATTEMPT_TIMEOUT_MS in the environment, attempt_timeout_ms
 under [hooks] in the file, and --set hooks.attempt_timeout_ms=5000 as a flag.
 
-Exit codes: 0 all went well, 1 it failed, 2 it was called or configured wrongly.";
+Exit codes: 0 all went well, 1 it failed, 2 it was called or configured wrongly; load has one more.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -57,6 +59,8 @@ enum Command {
     Demo(demo::Args),
     /// Measure a server of this build on this machine, and what it loses under load: nothing
     Bench(bench::Args),
+    /// Test whether the bound of any HTTP service holds: below it, in an overload, and after
+    Load(Box<load::Args>),
     /// Run the dispatcher without a bound that `demo --story` runs beside the server
     #[command(hide = true)]
     Naive(naive::Args),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Demo(args) if args.story => story::run(args.json),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Load(args) => load::run(*args),
         Command::Naive(args) => naive::run(args),
         Command::Receiver(args) => receiver::run(args),
     }

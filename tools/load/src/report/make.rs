@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::record::{Counts, Distribution, Moment, Named, Quantile, Stage, Tenant};
-use crate::judge::Terms;
+use super::record::{Counts, Distribution, Generator, Moment, Named, Quantile, Record, Search, Stage, Tenant, VERSION};
+use crate::judge::{Terms, Verdict};
 use crate::plan::Plan;
 use crate::run::{Run, Second};
 use crate::tally::Quantiles;
@@ -159,6 +159,34 @@ pub(crate) fn environment() -> Vec<Named> {
     }
     add("processors", std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string());
     environment
+}
+
+impl Record {
+    /// A search for the bound by itself, without phases after it.
+    #[must_use]
+    pub fn of_search(plan: &Plan, search: Search) -> Self {
+        let found = search.finding.bound.is_ok();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            version: VERSION,
+            target: without_query(&plan.target.to_string()).to_owned(),
+            begun_unix_seconds: now.as_secs(),
+            // Without a bound that was asked for nothing is answered.
+            verdict: if found { Verdict::Measured } else { Verdict::NotJudged },
+            because: if found { Vec::new() } else { search.finding.explained() },
+            assertions: Vec::new(),
+            not_checked: Vec::new(),
+            stages: Vec::new(),
+            moments: Vec::new(),
+            readings: Vec::new(),
+            distribution: Distribution::default(),
+            tenants: Vec::new(),
+            generator: Generator::default(),
+            search: Some(search),
+            settings: settings(plan, None),
+            environment: environment(),
+        }
+    }
 }
 
 /// What of a URL or path may be shown to anybody.

@@ -5,6 +5,7 @@ mod compare;
 mod make;
 mod page;
 mod record;
+mod table;
 
 #[cfg(test)]
 mod tests;
@@ -15,3 +16,4 @@ pub use page::html;
 pub use record::{
     Counts, Distribution, Generator, Moment, Named, Quantile, Reading, Record, Search, Stage, Tenant, Times, VERSION,
 };
+pub use table::table;
