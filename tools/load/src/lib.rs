@@ -6,8 +6,9 @@
 //! each connection waits for its answer before it sends again, is slowed down by a slow server, and
 //! leaves out the very requests that would have suffered: coordinated omission.)
 //!
-//! A [`Plan`] says what is sent where and when.
+//! A [`Plan`] says what is sent where and when, [`run`](run()) carries it out.
 
+pub mod check;
 mod error;
 pub mod mix;
 mod plan;
@@ -15,9 +16,11 @@ pub mod profile;
 pub mod run;
 pub mod tally;
 mod target;
+mod wire;
 
 pub use error::Error;
 pub use plan::{Connections, Plan, Slow, SlowAt};
+pub use run::run;
 pub use target::{Protocol, Target, Trust};
 
 pub mod figure;

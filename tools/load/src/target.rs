@@ -102,6 +102,12 @@ impl Target {
         self.url.origin().ascii_serialization()
     }
 
+    /// Whether it is spoken to under TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// The path and query of the URL.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -126,7 +132,7 @@ impl Target {
         if addresses.is_empty() {
             return Err(failed("it has no address".to_owned()));
         }
-        let tls = (self.url.scheme() == "https").then(|| ServerName::try_from(self.host.clone()));
+        let tls = self.is_https().then(|| ServerName::try_from(self.host.clone()));
         let tls = tls.transpose().map_err(|error| failed(format!("no name for a certificate: {error}")))?;
         Ok(Located {
             addresses,

@@ -115,9 +115,15 @@ impl Mix {
             .ok()
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| Error::invalid(place("method"), &request.method, "a method such as GET or POST"))?;
-        let path = format!("{}{}", base.trim_end_matches('/'), request.path);
+        // What is asked for in the URL itself keeps its query; another path stands behind its path.
+        let path = match (request.path.as_str(), base.split_once('?')) {
+            ("", _) => base.to_owned(),
+            (path, Some((base, _))) => format!("{}{path}", base.trim_end_matches('/')),
+            (path, None) => format!("{}{path}", base.trim_end_matches('/')),
+        };
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
-        if !path.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
+        let literal = path.replace("{{ ", "{{").replace(" }}", "}}");
+        if !literal.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
             return Err(Error::invalid(place("path"), &path, "printable ASCII without spaces or #"));
         }
         if request.headers.len() > HEADERS_MAX {
@@ -187,12 +193,12 @@ impl Draft {
 
     /// Writes path and query.
     pub(crate) fn write_path(&self, values: Values<'_>, to: &mut Vec<u8>) {
-        self.path.write(values, Writing::Percent, to);
+        self.path.write_as(Writing::Percent, values, to);
     }
 
     /// Writes the body.
     pub(crate) fn write_body(&self, values: Values<'_>, to: &mut Vec<u8>) {
-        self.body.write(values, Writing::Plain, to);
+        self.body.write(values, to);
     }
 
     /// The headers, each with its value.

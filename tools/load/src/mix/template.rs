@@ -84,7 +84,12 @@ impl Template {
     }
 
     /// Writes it, filled in.
-    pub(crate) fn write(&self, values: Values<'_>, writing: Writing, to: &mut Vec<u8>) {
+    pub(crate) fn write(&self, values: Values<'_>, to: &mut Vec<u8>) {
+        self.write_as(Writing::Plain, values, to);
+    }
+
+    /// Writes it, with the values that fill it in written so.
+    pub(crate) fn write_as(&self, writing: Writing, values: Values<'_>, to: &mut Vec<u8>) {
         for piece in &self.pieces {
             let value = match piece {
                 Piece::Literal(text) => {

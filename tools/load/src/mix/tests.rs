@@ -4,7 +4,7 @@ use super::*;
 fn filled(text: &str, data: &Data, row: usize, writing: Writing) -> String {
     let template = Template::parse(text, data.columns(), true, "path").unwrap();
     let mut out = Vec::new();
-    template.write(Values { row: Some(data.row(row)), tenant: "acme" }, writing, &mut out);
+    template.write_as(writing, Values { row: Some(data.row(row)), tenant: "acme" }, &mut out);
     String::from_utf8(out).unwrap()
 }
 
