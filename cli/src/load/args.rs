@@ -147,6 +147,9 @@ pub(super) struct Wire {
     /// Threads that send [default: one by 20,000 requests a second]
     #[arg(long, value_name = "COUNT")]
     pub(super) threads: Option<usize>,
+    /// Measure first, for two seconds, how much the generator itself could send
+    #[arg(long)]
+    pub(super) self_check: bool,
     /// Where chance begins: the same seed makes the same arrivals
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(super) seed: u64,

@@ -32,7 +32,7 @@ const BODY_BYTES_MAX: u64 = 16 << 20;
 /// # Errors
 /// The first flag that is wrong.
 pub(super) fn plan(args: &Args) -> Result<Plan, Error> {
-    let Wire { connections, http, timeout, insecure, threads, seed } = args.wire;
+    let Wire { connections, http, timeout, insecure, threads, seed, .. } = args.wire;
     let mut target = Target::new(args.url.as_deref().unwrap_or_default())?;
     if insecure {
         target = target.with_trust(Trust::Anything);

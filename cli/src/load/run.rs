@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use plimsoll_load::Error;
+use plimsoll_load::check::{self, Ceiling};
 use plimsoll_load::judge::{State, Verdict};
 use plimsoll_load::report::{self, Record};
 use plimsoll_load::screen::{self, Screen};
 use plimsoll_load::trial::{Trial, find_bound};
+use plimsoll_load::{Error, Plan};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Args, Output};
 use super::plan;
@@ -38,12 +40,13 @@ async fn load(args: &Args) -> Result<Record, Error> {
     let plan = plan::plan(args)?;
     let source = plan::source(&args.watch)?;
     let output = if args.output.json { screen::Output::ForPrograms } else { screen::Output::ForPeople };
-    if let Some(bound) = args.ask.bound {
-        let trial = Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?;
-        return trial.carry_out(&mut Screen::new(output), interrupted()).await;
-    }
     if !args.ask.find_bound {
-        return Trial::measure(plan, source).carry_out(&mut Screen::new(output), interrupted()).await;
+        let mut trial = match args.ask.bound {
+            Some(bound) => Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?,
+            None => Trial::measure(plan, source),
+        };
+        trial.ceiling = ceiling(&trial.plan, args).await?;
+        return trial.carry_out(&mut Screen::new(output), interrupted()).await;
     }
     let settings = plan::search(&args.ask)?;
     // What is wrong with the phases is told before the search, not after its minutes.
@@ -53,12 +56,21 @@ async fn load(args: &Args) -> Result<Record, Error> {
     let bound = search.finding.bound.as_ref().ok().map(|bound| bound.per_second.value);
     match bound {
         Some(bound) if args.ask.then_phases => {
-            let trial = Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?;
+            let mut trial = Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?;
+            trial.ceiling = ceiling(&trial.plan, args).await?;
             let record = trial.carry_out(&mut screen, interrupted()).await?;
             Ok(Record { search: Some(search), ..record })
         }
         _ => Ok(Record::of_search(&plan, search)),
     }
+}
+
+/// How much the generator itself could send, where that was asked for.
+async fn ceiling(plan: &Plan, args: &Args) -> Result<Option<Ceiling>, Error> {
+    if !args.wire.self_check {
+        return Ok(None);
+    }
+    check::ceiling(plan, &CancellationToken::new()).await.map(Some)
 }
 
 /// Prints what came of it, and writes what was asked for.

@@ -207,7 +207,7 @@ fn tenants(page: &mut String, record: &Record) {
 
 fn generator(page: &mut String, record: &Record) {
     let words = if record.generator.was_the_limit {
-        "The generator was the limit, not the target: what is above says little about it."
+        "The generator was the limit, or near it: what is above says as much about it as about the target."
     } else {
         "The generator was not the limit."
     };

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::{Limit, SelfCheck};
 use crate::judge::{Assertion, Verdict};
 use crate::knee::{Finding, Outcome};
-use crate::run::Run;
 use crate::tally::{self, Class, Quantiles};
 
 /// The version of the object. A program that reads it asks for this one; fields may be added to it.
@@ -200,13 +200,23 @@ pub struct Search {
     pub steps: Vec<Outcome>,
 }
 
-/// The generator's verdict on itself.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+/// The generator's account of itself.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Generator {
-    /// Whether it was the limit.
+    /// Whether it was the limit: what was measured then says as much about it as about the target.
     pub was_the_limit: bool,
     /// What it saw of itself, a sentence each.
     pub seen: Vec<String>,
+    /// The share of what was due that it never sent, though the target would have taken it.
+    pub rate_error_ratio: f64,
+    /// How late it sent where a connection was free: 99 of 100 were within this.
+    pub late_p99_ms: f64,
+    /// The largest share of a second that one of its threads was on a processor.
+    pub busiest_ratio: f64,
+    /// Processor time of a request.
+    pub processor_micros: f64,
+    /// Requests a second for which its threads have the processor time, where that was measured.
+    pub ceiling_per_second: Option<f64>,
 }
 
 impl From<&tally::Counts> for Counts {
@@ -254,11 +264,17 @@ impl From<Quantiles> for Times {
     }
 }
 
-impl Generator {
-    /// What a run shows of it.
-    pub(crate) fn of(run: &Run) -> Self {
-        let _ = run;
-        Self::default()
+impl From<SelfCheck> for Generator {
+    fn from(check: SelfCheck) -> Self {
+        Self {
+            was_the_limit: check.limit == Limit::Generator,
+            rate_error_ratio: check.rate_error_ratio,
+            late_p99_ms: check.lateness.p99_micros as f64 / 1_000.0,
+            busiest_ratio: check.busiest_ratio,
+            processor_micros: check.cpu_micros,
+            ceiling_per_second: check.ceiling.map(|ceiling| ceiling.per_second),
+            seen: check.findings,
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::view::{Part, Show, View};
 use super::watch::readings;
 use crate::Error;
+use crate::check::{Ceiling, SelfCheck};
+use crate::figure::{millis, percent};
 use crate::judge::{Assertion, Judge, Quiet, State, Tenancy, Terms, Then, Verdict, When};
 use crate::plan::Plan;
 use crate::report::{self, Generator, Reading, Record};
@@ -25,6 +27,10 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 /// So many readings are kept; beyond them every second is let go.
 const READINGS_MAX: usize = 20_000;
+/// A generator that leaves out more than this share does not test what it says.
+const RATE_ERROR_MAX: f64 = 0.05;
+/// The assertions that are about times.
+const TIMES: [&str; 3] = ["overload.p99", "overload.quiet", "recovery.p99"];
 /// Tenants that are named in an assertion.
 const QUIET_NAMES: usize = 3;
 
@@ -38,13 +44,15 @@ pub struct Trial {
     pub terms: Option<Terms>,
     /// Where the target's own numbers come from.
     pub source: Option<Source>,
+    /// What the generator could do, where that was measured.
+    pub ceiling: Option<Ceiling>,
 }
 
 impl Trial {
     /// A load test of a plan of its own, in which nothing is asserted.
     #[must_use]
     pub const fn measure(plan: Plan, source: Option<Source>) -> Self {
-        Self { plan, terms: None, source }
+        Self { plan, terms: None, source, ceiling: None }
     }
 
     /// Three phases around a bound; the profile of the plan is replaced.
@@ -53,7 +61,7 @@ impl Trial {
     /// A term that is out of its range.
     pub fn of_bound(plan: Plan, terms: Terms, source: Option<Source>) -> Result<Self, Error> {
         let profile = terms.profile(plan.profile.arrivals())?;
-        Ok(Self { plan: Plan { profile, ..plan }, terms: Some(terms), source })
+        Ok(Self { plan: Plan { profile, ..plan }, terms: Some(terms), source, ceiling: None })
     }
 
     /// Carries it out, until its end or until whoever looks, or `interrupted`, asks to stop: what was
@@ -245,19 +253,17 @@ impl Course {
 
     fn record(self, trial: &Trial, run: &Run) -> Record {
         let plan = &trial.plan;
-        let generator = Generator::of(run);
-        let verdict = match self.judge.as_ref().map(Judge::verdict) {
-            None => Verdict::Measured,
-            Some(_) if generator.was_the_limit => Verdict::NotJudged,
-            Some(verdict) => verdict.unwrap_or(Verdict::NotJudged),
-        };
+        let generator = Generator::from(SelfCheck::of(run, plan.profile.rate_max(), trial.ceiling));
+        let verdict = self.judge.as_ref().map(|judge| judge.verdict().unwrap_or(Verdict::NotJudged));
         let assertions = self.judge.map(|judge| judge.assertions().to_vec()).unwrap_or_default();
+        let doubt = verdict.and_then(|verdict| doubt(verdict, &assertions, &generator));
+        let verdict = if doubt.is_some() { Verdict::NotJudged } else { verdict.unwrap_or(Verdict::Measured) };
         Record {
             version: report::VERSION,
             target: self.view.target,
             begun_unix_seconds: self.began_unix_seconds,
             verdict,
-            because: because(&assertions, &generator, run),
+            because: doubt.into_iter().chain(because(&assertions, run)).collect(),
             not_checked: not_checked(&assertions, trial.source.as_ref(), self.last_failure),
             assertions,
             stages: report::stages(run),
@@ -293,15 +299,31 @@ pub(crate) const fn mark(state: State) -> &'static str {
     }
 }
 
-fn because(assertions: &[Assertion], generator: &Generator, run: &Run) -> Vec<String> {
+/// Why a verdict is none: the generator offered less than it said, or was so late itself that the times
+/// which broke something may be its own. That refusals are missing, or that something crashed, it cannot
+/// have done by being late.
+fn doubt(verdict: Verdict, assertions: &[Assertion], generator: &Generator) -> Option<String> {
+    if generator.rate_error_ratio > RATE_ERROR_MAX {
+        let share = percent(generator.rate_error_ratio);
+        return Some(format!("The generator did not send {share} of what was due: less was offered than was asked for."));
+    }
+    let broken: Vec<&Assertion> = assertions.iter().filter(|assertion| assertion.state == State::Broken).collect();
+    let of_time = |assertion: &&Assertion| TIMES.contains(&assertion.name.as_str());
+    let by_time = verdict == Verdict::Broken && broken.iter().all(of_time);
+    (by_time && generator.was_the_limit).then(|| {
+        format!(
+            "The generator itself sent {} late (p99), and only times are beyond what was asked: they may be its own.",
+            millis(generator.late_p99_ms)
+        )
+    })
+}
+
+fn because(assertions: &[Assertion], run: &Run) -> Vec<String> {
     let mut because: Vec<String> = assertions
         .iter()
         .filter(|assertion| assertion.state == State::Broken)
         .map(|assertion| format!("{}: {}", assertion.asks, assertion.seen))
         .collect();
-    if generator.was_the_limit {
-        because.insert(0, "The generator, not the target, was the limit.".to_owned());
-    }
     let open = assertions.iter().filter(|assertion| assertion.state == State::Open).count();
     if open > 0 {
         because.push(format!("It was stopped: {open} of {} assertions are open.", assertions.len()));

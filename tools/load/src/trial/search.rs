@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::view::{Part, Show, View};
 use crate::Error;
+use crate::check::SelfCheck;
 use crate::figure::{count, millis, percent};
 use crate::knee::{Finding, Measured, Next, NoBound, Outcome, Search, Settings, Step};
 use crate::plan::Plan;
@@ -19,6 +20,10 @@ use crate::run::{Run, Snapshot};
 
 /// How often it is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// A generator that does not send more than this share of what is due is what is measured then.
+const UNSENT_RATIO: f64 = 0.02;
+/// So is one that has a thread which is on a processor all the time.
+const BUSY_RATIO: f64 = 0.95;
 /// A step of so many whole seconds leaves its first one out: the rate has just changed.
 const SECONDS_MIN: usize = 3;
 
@@ -119,13 +124,14 @@ fn outcome(step: Step, run: &Run) -> Outcome {
     let seconds = run.seconds.iter().take(whole).skip(skipped);
     let goodput = seconds.map(|second| second.completed.counts.success() as f64).collect();
     let share = |number: u64| number as f64 / counts.total().max(1) as f64;
-    let late = report::Generator::of(run);
+    let check = SelfCheck::of(run, step.rate, None);
     Outcome {
         offered: step.rate,
         goodput,
         refused_ratio: share(counts.refused()),
         failed_ratio: share(counts.total() - counts.success() - counts.refused()),
-        generator_limited: late.was_the_limit,
+        // That it was late by milliseconds changes no goodput; that it did not send, or could not, does.
+        generator_limited: check.rate_error_ratio > UNSENT_RATIO || check.busiest_ratio > BUSY_RATIO,
         mean_ms: total.latency.mean() / 1_000.0,
         p99_ms: total.latency.value_at_quantile(0.99) as f64 / 1_000.0,
     }
