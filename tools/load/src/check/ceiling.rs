@@ -50,7 +50,7 @@ pub async fn ceiling(plan: &Plan, cancellation: &CancellationToken) -> Result<Ce
     let rate = each.clamp(*RATE_OF_A_WORKER.start(), *RATE_OF_A_WORKER.end()) * workers as f64;
     let server = Server::start()?;
     let mut trial = plan.clone();
-    trial.target = Target::new(&format!("http://{}{}", server.address, plan.target.path()))?;
+    trial.target = Target::new(&format!("http://{}{}", server.address(), plan.target.path()))?;
     trial.profile = Profile::steady(rate, SPAN)?;
     trial.workers = Some(workers);
     trial.slow = None;

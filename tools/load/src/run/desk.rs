@@ -296,26 +296,28 @@ impl SeatState {
 }
 
 impl Seat {
-    /// Waits for a job; `None` when `ended` is ready first, which is polled while it waits.
+    /// Waits for a job; `None` when `ended` is ready, which is polled first: a job that was given to a
+    /// connection which ended meanwhile goes to the next one, when the seat is dropped.
     pub(super) async fn next(&mut self, mut ended: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Option<Job> {
         poll_fn(|cx| {
-            {
-                let mut inner = self.inner();
-                let number = self.number as usize;
-                if let Some(job) = inner.seats[number].job.take() {
-                    inner.given -= 1;
+            if ended(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let mut inner = self.inner();
+            let number = self.number as usize;
+            if let Some(job) = inner.seats[number].job.take() {
+                inner.given -= 1;
+                return Poll::Ready(Some(job));
+            }
+            if !inner.seats[number].is_free {
+                if let Some(job) = inner.line.pop_front() {
                     return Poll::Ready(Some(job));
                 }
-                if !inner.seats[number].is_free {
-                    if let Some(job) = inner.line.pop_front() {
-                        return Poll::Ready(Some(job));
-                    }
-                    inner.seats[number].is_free = true;
-                    inner.free.push(self.number);
-                }
-                inner.seats[number].wait(cx);
+                inner.seats[number].is_free = true;
+                inner.free.push(self.number);
             }
-            ended(cx).map(|()| None)
+            inner.seats[number].wait(cx);
+            Poll::Pending
         })
         .await
     }
