@@ -6,11 +6,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::server::Server;
+use crate::Error;
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::run::{Run, Snapshot, run};
 use crate::target::{Protocol, Target};
-use crate::Error;
 
 /// How long it is measured.
 const SPAN: Duration = Duration::from_secs(2);
@@ -73,7 +73,10 @@ impl Ceiling {
     fn of(run: &Run, workers: usize) -> Option<Self> {
         let requests = run.total().counts.answered();
         let cpu_micros = run.generator.cpu.as_secs_f64() * 1e6 / requests as f64;
-        (requests > 0 && cpu_micros > 0.0)
-            .then(|| Self { per_second: workers as f64 * 1e6 / cpu_micros, cpu_micros, requests })
+        (requests > 0 && cpu_micros > 0.0).then(|| Self {
+            per_second: workers as f64 * 1e6 / cpu_micros,
+            cpu_micros,
+            requests,
+        })
     }
 }

@@ -38,7 +38,8 @@ impl Server {
     /// # Errors
     /// The machine has no port or thread for it.
     pub fn start() -> Result<Self, Error> {
-        let refused = |error: io::Error| Error::Machine { what: "a server to check with", why: error.to_string() };
+        let refused =
+            |error: io::Error| Error::Machine { what: "a server to check with", why: error.to_string() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -47,7 +48,8 @@ impl Server {
         let answered = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&answered);
         let serve = move || {
-            runtime.block_on(async { ended.run_until_cancelled(accept(listener, count)).await.unwrap_or(()) });
+            runtime
+                .block_on(async { ended.run_until_cancelled(accept(listener, count)).await.unwrap_or(()) });
         };
         let thread = Builder::new().name("load-check".to_owned()).spawn(serve).map_err(refused)?;
         Ok(Self { address, answered, end, thread: Some(thread) })

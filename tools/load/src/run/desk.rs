@@ -256,9 +256,10 @@ impl Desk {
     }
 
     fn record(&self, inner: &mut Inner, job: &Job, class: Class, now: Instant, sent: Option<(Instant, u64)>) {
-        let places = self.tenants.as_ref().map_or((0, 0), |tenants| {
-            (tenants.place(job.tenant as usize), tenants.names().len() + 1)
-        });
+        let places = self
+            .tenants
+            .as_ref()
+            .map_or((0, 0), |tenants| (tenants.place(job.tenant as usize), tenants.names().len() + 1));
         let (service, bytes) = sent.map_or((Duration::ZERO, 0), |(sent, bytes)| (now - sent, bytes));
         let took = Took { latency: now - job.due, service, bytes };
         inner.batch.record(job, class, took, places);
@@ -365,7 +366,8 @@ impl Inner {
         self.under_way -= 1;
         self.seats[number as usize].flight = 0;
         // Those behind it in the queue that have landed are passed over when they are its first.
-        while self.flights.front().is_some_and(|first| self.seats[first.seat as usize].flight != first.number) {
+        while self.flights.front().is_some_and(|first| self.seats[first.seat as usize].flight != first.number)
+        {
             self.flights.pop_front();
         }
     }

@@ -68,8 +68,7 @@ async fn serve_one(line: &Line, stream: Stream) {
     while let Some(job) = seat.next(|cx| wire.poll_ended(cx)).await {
         let outgoing = &line.outgoing[usize::from(job.kind)];
         let request = outgoing.bytes(line.values(&job), &mut room);
-        let exchange =
-            Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
+        let exchange = Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
         let fate = seat.carry_out(job, wire.exchange(exchange)).await;
         if fate.keeps == Keeps::Closed {
             return;
@@ -146,8 +145,7 @@ pub(super) async fn serve_slow(line: Rc<Line>, slow: Slow) {
             let job = line.desk.extra();
             let outgoing = &line.outgoing[usize::from(job.kind)];
             let request = outgoing.bytes(line.values(&job), &mut room);
-            let exchange =
-                Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
+            let exchange = Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
             let began = clock::now();
             let fate = tokio::time::timeout(SLOW_DEADLINE, wire.exchange(exchange)).await;
             let fate = fate.unwrap_or(Fate::ended(Class::TimedOut, 0));

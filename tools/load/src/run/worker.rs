@@ -19,10 +19,10 @@ use super::desk::{Bounds, Desk};
 use super::job::Source;
 use super::serve::{Line, serve, serve_slow};
 use super::timer::Timer;
+use crate::Error;
 use crate::plan::{Plan, Slow};
 use crate::target::Located;
 use crate::wire::{Connector, Outgoing};
-use crate::Error;
 
 /// How often books are handed over.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -118,7 +118,8 @@ impl Worker {
             plan.seed,
         );
         let batch = Batch::new(worker, plan.profile.stages().len());
-        let timer = Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
+        let timer =
+            Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
         let line = Line {
             desk: Rc::new(Desk::new(bounds, plan.tenants.clone(), source, batch)),
             connector: Connector::new(target, plan.protocol, plan.streams_max)?,
@@ -168,7 +169,11 @@ impl Worker {
         }
     }
 
-    fn poll<C: Future<Output = ()>>(&mut self, cx: &mut Context<'_>, mut cancelled: Pin<&mut C>) -> Poll<Over> {
+    fn poll<C: Future<Output = ()>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cancelled: Pin<&mut C>,
+    ) -> Poll<Over> {
         if cancelled.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Over::Cancelled);
         }

@@ -93,7 +93,8 @@ fn ours(cli: &Cli, url: &str) -> Result<(), String> {
     let (observer, _kept) = watch::channel(Snapshot::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let done = runtime.block_on(plimsoll_load::run(&plan, &CancellationToken::new(), &observer)).map_err(text)?;
+    let done =
+        runtime.block_on(plimsoll_load::run(&plan, &CancellationToken::new(), &observer)).map_err(text)?;
     let check = SelfCheck::of(&done, cli.rate as f64, None);
     let total = done.total();
     let sent: u64 = done.seconds.iter().map(|second| second.sent).sum();
@@ -167,7 +168,12 @@ fn compare(cli: &Cli) -> Result<(), String> {
 
 fn print_row(what: &str, who: &str, turn: Option<Turn>, ours: Option<Turn>) {
     let numbers = turn.zip(ours).map_or(String::new(), |(turn, ours)| {
-        format!("{:>12.0}{:>12.2}{:>8.2}", turn.per_second, turn.cpu_micros, ours.cpu_micros / turn.cpu_micros)
+        format!(
+            "{:>12.0}{:>12.2}{:>8.2}",
+            turn.per_second,
+            turn.cpu_micros,
+            ours.cpu_micros / turn.cpu_micros
+        )
     });
     println!("{what:<16}{who:<36}{numbers}");
 }
