@@ -86,7 +86,10 @@ impl Floor {
             }
             Self::System => matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service),
             Self::Cli | Self::Versus => {
-                matches!(that, Self::Ground | Self::Lib | Self::Store | Self::Service | Self::System)
+                matches!(
+                    that,
+                    Self::Ground | Self::Lib | Self::Store | Self::Service | Self::System | Self::Tool
+                )
             }
         }
     }

@@ -46,11 +46,7 @@ impl Error {
     /// assert_eq!(refused.to_string(), "rate is -1, allowed is 0 to 1,000,000 a second");
     /// ```
     #[must_use]
-    pub fn invalid(
-        field: impl Into<String>,
-        value: impl fmt::Display,
-        allowed: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(field: impl Into<String>, value: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), value: value.to_string(), allowed: allowed.into() }
     }
 }

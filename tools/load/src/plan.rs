@@ -120,7 +120,11 @@ impl Plan {
             return Err(Error::invalid("connections", max, "1 to 65,536"));
         }
         if open > max {
-            return Err(Error::invalid("connections opened first", open, format!("0 to {max}, the most there may be")));
+            return Err(Error::invalid(
+                "connections opened first",
+                open,
+                format!("0 to {max}, the most there may be"),
+            ));
         }
         if self.line_max > LINE_MAX {
             return Err(Error::invalid("line", self.line_max, "0 to 1,000,000 waiting requests"));
@@ -151,7 +155,11 @@ impl Plan {
             return Err(Error::invalid("share of slow clients", slow.share, allowed));
         }
         if !(1..=1_000_000).contains(&slow.bytes_per_second) {
-            return Err(Error::invalid("bytes a second of slow clients", slow.bytes_per_second, "1 to 1,000,000"));
+            return Err(Error::invalid(
+                "bytes a second of slow clients",
+                slow.bytes_per_second,
+                "1 to 1,000,000",
+            ));
         }
         if self.protocol == Protocol::Http2 {
             return Err(Error::invalid("protocol of slow clients", "HTTP/2", "HTTP/1.1"));

@@ -138,7 +138,10 @@ async fn an_answer_that_does_not_come_ends_at_the_deadline_and_what_waits_behind
     let counts = done.total().counts;
     assert_eq!((done.due(), counts.total(), counts.success()), (30, 30, 0));
     assert!(counts.of(Class::TimedOut) >= 2, "{counts:?}");
-    assert!(counts.of(Class::Unsent) > 0, "two under way and ten in line are less than 20 in 200 ms: {counts:?}");
+    assert!(
+        counts.of(Class::Unsent) > 0,
+        "two under way and ten in line are less than 20 in 200 ms: {counts:?}"
+    );
     assert_eq!(done.total().failed.len(), 30 - counts.of(Class::Unsent), "what was not sent has no latency");
 }
 
@@ -258,7 +261,10 @@ async fn data_fills_requests_in_row_by_row() {
     for (number, request) in requests.iter().enumerate() {
         let (id, path) = [(1, "a%20b"), (2, "c%2Cd"), (3, "e")][number % 3];
         assert!(request.starts_with(&format!("PUT /items/{path} HTTP/1.1\r\n")), "{request}");
-        assert!(request.contains(&format!("x-id: n-{id}\r\ncontent-length: 9\r\n\r\n{{\"id\": {id}}}")), "{request}");
+        assert!(
+            request.contains(&format!("x-id: n-{id}\r\ncontent-length: 9\r\n\r\n{{\"id\": {id}}}")),
+            "{request}"
+        );
     }
 }
 

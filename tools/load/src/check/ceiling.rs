@@ -6,11 +6,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::server::Server;
+use crate::Error;
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::run::{Run, Snapshot, run};
 use crate::target::{Protocol, Target};
-use crate::Error;
 
 /// How long it is measured.
 const SPAN: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub async fn ceiling(plan: &Plan, cancellation: &CancellationToken) -> Result<Ce
     let rate = each.clamp(*RATE_OF_A_WORKER.start(), *RATE_OF_A_WORKER.end()) * workers as f64;
     let server = Server::start()?;
     let mut trial = plan.clone();
-    trial.target = Target::new(&format!("http://{}{}", server.address, plan.target.path()))?;
+    trial.target = Target::new(&format!("http://{}{}", server.address(), plan.target.path()))?;
     trial.profile = Profile::steady(rate, SPAN)?;
     trial.workers = Some(workers);
     trial.slow = None;
@@ -73,7 +73,10 @@ impl Ceiling {
     fn of(run: &Run, workers: usize) -> Option<Self> {
         let requests = run.total().counts.answered();
         let cpu_micros = run.generator.cpu.as_secs_f64() * 1e6 / requests as f64;
-        (requests > 0 && cpu_micros > 0.0)
-            .then(|| Self { per_second: workers as f64 * 1e6 / cpu_micros, cpu_micros, requests })
+        (requests > 0 && cpu_micros > 0.0).then(|| Self {
+            per_second: workers as f64 * 1e6 / cpu_micros,
+            cpu_micros,
+            requests,
+        })
     }
 }

@@ -5,6 +5,7 @@ mod server;
 mod verdict;
 
 pub use ceiling::{Ceiling, ceiling};
+pub use server::Server;
 pub use verdict::{Limit, SelfCheck};
 
 #[cfg(test)]

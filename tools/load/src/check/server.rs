@@ -4,6 +4,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
@@ -22,26 +24,47 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// How every connection of HTTP/2 begins.
 const HTTP2_BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The server, on a thread of its own until it is dropped.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+/// A trivial server of HTTP/1.1 and 2 on this machine, on a thread of its own until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    answered: Arc<AtomicU64>,
     end: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
+    /// Starts it on a free port.
+    ///
     /// # Errors
     /// The machine has no port or thread for it.
-    pub(super) fn start() -> Result<Self, Error> {
-        let refused = |error: io::Error| Error::Machine { what: "a server to check with", why: error.to_string() };
+    pub fn start() -> Result<Self, Error> {
+        let refused =
+            |error: io::Error| Error::Machine { what: "a server to check with", why: error.to_string() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let end = CancellationToken::new();
         let ended = end.clone();
-        let serve = move || runtime.block_on(async { ended.run_until_cancelled(accept(listener)).await.unwrap_or(()) });
+        let answered = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&answered);
+        let serve = move || {
+            runtime
+                .block_on(async { ended.run_until_cancelled(accept(listener, count)).await.unwrap_or(()) });
+        };
         let thread = Builder::new().name("load-check".to_owned()).spawn(serve).map_err(refused)?;
-        Ok(Self { address, end, thread: Some(thread) })
+        Ok(Self { address, answered, end, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many requests it has answered.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 }
 
@@ -56,7 +79,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: TcpListener, answered: Arc<AtomicU64>) {
     let mut connections: Group<()> = Group::new(CONNECTIONS_MAX).expect("the limit is constant and valid");
     loop {
         // What cannot be accepted now can be soon: the generator holds fewer than there may be.
@@ -64,25 +87,24 @@ async fn accept(listener: TcpListener) {
             tokio::task::yield_now().await;
             continue;
         };
-        connections
-            .spawn(async move {
-                // However a connection ends, the generator has seen it too.
-                let _ = serve(stream).await;
-            })
-            .await;
+        let answered = Arc::clone(&answered);
+        // However a connection ends, the generator has seen it too.
+        connections.spawn(async move { drop(serve(stream, &answered).await) }).await;
     }
 }
 
-async fn serve(mut stream: TcpStream) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, answered: &AtomicU64) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    // The first byte would do, but for methods such as PUT.
     let mut begin = [0; HTTP2_BEGIN.len()];
-    while stream.peek(&mut begin).await? < begin.len() && HTTP2_BEGIN.starts_with(&begin[..3]) {
-        tokio::task::yield_now().await;
+    let there = stream.peek(&mut begin).await?;
+    if there > 3 && HTTP2_BEGIN.starts_with(&begin[..there]) {
+        return serve_many(stream, answered).await;
     }
-    if begin == HTTP2_BEGIN { serve_many(stream).await } else { serve_one(&mut stream).await }
+    serve_one(&mut stream, answered).await
 }
 
-async fn serve_one(stream: &mut TcpStream) -> io::Result<()> {
+async fn serve_one(stream: &mut TcpStream, answered: &AtomicU64) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(16 * 1_024);
     // Of the body that is being read.
     let mut left = 0;
@@ -102,6 +124,7 @@ async fn serve_one(stream: &mut TcpStream) -> io::Result<()> {
                     }
                 }
             }
+            answered.fetch_add(1, Ordering::Relaxed);
             stream.write_all(ANSWER).await?;
         }
         if stream.read_buf(&mut buffer).await? == 0 {
@@ -127,12 +150,13 @@ fn head(buffer: &[u8]) -> io::Result<Option<(usize, usize)>> {
     Ok(Some((length, body.unwrap_or(0))))
 }
 
-async fn serve_many(stream: TcpStream) -> io::Result<()> {
+async fn serve_many(stream: TcpStream, answered: &AtomicU64) -> io::Result<()> {
     let handshake = h2::server::Builder::new().max_concurrent_streams(1_000).handshake::<_, Bytes>(stream);
     let mut connection = handshake.await.map_err(io::Error::other)?;
     // Requests are answered as they come: their bodies are given back unread, and reset nothing.
     while let Some(request) = connection.accept().await {
         let (_, mut answer) = request.map_err(io::Error::other)?;
+        answered.fetch_add(1, Ordering::Relaxed);
         let mut sending = answer.send_response(http::Response::new(()), false).map_err(io::Error::other)?;
         sending.send_data(Bytes::from_static(b"ok"), true).map_err(io::Error::other)?;
     }

@@ -10,7 +10,8 @@ fn run() -> Run {
     let mut counts = Counts::default();
     (0..1_000).for_each(|_| counts.add(Class::Success));
     let tally = Tally { counts, ..Tally::default() };
-    let stage = Stage { name: "a".into(), shape: Shape::Steady { rate: 1e3 }, length: Duration::from_secs(1) };
+    let stage =
+        Stage { name: "a".into(), shape: Shape::Steady { rate: 1e3 }, length: Duration::from_secs(1) };
     let second = Second { ends: Duration::from_secs(1), due: 1_000, sent: 1_000, ..Second::default() };
     let mut lateness = histogram(2);
     (0..1_000).for_each(|_| lateness.record(60).unwrap());

@@ -125,7 +125,9 @@ impl SelfCheck {
             let words = format!("{:.1} % of what was due was never sent", self.rate_error_ratio * 100.0);
             found.push((Limit::Generator, words));
         }
-        if let Some(ceiling) = self.ceiling.filter(|ceiling| rate_max > CEILING_RATIO_MAX * ceiling.per_second) {
+        if let Some(ceiling) =
+            self.ceiling.filter(|ceiling| rate_max > CEILING_RATIO_MAX * ceiling.per_second)
+        {
             let words = format!(
                 "{rate_max:.0} requests a second were asked for, and {workers} threads have the processor time \
                  for {:.0} ({:.1} us each)",

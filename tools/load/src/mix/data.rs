@@ -58,7 +58,9 @@ impl Data {
         let read = file.take(BYTES_MAX + 1).read_to_string(&mut text);
         read.map_err(|error| refused(error.to_string()))?;
         if text.len() as u64 > BYTES_MAX {
-            return Err(refused("is larger than 64 MiB, the most that is kept in memory: use a sample".to_owned()));
+            return Err(refused(
+                "is larger than 64 MiB, the most that is kept in memory: use a sample".to_owned(),
+            ));
         }
         let lines = path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson");
         let parsed = if lines { Self::from_json_lines(&text, order) } else { Self::from_csv(&text, order) };
@@ -118,7 +120,9 @@ impl Data {
             };
             let mut values = Vec::with_capacity(data.columns.len());
             for column in &data.columns {
-                let value = object.remove(column).ok_or_else(|| format!("line {line_number} has no field {column}"))?;
+                let value = object
+                    .remove(column)
+                    .ok_or_else(|| format!("line {line_number} has no field {column}"))?;
                 values.push(match value {
                     serde_json::Value::String(text) => text,
                     other => other.to_string(),
@@ -136,7 +140,10 @@ impl Data {
         }
         for (number, column) in columns.iter().enumerate() {
             if column.is_empty() || columns[..number].contains(column) {
-                return Err(format!("column {} is called {column:?}, allowed is a name used once", number + 1));
+                return Err(format!(
+                    "column {} is called {column:?}, allowed is a name used once",
+                    number + 1
+                ));
             }
         }
         Ok(Self { columns, order, text: String::new(), ends: Vec::new() })
@@ -197,7 +204,8 @@ impl Records<'_> {
                 self.rest = rest;
                 continue;
             }
-            self.rest = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n')).unwrap_or(self.rest);
+            self.rest =
+                self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n')).unwrap_or(self.rest);
             self.line += 1;
             return Ok(Some(began));
         }

@@ -114,7 +114,9 @@ impl Mix {
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT)
-            .ok_or_else(|| Error::invalid(place("method"), &request.method, "a method such as GET or POST"))?;
+            .ok_or_else(|| {
+                Error::invalid(place("method"), &request.method, "a method such as GET or POST")
+            })?;
         // What is asked for in the URL itself keeps its query; another path stands behind its path.
         let path = match (request.path.as_str(), base.split_once('?')) {
             ("", _) => base.to_owned(),
@@ -130,7 +132,11 @@ impl Mix {
             return Err(Error::invalid(place("headers"), request.headers.len(), "at most 100"));
         }
         if request.body.len() > BODY_BYTES_MAX {
-            return Err(Error::invalid(place("body"), format!("{} bytes", request.body.len()), "at most 16 MiB"));
+            return Err(Error::invalid(
+                place("body"),
+                format!("{} bytes", request.body.len()),
+                "at most 16 MiB",
+            ));
         }
         let mut headers = Vec::with_capacity(request.headers.len() + 1);
         for (name, value) in &request.headers {
@@ -148,7 +154,8 @@ impl Mix {
             headers.retain(|(other, _)| other != name);
             headers.push((name.clone(), template("{{tenant}}", name.as_str())?));
         }
-        let draft = Draft { method, path: template(&path, "path")?, headers, body: template(&request.body, "body")? };
+        let draft =
+            Draft { method, path: template(&path, "path")?, headers, body: template(&request.body, "body")? };
         self.check_values(&draft, request)?;
         Ok(draft)
     }
@@ -158,9 +165,14 @@ impl Mix {
         let Some(data) = &self.data else { return Ok(()) };
         for (name, template) in &draft.headers {
             for column in template.columns() {
-                let wrong = (0..data.rows()).find(|row| HeaderValue::from_str(data.row(*row).value(column)).is_err());
+                let wrong =
+                    (0..data.rows()).find(|row| HeaderValue::from_str(data.row(*row).value(column)).is_err());
                 if let Some(row) = wrong {
-                    let field = format!("{{{{{}}}}} in header {name} of request {}", data.columns()[column], request.name);
+                    let field = format!(
+                        "{{{{{}}}}} in header {name} of request {}",
+                        data.columns()[column],
+                        request.name
+                    );
                     let value = format!("{:?} in row {}", data.row(row).value(column), row + 1);
                     return Err(Error::invalid(field, value, "one line"));
                 }

@@ -53,7 +53,10 @@ impl Tenants {
         }
         for tenant in &list {
             let Tenant { name, weight } = tenant;
-            if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            if name.is_empty()
+                || name.len() > NAME_BYTES_MAX
+                || !name.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            {
                 let allowed = "1 to 256 printable characters of ASCII";
                 return Err(Error::invalid("name of a tenant", format!("{name:?}"), allowed));
             }

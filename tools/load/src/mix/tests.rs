@@ -16,7 +16,10 @@ fn csv(text: &str) -> Result<Data, String> {
 fn placeholders_are_filled_in_and_stay_one_part_of_a_path() {
     let data = csv("id,name\n7,\"Smith, J/D?\"\n8,x\n").unwrap();
     assert_eq!((data.rows(), data.columns().len()), (2, 2));
-    assert_eq!(filled("/u/{{id}}/{{ name }}?t={{tenant}}", &data, 0, Writing::Percent), "/u/7/Smith%2C%20J%2FD%3F?t=acme");
+    assert_eq!(
+        filled("/u/{{id}}/{{ name }}?t={{tenant}}", &data, 0, Writing::Percent),
+        "/u/7/Smith%2C%20J%2FD%3F?t=acme"
+    );
     assert_eq!(filled("{\"name\": \"{{name}}\"}", &data, 0, Writing::Plain), "{\"name\": \"Smith, J/D?\"}");
     assert_eq!(filled("{{id}}{{id}}", &data, 1, Writing::Plain), "88");
 }
@@ -24,7 +27,8 @@ fn placeholders_are_filled_in_and_stay_one_part_of_a_path() {
 #[test]
 fn a_placeholder_that_no_column_is_called_like_is_refused_with_those_there_are() {
     let data = csv("id,name\n7,a\n").unwrap();
-    let refused = |text| Template::parse(text, data.columns(), false, "path of request a").unwrap_err().to_string();
+    let refused =
+        |text| Template::parse(text, data.columns(), false, "path of request a").unwrap_err().to_string();
     assert_eq!(refused("/{{nmae}}"), "placeholder in path of request a is {{nmae}}, allowed is id, name");
     assert!(refused("/{{tenant}}").contains("allowed is id, name"));
     assert!(refused("/{{id").contains("each {{ has its }}"));
@@ -34,7 +38,8 @@ fn a_placeholder_that_no_column_is_called_like_is_refused_with_those_there_are()
 fn csv_is_read_with_quotes_line_breaks_and_either_line_end() {
     let data = csv("\u{feff}a, b\r\n\"x\"\"y\",\"1\n2\"\r\n\r\n,last").unwrap();
     assert_eq!(data.columns(), ["a", "b"]);
-    let rows: Vec<[&str; 2]> = (0..data.rows()).map(|row| [0, 1].map(|column| data.row(row).value(column))).collect();
+    let rows: Vec<[&str; 2]> =
+        (0..data.rows()).map(|row| [0, 1].map(|column| data.row(row).value(column))).collect();
     assert_eq!(rows, [["x\"y", "1\n2"], ["", "last"]]);
 }
 
@@ -55,7 +60,9 @@ fn a_wrong_file_of_data_is_refused_with_its_line() {
     assert!(csv(&wide).unwrap_err().contains("more than 100"));
     let missing = Data::from_json_lines("{\"a\": 1}\n\n{\"b\": 2}\n", Order::Cycled).unwrap_err();
     assert_eq!(missing, "line 3 has no field a");
-    assert!(Data::from_json_lines("{\"a\": 1}\nnonsense\n", Order::Cycled).unwrap_err().starts_with("line 2: "));
+    assert!(
+        Data::from_json_lines("{\"a\": 1}\nnonsense\n", Order::Cycled).unwrap_err().starts_with("line 2: ")
+    );
 }
 
 #[test]
@@ -87,7 +94,9 @@ fn a_request_that_http_does_not_allow_is_refused_by_name() {
     assert!(refused(|request| request.path = "/a b".into()).starts_with("path of request /a is /a b"));
     assert!(refused(|request| request.method = "G T".into()).starts_with("method of request /a is G T"));
     assert!(refused(|request| request.headers = vec![("x".into(), "a\r\nb".into())]).contains("one line"));
-    assert!(refused(|request| request.headers = vec![("Content-Length".into(), "5".into())]).contains("left out"));
+    assert!(
+        refused(|request| request.headers = vec![("Content-Length".into(), "5".into())]).contains("left out")
+    );
     let none = Mix::new(vec![]).unwrap_err().to_string();
     assert_eq!(none, "requests is 0, allowed is 1 to 1,000");
 }
@@ -99,12 +108,16 @@ fn data_that_would_break_a_header_is_refused_with_its_row() {
     request.headers = vec![("authorization".into(), "Bearer {{token}}".into())];
     let mix = Mix::new(vec![request]).unwrap().with_data(data);
     let refused = mix.drafts("", None).unwrap_err().to_string();
-    assert_eq!(refused, "{{token}} in header authorization of request /a is \"b\\nad\" in row 2, allowed is one line");
+    assert_eq!(
+        refused,
+        "{{token}} in header authorization of request /a is \"b\\nad\" in row 2, allowed is one line"
+    );
 }
 
 #[test]
 fn results_are_kept_for_the_heaviest_tenants_and_the_others_are_summed() {
-    let list: Vec<Tenant> = (0..100).map(|number| Tenant { name: format!("t{number}"), weight: f64::from(number + 1) }).collect();
+    let list: Vec<Tenant> =
+        (0..100).map(|number| Tenant { name: format!("t{number}"), weight: f64::from(number + 1) }).collect();
     let tenants = Tenants::new(list, Some("X-Tenant")).unwrap();
     assert_eq!((tenants.names().len(), tenants.names()[0].as_str(), tenants.others()), (32, "t99", 68));
     assert_eq!((tenants.place(99), tenants.place(98), tenants.place(0), tenants.place(67)), (0, 1, 32, 32));

@@ -32,7 +32,8 @@ impl Schedule {
         (worker, workers): (usize, usize),
         seed: u64,
     ) -> Self {
-        let mut schedule = Self { segments, current: 0, level: worker as f64, workers: workers as f64, random: None };
+        let mut schedule =
+            Self { segments, current: 0, level: worker as f64, workers: workers as f64, random: None };
         if arrivals == Arrivals::Poisson {
             // Far apart: neighbouring seeds of one generator must not look alike.
             let seed = seed.wrapping_add((worker as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));

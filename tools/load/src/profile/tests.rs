@@ -113,8 +113,7 @@ fn random_arrivals_have_the_mean_and_the_spread_of_a_poisson_process() {
 
 #[test]
 fn the_same_seed_makes_the_same_arrivals_and_another_others() {
-    let profile =
-        Profile::new(vec![stage(Shape::Steady { rate: 50.0 }, 10.0)], Arrivals::Poisson).unwrap();
+    let profile = Profile::new(vec![stage(Shape::Steady { rate: 50.0 }, 10.0)], Arrivals::Poisson).unwrap();
     let with = |seed| profile.schedule(0, 1, seed).collect::<Vec<_>>();
     assert_eq!(with(3), with(3));
     assert_ne!(with(3), with(4));
@@ -131,24 +130,37 @@ fn a_burst_is_due_at_one_instant() {
 
 #[test]
 fn a_pause_has_no_arrivals_and_what_follows_begins_after_it() {
-    let stages =
-        vec![stage(Shape::Steady { rate: 10.0 }, 1.0), stage(Shape::Steady { rate: 0.0 }, 5.0), stage(Shape::Steady { rate: 10.0 }, 1.0)];
+    let stages = vec![
+        stage(Shape::Steady { rate: 10.0 }, 1.0),
+        stage(Shape::Steady { rate: 0.0 }, 5.0),
+        stage(Shape::Steady { rate: 10.0 }, 1.0),
+    ];
     let profile = Profile::new(stages, Arrivals::Constant).unwrap();
     let arrivals = all(&profile, 1);
     assert_eq!(arrivals.len(), 20);
     assert_eq!((arrivals[9].at.as_millis(), arrivals[10].at.as_millis()), (900, 6_000));
     assert_eq!((arrivals[10].stage, profile.stage_at(Duration::from_secs(3))), (2, 1));
-    assert_eq!((profile.rate_at(Duration::from_secs(3)), profile.rate_at(Duration::from_secs(7))), (0.0, 0.0));
+    assert_eq!(
+        (profile.rate_at(Duration::from_secs(3)), profile.rate_at(Duration::from_secs(7))),
+        (0.0, 0.0)
+    );
 }
 
 #[test]
 fn what_is_out_of_range_is_refused_with_the_stage_and_the_range() {
-    let refused = |shape, seconds| Profile::new(vec![stage(shape, seconds)], Arrivals::Constant).unwrap_err().to_string();
+    let refused = |shape, seconds| {
+        Profile::new(vec![stage(shape, seconds)], Arrivals::Constant).unwrap_err().to_string()
+    };
     assert_eq!(
         refused(Shape::Steady { rate: -1.0 }, 1.0),
         "rate of stage stage is -1, allowed is 0 to 1,000,000 requests a second"
     );
-    let far = Shape::Spike { base: 1.0, times: 10.0, begins: Duration::from_secs(9), lasts: Duration::from_secs(2) };
+    let far = Shape::Spike {
+        base: 1.0,
+        times: 10.0,
+        begins: Duration::from_secs(9),
+        lasts: Duration::from_secs(2),
+    };
     assert_eq!(refused(far, 10.0), "spike of stage stage is 9s to 11s, allowed is within the stage's 10s");
     assert!(refused(Shape::Steady { rate: 0.1 }, 1.0).contains("at least one request"));
     assert!(refused(Shape::Steady { rate: f64::NAN }, 1.0).contains("NaN"));

@@ -42,7 +42,8 @@ impl Collected {
     pub(super) fn new(profile: Profile, tenants: Option<Tenants>, workers: usize) -> Self {
         let places = tenants.as_ref().map_or(0, |tenants| tenants.names().len() + 1);
         let none = || vec![TenantTally::default(); places];
-        let stage = || Stage { due: 0, tally: Tally::default(), tenants: none(), summary: Summary::default() };
+        let stage =
+            || Stage { due: 0, tally: Tally::default(), tenants: none(), summary: Summary::default() };
         Self {
             pending: BTreeMap::new(),
             told: vec![0; workers],

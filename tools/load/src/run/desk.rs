@@ -256,9 +256,10 @@ impl Desk {
     }
 
     fn record(&self, inner: &mut Inner, job: &Job, class: Class, now: Instant, sent: Option<(Instant, u64)>) {
-        let places = self.tenants.as_ref().map_or((0, 0), |tenants| {
-            (tenants.place(job.tenant as usize), tenants.names().len() + 1)
-        });
+        let places = self
+            .tenants
+            .as_ref()
+            .map_or((0, 0), |tenants| (tenants.place(job.tenant as usize), tenants.names().len() + 1));
         let (service, bytes) = sent.map_or((Duration::ZERO, 0), |(sent, bytes)| (now - sent, bytes));
         let took = Took { latency: now - job.due, service, bytes };
         inner.batch.record(job, class, took, places);
@@ -296,26 +297,28 @@ impl SeatState {
 }
 
 impl Seat {
-    /// Waits for a job; `None` when `ended` is ready first, which is polled while it waits.
+    /// Waits for a job; `None` when `ended` is ready, which is polled first: a job that was given to a
+    /// connection which ended meanwhile goes to the next one, when the seat is dropped.
     pub(super) async fn next(&mut self, mut ended: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Option<Job> {
         poll_fn(|cx| {
-            {
-                let mut inner = self.inner();
-                let number = self.number as usize;
-                if let Some(job) = inner.seats[number].job.take() {
-                    inner.given -= 1;
+            if ended(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let mut inner = self.inner();
+            let number = self.number as usize;
+            if let Some(job) = inner.seats[number].job.take() {
+                inner.given -= 1;
+                return Poll::Ready(Some(job));
+            }
+            if !inner.seats[number].is_free {
+                if let Some(job) = inner.line.pop_front() {
                     return Poll::Ready(Some(job));
                 }
-                if !inner.seats[number].is_free {
-                    if let Some(job) = inner.line.pop_front() {
-                        return Poll::Ready(Some(job));
-                    }
-                    inner.seats[number].is_free = true;
-                    inner.free.push(self.number);
-                }
-                inner.seats[number].wait(cx);
+                inner.seats[number].is_free = true;
+                inner.free.push(self.number);
             }
-            ended(cx).map(|()| None)
+            inner.seats[number].wait(cx);
+            Poll::Pending
         })
         .await
     }
@@ -363,7 +366,8 @@ impl Inner {
         self.under_way -= 1;
         self.seats[number as usize].flight = 0;
         // Those behind it in the queue that have landed are passed over when they are its first.
-        while self.flights.front().is_some_and(|first| self.seats[first.seat as usize].flight != first.number) {
+        while self.flights.front().is_some_and(|first| self.seats[first.seat as usize].flight != first.number)
+        {
             self.flights.pop_front();
         }
     }

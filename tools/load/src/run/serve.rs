@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -68,8 +68,7 @@ async fn serve_one(line: &Line, stream: Stream) {
     while let Some(job) = seat.next(|cx| wire.poll_ended(cx)).await {
         let outgoing = &line.outgoing[usize::from(job.kind)];
         let request = outgoing.bytes(line.values(&job), &mut room);
-        let exchange =
-            Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
+        let exchange = Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
         let fate = seat.carry_out(job, wire.exchange(exchange)).await;
         if fate.keeps == Keeps::Closed {
             return;
@@ -87,15 +86,17 @@ async fn serve_many(line: &Line, connection: Multiplexed) {
     drop(sender);
     // The streams first: what they send, the connection then moves in the same wake-up. At its end
     // those under way are told by it, and those that are free look at the mark.
+    let mut driven = false;
     poll_fn(|cx| {
         loop {
             while let Poll::Ready(Some(())) = seats.poll_next_unpin(cx) {}
             if seats.is_empty() {
                 return Poll::Ready(());
             }
-            if ended.get() || driver.as_mut().poll(cx).is_pending() {
+            if driven || driver.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            driven = true;
             ended.set(true);
             line.desk.wake_free();
         }
@@ -104,8 +105,12 @@ async fn serve_many(line: &Line, connection: Multiplexed) {
 }
 
 async fn serve_stream(line: &Line, mut sender: Sender, mut seat: Seat, ended: &Cell<bool>) {
-    let is_over = || if ended.get() { Poll::Ready(()) } else { Poll::Pending };
-    while let Some(job) = seat.next(|_| is_over()).await {
+    loop {
+        // A server that is going away is left before a request is lost on it.
+        let is_over = |_: &mut Context<'_>| {
+            if ended.get() || sender.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        };
+        let Some(job) = seat.next(is_over).await else { break };
         let outgoing = &line.outgoing[usize::from(job.kind)];
         let Ok((request, body)) = outgoing.request(line.values(&job)) else {
             let never_sent = async { Fate { class: Class::Malformed, bytes: 0, keeps: Keeps::Open } };
@@ -116,11 +121,11 @@ async fn serve_stream(line: &Line, mut sender: Sender, mut seat: Seat, ended: &C
         let fate = seat.carry_out(job, exchange).await;
         // A request that took too long is reset; the connection goes on without it.
         if fate.keeps == Keeps::Closed && fate.class != Class::TimedOut {
-            ended.set(true);
+            break;
         }
-        if ended.get() {
-            return;
-        }
+    }
+    if !ended.replace(true) {
+        line.desk.wake_free();
     }
 }
 
@@ -140,8 +145,7 @@ pub(super) async fn serve_slow(line: Rc<Line>, slow: Slow) {
             let job = line.desk.extra();
             let outgoing = &line.outgoing[usize::from(job.kind)];
             let request = outgoing.bytes(line.values(&job), &mut room);
-            let exchange =
-                Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
+            let exchange = Exchange { request, asked: outgoing.asked(), body_bytes_max: line.body_bytes_max };
             let began = clock::now();
             let fate = tokio::time::timeout(SLOW_DEADLINE, wire.exchange(exchange)).await;
             let fate = fate.unwrap_or(Fate::ended(Class::TimedOut, 0));

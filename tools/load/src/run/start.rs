@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::collect::Collected;
 use super::result::{Run, Snapshot};
 use super::worker::{Orders, Told, work};
+use crate::Error;
 use crate::plan::Plan;
 use crate::target::Located;
-use crate::Error;
 
 /// How many seconds a worker may have told that nobody has looked at.
 const SECONDS_AHEAD: usize = 8;

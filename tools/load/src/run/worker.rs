@@ -1,5 +1,6 @@
 //! A thread that sends: one task on a runtime of its own, which shares nothing while it runs.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use plimsoll::clock::{self, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
+use tokio::task::coop::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 use super::books::Batch;
@@ -17,10 +19,10 @@ use super::desk::{Bounds, Desk};
 use super::job::Source;
 use super::serve::{Line, serve, serve_slow};
 use super::timer::Timer;
+use crate::Error;
 use crate::plan::{Plan, Slow};
 use crate::target::Located;
 use crate::wire::{Connector, Outgoing};
-use crate::Error;
 
 /// How often books are handed over.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -78,8 +80,9 @@ pub(super) async fn work(orders: Orders) {
     }
     let Ok(began) = begin.wait_for(Option::is_some).await.map(|began| *began) else { return };
     worker.begin(began.unwrap_or_else(clock::now));
-    let cut_off = std::future::poll_fn(|cx| worker.poll(cx, cancelled.as_mut())).await;
-    worker.end(cut_off).await;
+    // It gives way by itself, once every connection that woke was looked at.
+    let over = unconstrained(poll_fn(|cx| worker.poll(cx, cancelled.as_mut()))).await;
+    worker.end(over).await;
 }
 
 /// Why a worker's work is over.
@@ -115,7 +118,8 @@ impl Worker {
             plan.seed,
         );
         let batch = Batch::new(worker, plan.profile.stages().len());
-        let timer = Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
+        let timer =
+            Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
         let line = Line {
             desk: Rc::new(Desk::new(bounds, plan.tenants.clone(), source, batch)),
             connector: Connector::new(target, plan.protocol, plan.streams_max)?,
@@ -140,7 +144,7 @@ impl Worker {
     /// Opens the connections for the beginning, and tells how that went.
     async fn warm_up(&mut self) {
         self.line.desk.want_kept();
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             self.open();
             while let Poll::Ready(Some(())) = self.connections.poll_next_unpin(cx) {}
             if self.line.desk.is_opening() { Poll::Pending } else { Poll::Ready(()) }
@@ -165,7 +169,11 @@ impl Worker {
         }
     }
 
-    fn poll<C: Future<Output = ()>>(&mut self, cx: &mut Context<'_>, mut cancelled: Pin<&mut C>) -> Poll<Over> {
+    fn poll<C: Future<Output = ()>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cancelled: Pin<&mut C>,
+    ) -> Poll<Over> {
         if cancelled.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Over::Cancelled);
         }

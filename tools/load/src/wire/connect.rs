@@ -13,9 +13,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::{Multiplexed, Stream};
+use crate::Error;
 use crate::plan::{Slow, SlowAt};
 use crate::target::{Located, Protocol, Trust};
-use crate::Error;
 
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";

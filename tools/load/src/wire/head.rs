@@ -25,7 +25,11 @@ pub(super) struct Head {
 pub(super) enum Kind {
     /// 1xx: the answer itself follows.
     Interim,
-    Answer { class: Class, body: Body, keeps: Keeps },
+    Answer {
+        class: Class,
+        body: Body,
+        keeps: Keeps,
+    },
 }
 
 /// How the body of the answer to a request is framed.
@@ -45,8 +49,7 @@ pub(super) struct Malformed;
 pub(super) fn parse(bytes: &[u8], asked: Asked) -> Result<Option<Head>, Malformed> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut answer = httparse::Response::new(&mut []);
-    let parsed =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
     let length = match parsed {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
@@ -86,7 +89,13 @@ struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { length: None, chunked: false, close: false, keep_alive: false, retry_after: RetryAfter::Untold }
+        Self {
+            length: None,
+            chunked: false,
+            close: false,
+            keep_alive: false,
+            retry_after: RetryAfter::Untold,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -72,6 +72,12 @@ impl Multiplexed {
 }
 
 impl Sender {
+    /// Whether the connection takes no more requests: it failed, or the server is going away.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(self.requests.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
     /// Sends a request and reads its answer, of which nothing is kept.
     ///
     /// # Cancel safety

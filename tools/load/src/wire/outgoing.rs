@@ -86,7 +86,10 @@ impl Outgoing {
         let refused = |what: &str, why: String| Error::invalid(what, why, "what HTTP allows");
         let mut path = Vec::new();
         self.draft.write_path(values, &mut path);
-        let uri = Uri::builder().scheme(self.scheme).authority(self.authority.as_str()).path_and_query(path.as_slice());
+        let uri = Uri::builder()
+            .scheme(self.scheme)
+            .authority(self.authority.as_str())
+            .path_and_query(path.as_slice());
         let uri = uri.build().map_err(|error| refused("path", error.to_string()))?;
         let mut request = Request::new(());
         *request.method_mut() = self.draft.method.clone();
@@ -97,7 +100,8 @@ impl Outgoing {
         for (name, value) in self.draft.headers() {
             text.clear();
             value.write(values, &mut text);
-            let value = HeaderValue::from_bytes(&text).map_err(|error| refused(name.as_str(), error.to_string()))?;
+            let value =
+                HeaderValue::from_bytes(&text).map_err(|error| refused(name.as_str(), error.to_string()))?;
             match *name {
                 header::USER_AGENT => drop(headers.insert(name, value)),
                 _ => drop(headers.append(name, value)),

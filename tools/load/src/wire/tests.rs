@@ -90,10 +90,7 @@ fn the_class_is_of_the_status_and_whether_it_says_when_to_come_again() {
 #[test]
 fn a_body_is_framed_as_rfc_9112_says() {
     let success = |body, keeps| whole(Class::Success, body, keeps);
-    assert_eq!(
-        answer("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"),
-        success(Body::Length(7), Keeps::Open)
-    );
+    assert_eq!(answer("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"), success(Body::Length(7), Keeps::Open));
     assert_eq!(answer("HTTP/1.1 200 OK\r\n\r\n"), success(Body::UntilClosed, Keeps::Closed));
     assert_eq!(
         answer("HTTP/1.1 200 OK\r\ncontent-length: 7\r\nConnection: x, close\r\n\r\n"),

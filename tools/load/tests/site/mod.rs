@@ -89,7 +89,10 @@ pub(crate) async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io:
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// Answers each request, and remembers it.
-pub(crate) fn ok(mut stream: TcpStream, seen: Arc<Seen>) -> std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
+pub(crate) fn ok(
+    mut stream: TcpStream,
+    seen: Arc<Seen>,
+) -> std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
     Box::pin(async move {
         let mut buffer = Vec::new();
         while let Some(request) = request(&mut stream, &mut buffer).await? {
