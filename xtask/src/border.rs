@@ -206,7 +206,7 @@ mod tests {
             ("server/service", "systems/hooks"),
             ("lib/plimsoll", "lib/plimsoll-tower"),
             ("tools/load", "server/service"),
-            ("cli", "tools/load"),
+            ("tools/load", "systems/hooks"),
             ("xtask", "lib/plimsoll"),
         ] {
             let told = crossed(&house(&[(from, &[to]), (to, &[])]));
