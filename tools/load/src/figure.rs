@@ -71,13 +71,16 @@ pub fn seconds(seconds: f64) -> String {
 #[must_use]
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
+    let decimals = if percent > 99.0 || percent < 1.0 { 3 } else { 1 };
     match percent {
         _ if !percent.is_finite() => "-".to_owned(),
         _ if ratio >= 1.0 || ratio <= 0.0 => format!("{percent:.0} %"),
-        _ if percent > 99.999 => "above 99.999 %".to_owned(),
-        _ if percent < 0.001 => "below 0.001 %".to_owned(),
-        _ if percent > 99.0 || percent < 1.0 => format!("{percent:.3} %"),
-        _ => format!("{percent:.1} %"),
+        _ if percent > 99.9994 => "above 99.999 %".to_owned(),
+        _ if percent < 0.0005 => "below 0.001 %".to_owned(),
+        _ => {
+            let text = format!("{percent:.decimals$}");
+            format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+        }
     }
 }
 
@@ -97,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_share_that_is_not_all_is_not_shown_as_all() {
-        assert_eq!([percent(1.0), percent(0.0), percent(0.5)], ["100 %", "0 %", "50.0 %"]);
+        assert_eq!([percent(1.0), percent(0.0), percent(0.5)], ["100 %", "0 %", "50 %"]);
         assert_eq!([percent(0.999_999_9), percent(0.000_000_1)], ["above 99.999 %", "below 0.001 %"]);
-        assert_eq!(percent(0.998_97), "99.897 %");
+        assert_eq!([percent(0.998_97), percent(0.999), percent(0.5025)], ["99.897 %", "99.9 %", "50.2 %"]);
         assert_eq!(percent(f64::NAN), "-");
     }
 }

@@ -3,7 +3,7 @@
 use plimsoll::sizing::usl::{self, Sample};
 use serde::{Deserialize, Serialize};
 
-use super::step::{Bend, Outcome};
+use super::step::{Bend, FOLLOWS_RATIO, Outcome};
 use crate::figure::{count, percent};
 
 /// How often the windows are drawn again to see how far the estimate may be off.
@@ -153,12 +153,7 @@ fn bound(outcomes: &[Outcome], p99_ms: f64) -> Result<Bound, NoBound> {
     bent.retain(|(outcome, _)| outcome.offered > well);
     let Some((first, bend)) = bent.first().copied() else { return Err(NoBound::NeverBends { highest }) };
     let last = bent.last().map_or(first, |(outcome, _)| *outcome);
-    let per_second = if bend == Bend::Slow {
-        // The goodput still follows: the bound is between the step that was fast and the one that was not.
-        Interval { value: well, low: well, high: first.offered }
-    } else {
-        plateau(&bent.iter().map(|(outcome, _)| outcome.goodput.as_slice()).collect::<Vec<_>>())
-    };
+    let (per_second, bend) = if bend == Bend::Slow { slow(well, &bent) } else { (plateau(&bent), bend) };
     let width = (per_second.high - per_second.low) / per_second.value.max(f64::MIN_POSITIVE);
     if per_second.value <= 0.0 || width > WIDTH_MAX {
         return Err(NoBound::Unclear { per_second });
@@ -167,16 +162,35 @@ fn bound(outcomes: &[Outcome], p99_ms: f64) -> Result<Bound, NoBound> {
     Ok(Bound { per_second, beyond: bend, collapses_to })
 }
 
+/// The bound of a target whose first step beyond it is only slow.
+///
+/// Where what is offered beyond is not served, it is slow because it is full, and its goodput says at how
+/// much; else the bound is between the step that was fast and the one that was not.
+fn slow(well: f64, bent: &[(&Outcome, Bend)]) -> (Interval, Bend) {
+    let first = bent[0].0.offered;
+    if let Some(full) = bent.iter().position(|(_, bend)| *bend != Bend::Slow) {
+        let goodput = plateau(&bent[full..]);
+        if goodput.value <= first / FOLLOWS_RATIO {
+            return (goodput, bent[full].1);
+        }
+    }
+    (Interval { value: well, low: well, high: first }, Bend::Slow)
+}
+
 /// The best that any of the steps reaches, with its bounds by the bootstrap (Bradley Efron, 1979): the
 /// windows of each step are drawn again with replacement, and the best step found again, many times.
-fn plateau(steps: &[&[f64]]) -> Interval {
+fn plateau(steps: &[(&Outcome, Bend)]) -> Interval {
+    let steps: Vec<&[f64]> = steps.iter().map(|(outcome, _)| outcome.goodput.as_slice()).collect();
     let mean = |windows: &[f64]| windows.iter().sum::<f64>() / windows.len().max(1) as f64;
     let value = steps.iter().map(|windows| mean(windows)).fold(0.0, f64::max);
     // A seed of its own: the same steps give the same bounds.
     let mut random = fastrand::Rng::with_seed(0x6c6f_6164);
     let mut again = |windows: &[f64]| {
+        if windows.is_empty() {
+            return 0.0;
+        }
         let drawn = (0..windows.len()).map(|_| windows[random.usize(..windows.len())]).sum::<f64>();
-        drawn / windows.len().max(1) as f64
+        drawn / windows.len() as f64
     };
     let mut draws: Vec<f64> =
         (0..DRAWS).map(|_| steps.iter().map(|windows| again(windows)).fold(0.0, f64::max)).collect();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Goodput below this share of what was offered is lagging behind it.
-const FOLLOWS_RATIO: f64 = 0.95;
+pub(super) const FOLLOWS_RATIO: f64 = 0.95;
 /// More refusals than this share are the target's own limit.
 const REFUSED_RATIO: f64 = 0.01;
 /// More failures than this share are the target falling over.
