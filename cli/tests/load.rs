@@ -65,12 +65,22 @@ async fn our_own_server_holds_the_rate_that_it_promises() {
     let page = directory.path().join("load.html");
     let output = load(&[
         &format!("http://{listen}/api/v1/app/{app}/msg"),
-        "--bound", "100", "--minutes", "0.2", "--p99-ms", "3000",
-        "-H", &format!("authorization: Bearer {token}"),
-        "-H", "content-type: application/json",
-        "-d", &json!({ "eventType": "load.test", "payload": { "n": 1 } }).to_string(),
-        "--metrics", &format!("http://{admin}/metrics"),
-        "--report", page.to_str().unwrap(),
+        "--bound",
+        "100",
+        "--minutes",
+        "0.2",
+        "--p99-ms",
+        "3000",
+        "-H",
+        &format!("authorization: Bearer {token}"),
+        "-H",
+        "content-type: application/json",
+        "-d",
+        &json!({ "eventType": "load.test", "payload": { "n": 1 } }).to_string(),
+        "--metrics",
+        &format!("http://{admin}/metrics"),
+        "--report",
+        page.to_str().unwrap(),
         "--json",
     ])
     .await;
@@ -81,14 +91,19 @@ async fn our_own_server_holds_the_rate_that_it_promises() {
         assert_eq!(assertion["state"], "held", "{assertion}");
     }
     assert!(run["stages"][1]["counts"]["refused"].as_u64() > Some(0), "{said}");
-    assert!(!output.stdout.windows(token.len()).any(|part| part == token.as_bytes()), "the token is in the run");
+    assert!(
+        !output.stdout.windows(token.len()).any(|part| part == token.as_bytes()),
+        "the token is in the run"
+    );
     is_a_page_that_stands_alone(&page, &token);
     assert!(server.runs(), "it ended:\n{}", server.log());
 }
 
 fn is_a_page_that_stands_alone(page: &Path, secret: &str) {
     let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.contains("<svg") && page.contains("coordinated omission"));
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains("<svg") && page.contains("coordinated omission")
+    );
     assert!(!page.contains("src=") && !page.contains("<link") && !page.contains(secret));
 }
 
@@ -128,7 +143,11 @@ async fn a_server_that_queues_without_a_bound_does_not_hold_and_it_is_said_why()
     let (run, said) = run(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(run["verdict"], "broken");
-    assert_eq!((state(&run, "overload.refuses"), state(&run, "overload.p99")), ("broken", "broken"), "{said}");
+    assert_eq!(
+        (state(&run, "overload.refuses"), state(&run, "overload.p99")),
+        ("broken", "broken"),
+        "{said}"
+    );
     assert_eq!(state(&run, "overload.retry_after"), "not_checked");
     // Nothing was said of where to read its memory: it is not held by silence.
     assert_eq!(state(&run, "overload.memory"), "not_checked");

@@ -111,7 +111,9 @@ fn profile(ask: &Ask) -> Result<profile::Profile, Error> {
             let (lasts, begins) = (length.mul_f64(SPIKE_PART), length.mul_f64(0.5 - SPIKE_PART / 2.0));
             ("spike", Shape::Spike { base: rate, times: SPIKE_TIMES, begins, lasts })
         }
-        Profile::Burst => ("burst", Shape::Burst { size: rate.round() as u32, every: Duration::from_secs(1) }),
+        Profile::Burst => {
+            ("burst", Shape::Burst { size: rate.round() as u32, every: Duration::from_secs(1) })
+        }
     };
     profile::Profile::new(vec![Stage { name: name.to_owned(), shape, length }], arrivals)
 }
@@ -129,7 +131,10 @@ fn mix(send: &Send) -> Result<Mix, Error> {
         Some(path) => {
             let requests = Mix::read(path)?.requests().to_vec();
             // What is given for all of them stands before what each has.
-            let with = |request: Request| Request { headers: [headers.clone(), request.headers].concat(), ..request };
+            let with = |request: Request| Request {
+                headers: [headers.clone(), request.headers].concat(),
+                ..request
+            };
             Mix::new(requests.into_iter().map(with).collect())?
         }
         None => {

@@ -95,7 +95,10 @@ mod tests {
         let times = [0.4249, 1.04, 17.4, 999.6, 3_210.0, 61_000.0].map(millis);
         assert_eq!(times, ["0.42 ms", "1.0 ms", "17 ms", "1.0 s", "3.2 s", "61 s"]);
         assert_eq!([bytes(100.0), bytes(2_048.0), bytes(3.5 * 1_048_576.0)], ["100 B", "2 KiB", "3.5 MiB"]);
-        assert_eq!([seconds(12.0), seconds(1.25), seconds(300.0), seconds(390.0)], ["12 s", "1.2 s", "5 min", "6 min 30 s"]);
+        assert_eq!(
+            [seconds(12.0), seconds(1.25), seconds(300.0), seconds(390.0)],
+            ["12 s", "1.2 s", "5 min", "6 min 30 s"]
+        );
     }
 
     #[test]

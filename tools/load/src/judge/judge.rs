@@ -82,7 +82,11 @@ impl Judge {
         self.see_recovery(&snapshot.second);
         self.decide();
         let begins = self.begins(2);
-        if self.recovery.back_after.is_some() && self.elapsed >= begins + LOOK { Then::Enough } else { Then::GoOn }
+        if self.recovery.back_after.is_some() && self.elapsed >= begins + LOOK {
+            Then::Enough
+        } else {
+            Then::GoOn
+        }
     }
 
     /// The target's own numbers.
@@ -154,7 +158,8 @@ impl Judge {
     fn progress(&self, phase: usize) -> Progress {
         if self.ended != Ended::No {
             // A run that was stopped in a phase has not shown what would have come of it.
-            let reached = self.elapsed > self.begins(phase + 1) || phase == 2 && self.recovery.back_after.is_some();
+            let reached =
+                self.elapsed > self.begins(phase + 1) || phase == 2 && self.recovery.back_after.is_some();
             let full = self.elapsed + GRACE >= self.begins(phase + 1);
             return if reached || full { Progress::Over } else { Progress::Running };
         }
@@ -209,8 +214,14 @@ impl Judge {
         let (tasks_before, tasks_after) = both(|vitals| vitals.tasks);
         vec![
             ("recovery.memory", verdicts::memory_left(&self.known, progress)),
-            ("recovery.descriptors", verdicts::left(before, after, "the number of its descriptors", progress)),
-            ("recovery.tasks", verdicts::left(tasks_before, tasks_after, "the number of its tasks", progress)),
+            (
+                "recovery.descriptors",
+                verdicts::left(before, after, "the number of its descriptors", progress),
+            ),
+            (
+                "recovery.tasks",
+                verdicts::left(tasks_before, tasks_after, "the number of its tasks", progress),
+            ),
         ]
     }
 }

@@ -26,11 +26,25 @@ const SOUND: Behaviour = Behaviour {
     lost: (Class::TimedOut, 0.0),
     ms: [5, 8, 5],
     slow_seconds: 0,
-    vitals: |_| Some(Vitals { memory_bytes: Some(50e6), descriptors: Some(30.0), tasks: Some(12.0), started_seconds: Some(7.0), ..EMPTY }),
+    vitals: |_| {
+        Some(Vitals {
+            memory_bytes: Some(50e6),
+            descriptors: Some(30.0),
+            tasks: Some(12.0),
+            started_seconds: Some(7.0),
+            ..EMPTY
+        })
+    },
 };
 
 const EMPTY: Vitals = Vitals {
-    memory_bytes: None, descriptors: None, tasks: None, threads: None, queue: None, started_seconds: None, processor_seconds: None,
+    memory_bytes: None,
+    descriptors: None,
+    tasks: None,
+    threads: None,
+    queue: None,
+    started_seconds: None,
+    processor_seconds: None,
 };
 
 fn terms() -> Terms {
@@ -54,7 +68,12 @@ fn judged(behaviour: &Behaviour, seconds_max: u64) -> Judge {
         let mut tally = Tally::default();
         fill(&mut tally, behaviour, phase, second, terms.rates()[phase] as u64);
         tallies[phase].merge(&tally);
-        let seen = Second { ends: Duration::from_secs(second), stage: phase, completed: tally.summary(), ..Second::default() };
+        let seen = Second {
+            ends: Duration::from_secs(second),
+            stage: phase,
+            completed: tally.summary(),
+            ..Second::default()
+        };
         seconds.push(seen);
         if let Some(vitals) = (behaviour.vitals)(phase + 1) {
             judge.read(When::In(phase), vitals);
@@ -136,7 +155,11 @@ fn broken(judge: &Judge) -> Vec<&str> {
 #[test]
 fn a_sound_target_holds_everything_and_its_recovery_ends_early() {
     let judge = judged(&SOUND, 99);
-    assert!(judge.assertions().iter().all(|assertion| assertion.state == State::Held), "{:#?}", judge.assertions());
+    assert!(
+        judge.assertions().iter().all(|assertion| assertion.state == State::Held),
+        "{:#?}",
+        judge.assertions()
+    );
     assert_eq!(judge.verdict(), Some(Verdict::Held));
     assert_eq!(Verdict::Held.exit_code(), 0);
 }
@@ -166,7 +189,9 @@ fn what_is_never_answered_is_as_slow_as_it_was_waited_for() {
 fn a_crash_is_told_by_refused_connections_and_by_a_new_start() {
     let judge = judged(&Behaviour { lost: (Class::NotConnected, 0.01), ..SOUND }, 99);
     assert!(broken(&judge).contains(&"overload.alive"));
-    let restarts = |when: usize| Some(Vitals { started_seconds: Some(if when < 3 { 7.0 } else { 99.0 }), ..(SOUND.vitals)(when)? });
+    let restarts = |when: usize| {
+        Some(Vitals { started_seconds: Some(if when < 3 { 7.0 } else { 99.0 }), ..(SOUND.vitals)(when)? })
+    };
     let judge = judged(&Behaviour { vitals: restarts, ..SOUND }, 99);
     assert_eq!(broken(&judge), ["overload.alive"]);
 }
@@ -175,7 +200,8 @@ fn a_crash_is_told_by_refused_connections_and_by_a_new_start() {
 fn what_is_left_behind_is_told_by_its_kind() {
     let leaks = |when: usize| {
         let vitals = (SOUND.vitals)(when)?;
-        let after = Vitals { memory_bytes: Some(100e6), descriptors: Some(60.0), tasks: Some(2_000.0), ..vitals };
+        let after =
+            Vitals { memory_bytes: Some(100e6), descriptors: Some(60.0), tasks: Some(2_000.0), ..vitals };
         Some(if when == 4 { after } else { vitals })
     };
     let judge = judged(&Behaviour { vitals: leaks, ..SOUND }, 99);
@@ -205,7 +231,10 @@ fn without_the_targets_numbers_they_are_not_checked_and_nothing_of_them_is_held(
 fn a_run_that_is_stopped_is_not_judged_on_what_it_has_not_shown() {
     let judge = judged(&SOUND, 20);
     assert_eq!(judge.verdict(), Some(Verdict::NotJudged));
-    assert_eq!((state(&judge, "below.success"), state(&judge, "overload.refuses")), (State::Open, State::Open));
+    assert_eq!(
+        (state(&judge, "below.success"), state(&judge, "overload.refuses")),
+        (State::Open, State::Open)
+    );
     assert_eq!(Verdict::NotJudged.exit_code(), 3);
 }
 

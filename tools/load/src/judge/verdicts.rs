@@ -56,11 +56,20 @@ pub(super) fn all(terms: &Terms, tenants: bool) -> Vec<Assertion> {
     };
     let recovery = seconds(terms.lengths()[2].as_secs_f64());
     let mut list = vec![
-        ("below.success", format!("at {}/s more than {} succeed", count(terms.rates()[0]), percent(SUCCESS_RATIO))),
+        (
+            "below.success",
+            format!("at {}/s more than {} succeed", count(terms.rates()[0]), percent(SUCCESS_RATIO)),
+        ),
         ("overload.refuses", format!("at {}/s some are refused with 429 or 503", count(terms.rates()[1]))),
         ("overload.retry_after", "each refusal says when to come again (Retry-After)".to_owned()),
-        ("overload.answers", format!("at most {} are neither admitted and served nor refused", percent(LOST_RATIO))),
-        ("overload.p99", format!("99 of 100 of those not refused are served within {}", millis(terms.p99_ms))),
+        (
+            "overload.answers",
+            format!("at most {} are neither admitted and served nor refused", percent(LOST_RATIO)),
+        ),
+        (
+            "overload.p99",
+            format!("99 of 100 of those not refused are served within {}", millis(terms.p99_ms)),
+        ),
         ("overload.alive", "it does not crash: the same process takes connections all the time".to_owned()),
         ("overload.memory", memory),
     ];
@@ -75,10 +84,14 @@ pub(super) fn all(terms: &Terms, tenants: bool) -> Vec<Assertion> {
     }
     list.extend([
         ("recovery.p99", format!("within {recovery} the p99 is back to about that below the bound")),
-        ("recovery.memory", format!(
-            "memory goes back to about its highest before the overload (at most {} and {} more)",
-            percent(MEMORY_LEFT_RATIO - 1.0), bytes(MEMORY_LEFT_BYTES)
-        )),
+        (
+            "recovery.memory",
+            format!(
+                "memory goes back to about its highest before the overload (at most {} and {} more)",
+                percent(MEMORY_LEFT_RATIO - 1.0),
+                bytes(MEMORY_LEFT_BYTES)
+            ),
+        ),
         ("recovery.descriptors", "no descriptors are left over once all connections are closed".to_owned()),
         ("recovery.tasks", "no tasks are left over once all connections are closed".to_owned()),
     ]);
@@ -102,7 +115,8 @@ fn when_over(progress: Progress, held: bool, seen: String) -> Found {
 pub(super) fn success(below: &Phase, progress: Progress) -> Found {
     let ratio = below.counts.success_ratio().unwrap_or_default();
     let total = below.counts.total();
-    let seen = format!("{} of {} succeeded: {}", grouped(below.counts.success()), grouped(total), percent(ratio));
+    let seen =
+        format!("{} of {} succeeded: {}", grouped(below.counts.success()), grouped(total), percent(ratio));
     when_over(progress, ratio > SUCCESS_RATIO, if total == 0 { "nothing was sent".to_owned() } else { seen })
 }
 
@@ -146,7 +160,8 @@ pub(super) fn answers(over: &Phase, progress: Progress) -> Found {
         .filter(|(count, _)| *count > 0)
         .collect();
     parts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    let parts: Vec<String> = parts.iter().map(|(count, words)| format!("{} {words}", grouped(*count))).collect();
+    let parts: Vec<String> =
+        parts.iter().map(|(count, words)| format!("{} {words}", grouped(*count))).collect();
     let seen = if parts.is_empty() { "none was lost".to_owned() } else { parts.join(", ") };
     when_over(progress, total > 0 && lost as f64 <= LOST_RATIO * total as f64, seen)
 }
@@ -170,7 +185,11 @@ pub(super) fn p99(over: &Phase, terms: &Terms, progress: Progress) -> Found {
     if over.counts.total() == over.counts.refused() {
         return when_over(progress, false, "nothing was served".to_owned());
     }
-    when_over(progress, over.p99_ms <= terms.p99_ms, format!("the p99 of those not refused is {}", millis(over.p99_ms)))
+    when_over(
+        progress,
+        over.p99_ms <= terms.p99_ms,
+        format!("the p99 of those not refused is {}", millis(over.p99_ms)),
+    )
 }
 
 pub(super) fn alive(phases: &[Phase], known: &Known, progress: Progress) -> Found {
@@ -187,7 +206,15 @@ pub(super) fn alive(phases: &[Phase], known: &Known, progress: Progress) -> Foun
     } else {
         "whether the process is the same could not be read"
     };
-    when_over(progress, last > 0, if last > 0 { format!("every connection was taken; {start}") } else { "nothing answers any more".to_owned() })
+    when_over(
+        progress,
+        last > 0,
+        if last > 0 {
+            format!("every connection was taken; {start}")
+        } else {
+            "nothing answers any more".to_owned()
+        },
+    )
 }
 
 pub(super) fn memory(known: &Known, terms: &Terms, progress: Progress) -> Found {
@@ -198,7 +225,8 @@ pub(super) fn memory(known: &Known, terms: &Terms, progress: Progress) -> Found 
         (None, Some(before)) => before + GROWTH_BYTES,
         (None, None) => return missing(progress, "its memory before the overload"),
     };
-    let seen = format!("{} at most, {} before", bytes(peak), before.map_or_else(|| "not known".to_owned(), bytes));
+    let seen =
+        format!("{} at most, {} before", bytes(peak), before.map_or_else(|| "not known".to_owned(), bytes));
     if peak > most { (State::Broken, seen) } else { when_over(progress, true, seen) }
 }
 
@@ -209,7 +237,9 @@ pub(super) fn recovered(recovery: &Recovery, below: &Phase, terms: &Terms, progr
         let seen = format!("back within {asked} after {}", seconds(after.as_secs_f64()));
         return (if held { State::Held } else { State::Broken }, seen);
     }
-    let now = recovery.last_p99_ms.map_or_else(|| "nothing is answered".to_owned(), |p99| format!("it is {} at the end", millis(p99)));
+    let now = recovery
+        .last_p99_ms
+        .map_or_else(|| "nothing is answered".to_owned(), |p99| format!("it is {} at the end", millis(p99)));
     when_over(progress, false, format!("not back within {asked}: {now}"))
 }
 
@@ -223,7 +253,11 @@ pub(super) fn memory_left(known: &Known, progress: Progress) -> Found {
 
 pub(super) fn left(before: Option<f64>, after: Option<f64>, what: &str, progress: Progress) -> Found {
     let (Some(before), Some(after)) = (before, after) else { return missing(progress, what) };
-    when_over(progress, after <= before * LEFT_RATIO + LEFT, format!("{} after, {} before", count(after), count(before)))
+    when_over(
+        progress,
+        after <= before * LEFT_RATIO + LEFT,
+        format!("{} after, {} before", count(after), count(before)),
+    )
 }
 
 /// A number that nobody tells is no assertion that holds.
@@ -236,7 +270,9 @@ pub(super) fn quiet(quiet: &Quiet, terms: &Terms) -> Found {
     let [(below, below_success, below_ms), (over, over_success, over_ms)] = quiet.phases;
     let Quiet { names, .. } = quiet;
     if below < QUIET_MIN || over < QUIET_MIN {
-        let few = format!("{names}: {below} and {over} requests are too few to say, {QUIET_MIN} are needed in each phase");
+        let few = format!(
+            "{names}: {below} and {over} requests are too few to say, {QUIET_MIN} are needed in each phase"
+        );
         return (State::NotChecked, few);
     }
     let ratio = |success: u64, total: u64| success as f64 / total as f64;
@@ -244,7 +280,10 @@ pub(super) fn quiet(quiet: &Quiet, terms: &Terms) -> Found {
     let slow = over_ms > (below_ms * terms.quiet_factor).max(below_ms + BACK_MS);
     let seen = format!(
         "{names}: p99 {} then {}, success {} then {}",
-        millis(below_ms), millis(over_ms), percent(before), percent(after)
+        millis(below_ms),
+        millis(over_ms),
+        percent(before),
+        percent(after)
     );
     (if slow || after < before - QUIET_LOSS { State::Broken } else { State::Held }, seen)
 }

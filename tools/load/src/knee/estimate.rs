@@ -141,7 +141,8 @@ fn bound(outcomes: &[Outcome], p99_ms: f64) -> Result<Bound, NoBound> {
     let with_bend = || outcomes.iter().map(|outcome| (outcome, outcome.bend(p99_ms)));
     let well = with_bend().filter(|(_, bend)| bend.is_none()).map(|(outcome, _)| outcome.offered);
     let well = well.reduce(f64::max);
-    let mut bent: Vec<(&Outcome, Bend)> = with_bend().filter_map(|(outcome, bend)| Some((outcome, bend?))).collect();
+    let mut bent: Vec<(&Outcome, Bend)> =
+        with_bend().filter_map(|(outcome, bend)| Some((outcome, bend?))).collect();
     bent.sort_by(|(one, _), (other, _)| one.offered.total_cmp(&other.offered));
     let highest = outcomes.iter().map(|outcome| outcome.offered).fold(0.0, f64::max);
     let Some((first, bend)) = bent.first().copied() else { return Err(NoBound::NeverBends { highest }) };
@@ -257,17 +258,26 @@ impl NoBound {
     fn explained(&self) -> Vec<String> {
         match self {
             Self::NeverBends { highest } => vec![
-                format!("No bound is named: it took all that was offered, up to {}/s, and never bent.", count(*highest)),
+                format!(
+                    "No bound is named: it took all that was offered, up to {}/s, and never bent.",
+                    count(*highest)
+                ),
                 "Go further with a higher --to, or give the bound you promise with --bound.".to_owned(),
             ],
             Self::NeverWell { lowest, bend } => vec![
-                format!("No bound is named: offered {}/s, the least that was tried, it {} already.", count(*lowest), bend.words()),
+                format!(
+                    "No bound is named: offered {}/s, the least that was tried, it {} already.",
+                    count(*lowest),
+                    bend.words()
+                ),
                 "Look at one request first (curl), and at --p99-ms where it is only slow.".to_owned(),
             ],
             Self::Unclear { per_second: Interval { value, low, high } } => vec![
                 format!(
                     "No bound is named: it bends at about {}/s, but anything from {} to {} would fit.",
-                    count(*value), count(*low), count(*high)
+                    count(*value),
+                    count(*low),
+                    count(*high)
                 ),
                 "Take longer steps with --step-seconds, and let nothing else run on the machine.".to_owned(),
             ],
@@ -275,15 +285,21 @@ impl NoBound {
                 format!(
                     "No bound is named: {}/s was too much and {}/s was not. Something else than the load decides: \
                      a warm-up, a neighbour, a cache.",
-                    count(*bent), count(*well)
+                    count(*bent),
+                    count(*well)
                 ),
                 "Run it again; where it stays so, give the bound you promise with --bound.".to_owned(),
             ],
             Self::Generator { at } => vec![
-                format!("No bound is named: at {}/s the generator, not the target, was the limit.", count(*at)),
+                format!(
+                    "No bound is named: at {}/s the generator, not the target, was the limit.",
+                    count(*at)
+                ),
                 "Run it on a machine of its own, or on a faster one.".to_owned(),
             ],
-            Self::Stopped => vec!["No bound is named: it was stopped before there was enough to say.".to_owned()],
+            Self::Stopped => {
+                vec!["No bound is named: it was stopped before there was enough to say.".to_owned()]
+            }
         }
     }
 }
@@ -309,7 +325,9 @@ impl Law {
                     Ok(knee) => format!(
                         "{law}: the most is got done with {} at once (95 % sure: {} to {}). A limit on concurrency \
                          belongs there.",
-                        count(knee.concurrency.value), count(knee.concurrency.low), count(knee.concurrency.high)
+                        count(knee.concurrency.value),
+                        count(knee.concurrency.low),
+                        count(knee.concurrency.high)
                     ),
                     Err(why) => format!("{law}. It names no best concurrency: {why}."),
                 }

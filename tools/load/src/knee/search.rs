@@ -43,11 +43,19 @@ pub struct Search {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Stage {
     /// Doubling; the rate that was last taken well.
-    Climb { rate: f64, well: Option<f64> },
+    Climb {
+        rate: f64,
+        well: Option<f64>,
+    },
     /// Recovering before the steps around this rate.
-    Rest { well: f64 },
+    Rest {
+        well: f64,
+    },
     /// The steps around this rate, from this one on.
-    Fine { well: f64, step: usize },
+    Fine {
+        well: f64,
+        step: usize,
+    },
     Done,
 }
 
@@ -67,7 +75,11 @@ impl Search {
     #[must_use]
     pub fn next(&self) -> Next {
         let step = |rate: f64, measured| {
-            Next::Step(Step { rate: rate.min(self.settings.to), seconds: self.settings.step_seconds, measured })
+            Next::Step(Step {
+                rate: rate.min(self.settings.to),
+                seconds: self.settings.step_seconds,
+                measured,
+            })
         };
         match self.stage {
             Stage::Climb { rate, .. } => step(rate, Measured::Coarsely),
@@ -106,7 +118,9 @@ impl Search {
                 (Some(_), None) => Stage::Done,
             },
             Stage::Rest { well } => Stage::Fine { well, step: 0 },
-            Stage::Fine { well, step } if step + 1 < FINE.len() && !at_most => Stage::Fine { well, step: step + 1 },
+            Stage::Fine { well, step } if step + 1 < FINE.len() && !at_most => {
+                Stage::Fine { well, step: step + 1 }
+            }
             // The last of them was taken well: what bent before was an accident, climb on.
             Stage::Fine { well, step } if bend.is_none() && !at_most => {
                 let rate = well * FINE[step];
@@ -120,7 +134,8 @@ impl Search {
         if let Some((_, last)) = self.taken.last()
             && last.generator_limited
         {
-            let bent = self.taken.iter().filter(|(_, outcome)| outcome.bend(self.settings.p99_ms).is_some()).count();
+            let bent =
+                self.taken.iter().filter(|(_, outcome)| outcome.bend(self.settings.p99_ms).is_some()).count();
             // It had bent well before, so that what is offered beyond that matters little.
             if bent < 3 {
                 return Finding::none(NoBound::Generator { at: last.offered });
@@ -133,7 +148,8 @@ impl Search {
 
     /// The outcomes of a kind, but for those in which the generator was the limit.
     fn of(&self, kind: Measured) -> Vec<Outcome> {
-        let of_kind = self.taken.iter().filter(|(measured, outcome)| *measured == kind && !outcome.generator_limited);
+        let of_kind =
+            self.taken.iter().filter(|(measured, outcome)| *measured == kind && !outcome.generator_limited);
         of_kind.map(|(_, outcome)| outcome.clone()).collect()
     }
 }

@@ -15,7 +15,8 @@ struct Target {
     noise: f64,
 }
 
-const REFUSES: Target = Target { capacity: 730.0, refuses: true, collapse: 0.0, service_ms: 5.0, noise: 0.02 };
+const REFUSES: Target =
+    Target { capacity: 730.0, refuses: true, collapse: 0.0, service_ms: 5.0, noise: 0.02 };
 
 impl Target {
     fn take(&self, step: Step, random: &mut fastrand::Rng) -> Outcome {
@@ -58,7 +59,11 @@ fn the_limit_of_a_target_that_refuses_is_found_within_a_few_per_cent() {
     let bound = finding.bound.clone().unwrap();
     assert!((bound.per_second.value / 730.0 - 1.0).abs() < 0.03, "{bound:?}");
     assert_eq!((bound.beyond, bound.collapses_to), (Bend::Refuses, None));
-    assert!(finding.explained()[0].ends_with("beyond that it refuses the rest."), "{:?}", finding.explained());
+    assert!(
+        finding.explained()[0].ends_with("beyond that it refuses the rest."),
+        "{:?}",
+        finding.explained()
+    );
 }
 
 #[test]
@@ -85,7 +90,11 @@ fn what_never_bends_has_no_bound() {
 
 #[test]
 fn what_fails_from_the_first_request_has_no_bound() {
-    let broken = |step: Step| Outcome { failed_ratio: 1.0, goodput: vec![0.0; 10], ..REFUSES.take(step, &mut fastrand::Rng::with_seed(1)) };
+    let broken = |step: Step| Outcome {
+        failed_ratio: 1.0,
+        goodput: vec![0.0; 10],
+        ..REFUSES.take(step, &mut fastrand::Rng::with_seed(1))
+    };
     let (finding, steps) = search(SETTINGS, broken);
     assert!(matches!(finding.bound, Err(NoBound::NeverWell { bend: Bend::Fails, .. })), "{finding:?}");
     assert!(steps < 6, "{steps}");
@@ -94,9 +103,8 @@ fn what_fails_from_the_first_request_has_no_bound() {
 #[test]
 fn a_generator_that_does_not_keep_up_names_no_bound() {
     let mut random = fastrand::Rng::with_seed(3);
-    let weak = |step: Step| {
-        Outcome { generator_limited: step.rate > 400.0, ..REFUSES.take(step, &mut random) }
-    };
+    let weak =
+        |step: Step| Outcome { generator_limited: step.rate > 400.0, ..REFUSES.take(step, &mut random) };
     let (finding, _) = search(SETTINGS, weak);
     assert!(matches!(finding.bound, Err(NoBound::Generator { at: 800.0 })), "{finding:?}");
 }
@@ -118,7 +126,12 @@ fn windows_that_are_all_over_the_place_name_no_bound() {
     let finding = found(&Target { noise: 1.0, refuses: false, ..REFUSES });
     let named = finding.bound.as_ref().ok().map(|bound| bound.per_second);
     assert!(named.is_none_or(|bound| bound.high - bound.low < 0.3 * bound.value), "{finding:?}");
-    let two = |rate: f64, goodput: Vec<f64>| Outcome { offered: rate, goodput, ..REFUSES.take(Step { rate, seconds: 1.0, measured: Measured::Finely }, &mut fastrand::Rng::with_seed(1)) };
+    let two = |rate: f64, goodput: Vec<f64>| Outcome {
+        offered: rate,
+        goodput,
+        ..REFUSES
+            .take(Step { rate, seconds: 1.0, measured: Measured::Finely }, &mut fastrand::Rng::with_seed(1))
+    };
     let steps = [two(100.0, vec![100.0; 4]), two(1_000.0, vec![900.0, 20.0, 500.0, 10.0])];
     assert!(matches!(estimate::find(&steps, 1_000.0).bound, Err(NoBound::Unclear { .. })));
 }

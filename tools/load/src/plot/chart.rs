@@ -167,7 +167,11 @@ impl Chart {
         }
         if !path.is_empty() {
             let name = escaped(&line.name);
-            let _ = write!(svg, "<path class=\"line {}\" d=\"{path}\"><title>{name}</title></path>\n", line.class);
+            let _ = write!(
+                svg,
+                "<path class=\"line {}\" d=\"{path}\"><title>{name}</title></path>\n",
+                line.class
+            );
         }
     }
 
@@ -202,7 +206,8 @@ fn thinned(points: &[(f64, Option<f64>)]) -> Vec<(f64, Option<f64>)> {
     points
         .chunks(bunch)
         .flat_map(|chunk| {
-            let valued = || chunk.iter().enumerate().filter_map(|(place, (_, value))| Some((place, (*value)?)));
+            let valued =
+                || chunk.iter().enumerate().filter_map(|(place, (_, value))| Some((place, (*value)?)));
             let low = valued().min_by(|(_, one), (_, other)| one.total_cmp(other));
             let high = valued().max_by(|(_, one), (_, other)| one.total_cmp(other));
             match (low, high) {

@@ -22,7 +22,8 @@ impl Scale {
     /// whole decades' parts where it is logarithmic.
     pub(crate) fn around(spread: Spread, values: impl Iterator<Item = f64>) -> Self {
         let valid = values.filter(|value| value.is_finite() && (spread == Spread::Linear || *value > 0.0));
-        let (low, high) = valid.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) =
+            valid.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
         if !low.is_finite() || high <= 0.0 {
             return Self { spread, low: if spread == Spread::Linear { 0.0 } else { 0.1 }, high: 1.0 };
         }
@@ -32,7 +33,8 @@ impl Scale {
                 let decade = 10f64.powf(low.log10().floor());
                 let low = [5.0, 2.0, 1.0].into_iter().map(|part| part * decade).find(|part| *part <= low);
                 let top = 10f64.powf(high.log10().floor());
-                let high = [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * top).find(|part| *part >= high);
+                let high =
+                    [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * top).find(|part| *part >= high);
                 let low = low.unwrap_or(decade);
                 Self { spread, low, high: high.unwrap_or(top * 10.0).max(low * 10.0) }
             }
@@ -88,7 +90,11 @@ fn next_round(value: f64) -> f64 {
 /// The nearest step of 1, 2 or 5 of a power of ten that is not smaller.
 fn round_step(step: f64) -> f64 {
     let decade = 10f64.powf(step.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|part| part * decade).find(|round| *round >= step * 0.999).unwrap_or(decade * 10.0)
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|part| part * decade)
+        .find(|round| *round >= step * 0.999)
+        .unwrap_or(decade * 10.0)
 }
 
 #[cfg(test)]

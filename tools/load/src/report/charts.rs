@@ -10,7 +10,9 @@ const RATIOS: [(f64, &str); 6] =
 
 /// Requests a second over time, by what became of them.
 pub(super) fn rates(record: &Record) -> String {
-    let line = |name: &str, class, number: fn(&Moment) -> f64| over_moments(record, name, class, |moment| Some(number(moment)));
+    let line = |name: &str, class, number: fn(&Moment) -> f64| {
+        over_moments(record, name, class, |moment| Some(number(moment)))
+    };
     let lines = vec![
         line("due", "due", |moment| moment.due),
         line("sent", "sent", |moment| moment.sent),
@@ -23,14 +25,22 @@ pub(super) fn rates(record: &Record) -> String {
 
 /// Times over time.
 pub(super) fn times(record: &Record, level: Option<(f64, &str)>) -> String {
-    let line = |name: &str, class, number: fn(&Moment) -> Option<f64>| over_moments(record, name, class, number);
+    let line =
+        |name: &str, class, number: fn(&Moment) -> Option<f64>| over_moments(record, name, class, number);
     let lines = vec![
         line("p50", "p50", |moment| moment.p50_ms),
         line("p90", "p90", |moment| moment.p90_ms),
         line("p99", "p99", |moment| moment.p99_ms),
     ];
     let levels = level.map(|(value, name)| Level { name: name.to_owned(), value });
-    over_time(record, "Time from when a request was due to its answer", Spread::Logarithmic, millis, lines, levels.into_iter().collect())
+    over_time(
+        record,
+        "Time from when a request was due to its answer",
+        Spread::Logarithmic,
+        millis,
+        lines,
+        levels.into_iter().collect(),
+    )
 }
 
 /// The distribution of times, from when they were due and from when they were sent.
@@ -39,11 +49,22 @@ pub(super) fn distribution(record: &Record) -> String {
         quantiles.iter().map(|quantile| (nines(quantile.ratio), Some(quantile.ms))).collect()
     };
     let lines = vec![
-        Line { name: "from when it was due".into(), class: "first", points: points(&record.distribution.from_due) },
-        Line { name: "from when it was sent".into(), class: "second", points: points(&record.distribution.from_sent) },
+        Line {
+            name: "from when it was due".into(),
+            class: "first",
+            points: points(&record.distribution.from_due),
+        },
+        Line {
+            name: "from when it was sent".into(),
+            class: "second",
+            points: points(&record.distribution.from_sent),
+        },
     ];
     let reach = lines.iter().flat_map(|line| &line.points).map(|(place, _)| *place).fold(1.0, f64::max);
-    let ticks = RATIOS.iter().map(|(ratio, text)| (nines(*ratio), (*text).to_owned())).filter(|(place, _)| *place <= reach);
+    let ticks = RATIOS
+        .iter()
+        .map(|(ratio, text)| (nines(*ratio), (*text).to_owned()))
+        .filter(|(place, _)| *place <= reach);
     Chart {
         title: "Distribution of times".to_owned(),
         across: Scale::between(0.0, reach),
@@ -67,7 +88,8 @@ pub(super) fn readings(record: &Record) -> Vec<(&'static str, String)> {
         ("Waiting in its queues", "failed", count, |reading| reading.queue),
     ];
     let plot = |(title, class, write, number): (&'static str, &'static str, fn(f64) -> String, Number)| {
-        let points: Vec<_> = record.readings.iter().map(|reading| (reading.at_seconds, number(reading))).collect();
+        let points: Vec<_> =
+            record.readings.iter().map(|reading| (reading.at_seconds, number(reading))).collect();
         points.iter().any(|(_, value)| value.is_some()).then(|| {
             let lines = vec![Line { name: title.to_lowercase(), class, points }];
             (title, over_time(record, title, Spread::Linear, write, lines, Vec::new()))
@@ -82,12 +104,23 @@ pub(super) fn search(search: &Search) -> String {
     steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let highest = steps.last().map_or(1.0, |(offered, _)| *offered);
     let lines = vec![
-        Line { name: "offered".into(), class: "due", points: vec![(0.0, Some(0.0)), (highest, Some(highest))] },
-        Line { name: "succeeded".into(), class: "ok", points: steps.into_iter().map(|(offered, goodput)| (offered, Some(goodput))).collect() },
+        Line {
+            name: "offered".into(),
+            class: "due",
+            points: vec![(0.0, Some(0.0)), (highest, Some(highest))],
+        },
+        Line {
+            name: "succeeded".into(),
+            class: "ok",
+            points: steps.into_iter().map(|(offered, goodput)| (offered, Some(goodput))).collect(),
+        },
     ];
     let bound = search.finding.bound.as_ref().ok();
     let levels: Vec<Level> = bound
-        .map(|bound| Level { name: format!("bound: {}/s", count(bound.per_second.value)), value: bound.per_second.value })
+        .map(|bound| Level {
+            name: format!("bound: {}/s", count(bound.per_second.value)),
+            value: bound.per_second.value,
+        })
         .into_iter()
         .collect();
     let across = Scale::around(Spread::Linear, [highest].into_iter());
@@ -104,7 +137,12 @@ pub(super) fn search(search: &Search) -> String {
     .svg()
 }
 
-fn over_moments(record: &Record, name: &str, class: &'static str, number: impl Fn(&Moment) -> Option<f64>) -> Line {
+fn over_moments(
+    record: &Record,
+    name: &str,
+    class: &'static str,
+    number: impl Fn(&Moment) -> Option<f64>,
+) -> Line {
     let points = record.moments.iter().map(|moment| (moment.at_seconds, number(moment))).collect();
     Line { name: name.to_owned(), class, points }
 }
@@ -122,11 +160,14 @@ fn over_time(
         .iter()
         .map(|stage| Shade { name: stage.name.clone(), from: stage.from_seconds, to: stage.to_seconds })
         .collect();
-    let lines: Vec<Line> =
-        lines.into_iter().filter(|line| line.class != "failed" || line.points.iter().any(|(_, value)| *value > Some(0.0))).collect();
+    let lines: Vec<Line> = lines
+        .into_iter()
+        .filter(|line| line.class != "failed" || line.points.iter().any(|(_, value)| *value > Some(0.0)))
+        .collect();
     let times = lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at);
     let ends = shades.iter().map(|shade| shade.to);
-    let (low, high) = times.chain(ends).fold((0.0_f64, 0.0_f64), |(low, high), at| (low.min(at), high.max(at)));
+    let (low, high) =
+        times.chain(ends).fold((0.0_f64, 0.0_f64), |(low, high), at| (low.min(at), high.max(at)));
     let across = Scale::between(low, high);
     let ticks = across.ticks(9).into_iter().filter(|tick| *tick >= 0.0);
     Chart {

@@ -80,9 +80,24 @@ enum Better {
 }
 
 const FIGURES: [Figure; 6] = [
-    Figure { name: "p50", of_stage: |stage| stage.from_due.p50_ms, of_moment: |moment| moment.p50_ms, better: Better::Less },
-    Figure { name: "p90", of_stage: |stage| stage.from_due.p90_ms, of_moment: |moment| moment.p90_ms, better: Better::Less },
-    Figure { name: "p99", of_stage: |stage| stage.from_due.p99_ms, of_moment: |moment| moment.p99_ms, better: Better::Less },
+    Figure {
+        name: "p50",
+        of_stage: |stage| stage.from_due.p50_ms,
+        of_moment: |moment| moment.p50_ms,
+        better: Better::Less,
+    },
+    Figure {
+        name: "p90",
+        of_stage: |stage| stage.from_due.p90_ms,
+        of_moment: |moment| moment.p90_ms,
+        better: Better::Less,
+    },
+    Figure {
+        name: "p99",
+        of_stage: |stage| stage.from_due.p99_ms,
+        of_moment: |moment| moment.p99_ms,
+        better: Better::Less,
+    },
     Figure {
         name: "succeeded/s",
         of_stage: |stage| stage.counts.succeeded as f64 / stage.seconds(),
@@ -128,14 +143,21 @@ fn within(record: &Record, stage: &Stage) -> Vec<Moment> {
     record.moments.iter().filter(whole).copied().collect()
 }
 
-fn row(stage: &str, figure: Figure, (first, second): (f64, f64), (ones, others): (&[Moment], &[Moment])) -> Row {
+fn row(
+    stage: &str,
+    figure: Figure,
+    (first, second): (f64, f64),
+    (ones, others): (&[Moment], &[Moment]),
+) -> Row {
     let ratio = if first > 0.0 { second / first } else { f64::MAX };
     let numbers = |moments: &[Moment]| -> Vec<f64> { moments.iter().filter_map(figure.of_moment).collect() };
     let (ones, others) = (numbers(ones), numbers(others));
     let noise = (ones.len() >= MOMENTS_MIN && others.len() >= MOMENTS_MIN).then(|| by_chance(&ones, &others));
     let difference = match noise {
         None => Difference::TooShort,
-        Some((low, high)) if (low..=high).contains(&ratio) || (ratio - 1.0).abs() < DIFFERENCE_MIN => Difference::Noise,
+        Some((low, high)) if (low..=high).contains(&ratio) || (ratio - 1.0).abs() < DIFFERENCE_MIN => {
+            Difference::Noise
+        }
         Some(_) => match (figure.better, ratio < 1.0) {
             (Better::Neither, _) => Difference::Other,
             (Better::Less, true) | (Better::More, false) => Difference::Better,
@@ -172,7 +194,8 @@ fn asked_differently(first: &Record, second: &Record) -> Vec<String> {
         let other = second.settings.iter().find(|other| other.name == one.name)?;
         (one.value != other.value).then(|| format!("{}: {}, then {}", one.name, one.value, other.value))
     });
-    let target = (first.target != second.target).then(|| format!("target: {}, then {}", first.target, second.target));
+    let target =
+        (first.target != second.target).then(|| format!("target: {}, then {}", first.target, second.target));
     target.into_iter().chain(both).collect()
 }
 
@@ -194,10 +217,16 @@ impl Comparison {
         ));
         for row in &self.rows {
             let write = if row.figure.starts_with('p') { millis } else { count };
-            let noise = row.noise.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
+            let noise =
+                row.noise.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
             text.push_str(&format!(
                 "{:<16}{:<13}{:>12}{:>12}{:>9}   {noise:<16}{}\n",
-                row.stage, row.figure, write(row.first), write(row.second), ratio(row.ratio), row.difference.words(),
+                row.stage,
+                row.figure,
+                write(row.first),
+                write(row.second),
+                ratio(row.ratio),
+                row.difference.words(),
             ));
         }
         text

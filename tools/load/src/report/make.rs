@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::record::{Counts, Distribution, Generator, Moment, Named, Quantile, Record, Search, Stage, Tenant, VERSION};
+use super::record::{
+    Counts, Distribution, Generator, Moment, Named, Quantile, Record, Search, Stage, Tenant, VERSION,
+};
 use crate::judge::{Terms, Verdict};
 use crate::plan::Plan;
 use crate::run::{Run, Second};

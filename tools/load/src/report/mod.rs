@@ -14,6 +14,7 @@ pub use compare::{Comparison, Difference, Row, compare};
 pub(crate) use make::{distribution, environment, moment, moments, settings, stages, tenants, without_query};
 pub use page::html;
 pub use record::{
-    Counts, Distribution, Generator, Moment, Named, Quantile, Reading, Record, Search, Stage, Tenant, Times, VERSION,
+    Counts, Distribution, Generator, Moment, Named, Quantile, Reading, Record, Search, Stage, Tenant, Times,
+    VERSION,
 };
 pub use table::table;

@@ -42,13 +42,20 @@ pub fn html(record: &Record) -> String {
     generator(&mut page, record);
     named(&mut page, "Settings", &record.settings);
     named(&mut page, "Environment", &record.environment);
-    let _ = write!(page, "<footer>Written by plimsoll load. This page fetches nothing.</footer>\n</body>\n</html>\n");
+    let _ = write!(
+        page,
+        "<footer>Written by plimsoll load. This page fetches nothing.</footer>\n</body>\n</html>\n"
+    );
     page
 }
 
 fn verdict(page: &mut String, record: &Record) {
     let class = state_name(&record.verdict);
-    let _ = write!(page, "<div class=\"verdict {class}\"><strong>{}</strong>", escaped(&sentence(record.verdict.words())));
+    let _ = write!(
+        page,
+        "<div class=\"verdict {class}\"><strong>{}</strong>",
+        escaped(&sentence(record.verdict.words()))
+    );
     list(page, &record.because);
     page.push_str("</div>\n");
     if !record.not_checked.is_empty() {
@@ -102,14 +109,18 @@ fn search(page: &mut String, record: &Record) {
          <th class=\"number\">p99</th></tr>\n",
     );
     for step in &search.steps {
-        row(page, &[], &[
-            format!("{}/s", count(step.offered)),
-            format!("{}/s", count(step.goodput_mean())),
-            percent(step.refused_ratio),
-            percent(step.failed_ratio),
-            millis(step.mean_ms),
-            millis(step.p99_ms),
-        ]);
+        row(
+            page,
+            &[],
+            &[
+                format!("{}/s", count(step.offered)),
+                format!("{}/s", count(step.goodput_mean())),
+                percent(step.refused_ratio),
+                percent(step.failed_ratio),
+                millis(step.mean_ms),
+                millis(step.p99_ms),
+            ],
+        );
     }
     page.push_str("</table></div>\n");
 }
@@ -135,21 +146,26 @@ fn stages(page: &mut String, record: &Record) {
     for stage in &record.stages {
         let Stage { counts, from_due: Times { p50_ms, p99_ms, p999_ms, max_ms, .. }, .. } = stage;
         let share = |number: u64| percent(number as f64 / counts.due.max(1) as f64);
-        row(page, &[&stage.name], &[
-            seconds(stage.seconds()),
-            grouped(counts.due),
-            count(counts.due as f64 / stage.seconds()),
-            share(counts.succeeded),
-            share(counts.refused),
-            share(counts.lost()),
-            millis(*p50_ms),
-            millis(*p99_ms),
-            millis(*p999_ms),
-            millis(*max_ms),
-        ]);
+        row(
+            page,
+            &[&stage.name],
+            &[
+                seconds(stage.seconds()),
+                grouped(counts.due),
+                count(counts.due as f64 / stage.seconds()),
+                share(counts.succeeded),
+                share(counts.refused),
+                share(counts.lost()),
+                millis(*p50_ms),
+                millis(*p99_ms),
+                millis(*p999_ms),
+                millis(*max_ms),
+            ],
+        );
     }
     page.push_str("</table></div>\n");
-    let lost: Vec<String> = record.stages.iter().filter_map(|stage| lost(&stage.name, &stage.counts)).collect();
+    let lost: Vec<String> =
+        record.stages.iter().filter_map(|stage| lost(&stage.name, &stage.counts)).collect();
     list(page, &lost);
 }
 
@@ -175,7 +191,9 @@ fn plots(page: &mut String, record: &Record) {
     page.push_str("<h2>Over time</h2>\n<h3>Requests a second</h3>\n");
     page.push_str(&charts::rates(record));
     page.push_str("<h3>Time to a success, from when the request was due (logarithmic)</h3>\n");
-    let level = setting(record, "p99-ms").and_then(|text| text.parse::<f64>().ok()).filter(|_| !record.assertions.is_empty());
+    let level = setting(record, "p99-ms")
+        .and_then(|text| text.parse::<f64>().ok())
+        .filter(|_| !record.assertions.is_empty());
     page.push_str(&charts::times(record, level.map(|level| (level, "asked of the p99"))));
     page.push_str("<h2>How long it takes</h2>\n");
     page.push_str(&charts::distribution(record));
@@ -200,7 +218,11 @@ fn tenants(page: &mut String, record: &Record) {
     page.push_str("</tr>\n");
     for tenant in &record.tenants {
         let share = |number: u64| percent(number as f64 / tenant.due.max(1) as f64);
-        row(page, &[&tenant.name, &tenant.stage], &[grouped(tenant.due), share(tenant.succeeded), share(tenant.refused), millis(tenant.p99_ms)]);
+        row(
+            page,
+            &[&tenant.name, &tenant.stage],
+            &[grouped(tenant.due), share(tenant.succeeded), share(tenant.refused), millis(tenant.p99_ms)],
+        );
     }
     page.push_str("</table></div>\n");
 }

@@ -20,10 +20,21 @@ fn record(p99_ms: f64, rate: f64, seconds: u32) -> Record {
             max_ms: Some(p99_ms * 2.0),
         }
     };
-    let times = Times { mean_ms: p99_ms / 9.0, p50_ms: p99_ms / 10.0, p90_ms: p99_ms / 2.0, p99_ms, p999_ms: p99_ms, max_ms: p99_ms * 2.0 };
+    let times = Times {
+        mean_ms: p99_ms / 9.0,
+        p50_ms: p99_ms / 10.0,
+        p90_ms: p99_ms / 2.0,
+        p99_ms,
+        p999_ms: p99_ms,
+        max_ms: p99_ms * 2.0,
+    };
     let due = (rate * f64::from(seconds)) as u64;
     let counts = Counts { due, succeeded: due, ..Counts::default() };
-    let bound = Bound { per_second: Interval { value: 700.0, low: 690.0, high: 710.0 }, beyond: Bend::Refuses, collapses_to: None };
+    let bound = Bound {
+        per_second: Interval { value: 700.0, low: 690.0, high: 710.0 },
+        beyond: Bend::Refuses,
+        collapses_to: None,
+    };
     let named = |name: &str, value: &str| Named { name: name.into(), value: value.into() };
     Record {
         version: VERSION,
@@ -31,13 +42,35 @@ fn record(p99_ms: f64, rate: f64, seconds: u32) -> Record {
         begun_unix_seconds: 1,
         verdict: Verdict::Broken,
         because: vec!["a & b".into()],
-        assertions: vec![Assertion { name: "overload.p99".into(), asks: "fast".into(), state: State::Broken, seen: "slow".into() }],
+        assertions: vec![Assertion {
+            name: "overload.p99".into(),
+            asks: "fast".into(),
+            state: State::Broken,
+            seen: "slow".into(),
+        }],
         not_checked: vec!["recovery.tasks: not told".into()],
-        stages: vec![Stage { name: "steady".into(), from_seconds: 0.0, to_seconds: f64::from(seconds), counts, from_due: times, from_sent: times }],
+        stages: vec![Stage {
+            name: "steady".into(),
+            from_seconds: 0.0,
+            to_seconds: f64::from(seconds),
+            counts,
+            from_due: times,
+            from_sent: times,
+        }],
         moments: (1..=seconds).map(moment).collect(),
         readings: vec![Reading { at_seconds: 0.0, memory_bytes: Some(5e6), ..Reading::default() }; 2],
-        distribution: Distribution { from_due: vec![Quantile { ratio: 0.5, ms: 1.0 }, Quantile { ratio: 0.99, ms: 9.0 }], from_sent: Vec::new() },
-        tenants: vec![Tenant { name: "small".into(), stage: "steady".into(), due: 9, succeeded: 9, refused: 0, p99_ms: 3.0 }],
+        distribution: Distribution {
+            from_due: vec![Quantile { ratio: 0.5, ms: 1.0 }, Quantile { ratio: 0.99, ms: 9.0 }],
+            from_sent: Vec::new(),
+        },
+        tenants: vec![Tenant {
+            name: "small".into(),
+            stage: "steady".into(),
+            due: 9,
+            succeeded: 9,
+            refused: 0,
+            p99_ms: 3.0,
+        }],
         search: Some(Search { finding: Finding { bound: Ok(bound), law: None }, steps: Vec::new() }),
         generator: Generator::default(),
         settings: vec![named("p99-ms", "100")],
@@ -57,7 +90,9 @@ fn a_record_is_read_as_it_was_written() {
 #[test]
 fn what_is_no_record_or_of_another_version_is_refused_with_its_name() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    for (text, told) in [("{\"version\":99}", "version is 99, allowed is 1"), ("[]", "no run that"), ("", "no run that")] {
+    for (text, told) in
+        [("{\"version\":99}", "version is 99, allowed is 1"), ("[]", "no run that"), ("", "no run that")]
+    {
         std::fs::write(file.path(), text).unwrap();
         let why = Record::read(file.path()).unwrap_err();
         assert!(why.contains(told) && why.contains(file.path().to_str().unwrap()), "{why}");
@@ -71,8 +106,19 @@ fn the_page_stands_alone_and_text_in_it_is_no_markup() {
     for fetched in ["<script", "<link", "<img", "src=", "@import", "url("] {
         assert!(!page.contains(fetched), "{fetched}");
     }
-    assert_eq!(page.matches("http").count(), page.matches("http://127.0.0.1:1/").count(), "only the target's name");
-    for expected in ["coordinated omission", "The bound does not hold", "a &amp; b", "overload.p99", "small", "It takes 700/s"] {
+    assert_eq!(
+        page.matches("http").count(),
+        page.matches("http://127.0.0.1:1/").count(),
+        "only the target's name"
+    );
+    for expected in [
+        "coordinated omission",
+        "The bound does not hold",
+        "a &amp; b",
+        "overload.p99",
+        "small",
+        "It takes 700/s",
+    ] {
         assert!(page.contains(expected), "{expected}");
     }
 }

@@ -45,15 +45,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, said: &str) {
 fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let title = Line::from(vec![" plimsoll load ".bold().reversed(), format!(" {}", view.target).into()]);
     let vitals = &view.vitals;
-    let mut numbers = vec![
-        format!("{} under way", view.in_flight),
-        format!("{} connections", view.connections),
-    ];
+    let mut numbers =
+        vec![format!("{} under way", view.in_flight), format!("{} connections", view.connections)];
     numbers.extend(vitals.memory_bytes.map(|memory| format!("memory {}", bytes(memory))));
     numbers.extend(vitals.descriptors.map(|descriptors| format!("descriptors {}", count(descriptors))));
     numbers.extend(vitals.tasks.map(|tasks| format!("tasks {}", count(tasks))));
     numbers.extend(vitals.queue.map(|queue| format!("queue {}", count(queue))));
-    let line = Line::from(vec![Span::from(view.doing.clone()).bold(), "   ".into(), Span::from(numbers.join("   ")).dim()]);
+    let line = Line::from(vec![
+        Span::from(view.doing.clone()).bold(),
+        "   ".into(),
+        Span::from(numbers.join("   ")).dim(),
+    ]);
     frame.render_widget(Paragraph::new(vec![title, line]), area);
 }
 
@@ -70,7 +72,8 @@ fn draw_bar(frame: &mut Frame<'_>, area: Rect, view: &View) {
         let cells = at(from + length).saturating_sub(at(from));
         let filled = at(view.elapsed_seconds).clamp(at(from), at(from + length)) - at(from);
         let colour = PART_COLOURS[number % PART_COLOURS.len()];
-        let label: String = format!("{name} {}/s", count(*rate)).chars().take(cells.saturating_sub(1)).collect();
+        let label: String =
+            format!("{name} {}/s", count(*rate)).chars().take(cells.saturating_sub(1)).collect();
         names.push(Span::styled(format!("{label:<cells$}"), Style::new().fg(colour)));
         bar.push(Span::styled("█".repeat(filled), Style::new().fg(colour)));
         bar.push(Span::styled("░".repeat(cells - filled), Style::new().fg(colour).dim()));
@@ -105,7 +108,12 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let succeeded = points(|moment| moment.succeeded);
     let refused = points(|moment| moment.refused);
     let failed = points(|moment| moment.failed);
-    let high = [&due, &sent, &succeeded, &refused, &failed].into_iter().flatten().map(|(_, rate)| *rate).fold(1.0, f64::max) * 1.1;
+    let high = [&due, &sent, &succeeded, &refused, &failed]
+        .into_iter()
+        .flatten()
+        .map(|(_, rate)| *rate)
+        .fold(1.0, f64::max)
+        * 1.1;
     let labels = [0.0, high / 2.0, high].map(|rate| Line::from(count(rate.round())));
     let chart = Chart::new(vec![
         line("due", Color::DarkGray, &due),
@@ -121,7 +129,12 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, view: &View) {
 }
 
 fn line<'a>(name: &'a str, colour: Color, points: &'a [(f64, f64)]) -> Dataset<'a> {
-    Dataset::default().name(name).marker(Marker::Braille).graph_type(GraphType::Line).style(Style::new().fg(colour)).data(points)
+    Dataset::default()
+        .name(name)
+        .marker(Marker::Braille)
+        .graph_type(GraphType::Line)
+        .style(Style::new().fg(colour))
+        .data(points)
 }
 
 fn across(view: &View) -> Axis<'static> {
@@ -138,7 +151,8 @@ fn draw_assertions(frame: &mut Frame<'_>, area: Rect, assertions: &[Assertion]) 
         return;
     }
     let lines: Vec<Line<'_>> = assertions.iter().map(|assertion| assertion_line(assertion)).collect();
-    let list = Paragraph::new(lines).wrap(Wrap { trim: false }).block(Block::bordered().title(" what must hold "));
+    let list =
+        Paragraph::new(lines).wrap(Wrap { trim: false }).block(Block::bordered().title(" what must hold "));
     frame.render_widget(list, area);
 }
 
@@ -166,7 +180,12 @@ mod tests {
     use super::*;
 
     fn view() -> View {
-        let assertion = |name: &str, state| Assertion { name: name.into(), asks: "asked".into(), state, seen: "seen".into() };
+        let assertion = |name: &str, state| Assertion {
+            name: name.into(),
+            asks: "asked".into(),
+            state,
+            seen: "seen".into(),
+        };
         let moment = |second: u32| Moment {
             at_seconds: f64::from(second),
             due: 700.0,
@@ -184,7 +203,10 @@ mod tests {
                 Part { name: "2x overload".into(), rate: 2_000.0, seconds: 2.0 },
             ],
             moments: (1..12).map(moment).collect(),
-            assertions: vec![assertion("below.success", State::Held), assertion("overload.p99", State::Broken)],
+            assertions: vec![
+                assertion("below.success", State::Held),
+                assertion("overload.p99", State::Broken),
+            ],
             ..View::default()
         }
     }
@@ -198,7 +220,16 @@ mod tests {
     #[test]
     fn phases_plots_and_assertions_are_shown() {
         let text = drawn(&view(), 120, 36);
-        for expected in ["0.7x below 700/s", "✓ below.success", "✗ overload.p99", "requests a second", "said last", "10 ms", "█", "░"] {
+        for expected in [
+            "0.7x below 700/s",
+            "✓ below.success",
+            "✗ overload.p99",
+            "requests a second",
+            "said last",
+            "10 ms",
+            "█",
+            "░",
+        ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
     }

@@ -38,7 +38,8 @@ impl Screen {
     /// Drawn where standard output is a terminal and nothing else is to be written to it.
     #[must_use]
     pub fn new(output: Output) -> Self {
-        let live = (output == Output::ForPeople && io::stdout().is_terminal()).then(Live::new).and_then(Result::ok);
+        let live =
+            (output == Output::ForPeople && io::stdout().is_terminal()).then(Live::new).and_then(Result::ok);
         let form = match live {
             Some(live) => Form::Live(Box::new(live)),
             None => Form::Plain(plain::Plain::new(output)),

@@ -67,9 +67,19 @@ mod tests {
 
     #[test]
     fn a_line_says_how_it_stands_without_colours() {
-        let moment = Moment { at_seconds: 7.0, due: 1_400.0, succeeded: 700.0, refused: 690.0, p99_ms: Some(12.0), ..Moment::default() };
+        let moment = Moment {
+            at_seconds: 7.0,
+            due: 1_400.0,
+            succeeded: 700.0,
+            refused: 690.0,
+            p99_ms: Some(12.0),
+            ..Moment::default()
+        };
         let line = line(&moment, &View::default());
         assert!(line.contains("7 s  due   1,400/s") && line.contains("p99    12 ms"), "{line}");
-        assert!(line.contains("p50        -") && !line.contains('\u{1b}') && !line.contains("memory"), "{line}");
+        assert!(
+            line.contains("p50        -") && !line.contains('\u{1b}') && !line.contains("memory"),
+            "{line}"
+        );
     }
 }

@@ -239,7 +239,10 @@ impl Course {
                     Err(why) => self.last_failure = Some(why),
                 }
                 let over = judge.settle(vitals, clock::now() - ended) == Then::Enough;
-                if (over && vitals.is_some()) || clock::now() - ended > Duration::from_secs(60) || show.stop_asked() {
+                if (over && vitals.is_some())
+                    || clock::now() - ended > Duration::from_secs(60)
+                    || show.stop_asked()
+                {
                     break;
                 }
             }
@@ -305,9 +308,12 @@ pub(crate) const fn mark(state: State) -> &'static str {
 fn doubt(verdict: Verdict, assertions: &[Assertion], generator: &Generator) -> Option<String> {
     if generator.rate_error_ratio > RATE_ERROR_MAX {
         let share = percent(generator.rate_error_ratio);
-        return Some(format!("The generator did not send {share} of what was due: less was offered than was asked for."));
+        return Some(format!(
+            "The generator did not send {share} of what was due: less was offered than was asked for."
+        ));
     }
-    let broken: Vec<&Assertion> = assertions.iter().filter(|assertion| assertion.state == State::Broken).collect();
+    let broken: Vec<&Assertion> =
+        assertions.iter().filter(|assertion| assertion.state == State::Broken).collect();
     let of_time = |assertion: &&Assertion| TIMES.contains(&assertion.name.as_str());
     let by_time = verdict == Verdict::Broken && broken.iter().all(of_time);
     (by_time && generator.was_the_limit).then(|| {
@@ -335,7 +341,8 @@ fn because(assertions: &[Assertion], run: &Run) -> Vec<String> {
 
 fn not_checked(assertions: &[Assertion], source: Option<&Source>, failure: Option<String>) -> Vec<String> {
     let names = assertions.iter().filter(|assertion| assertion.state == State::NotChecked);
-    let mut lines: Vec<String> = names.map(|assertion| format!("{}: {}", assertion.name, assertion.seen)).collect();
+    let mut lines: Vec<String> =
+        names.map(|assertion| format!("{}: {}", assertion.name, assertion.seen)).collect();
     if source.is_none() && !lines.is_empty() {
         lines.push("Give --metrics URL, its Prometheus page, or --pid N, its process on this machine, to have that checked.".to_owned());
     }
@@ -346,7 +353,8 @@ fn not_checked(assertions: &[Assertion], source: Option<&Source>, failure: Optio
 fn tenancy(plan: &Plan) -> Tenancy {
     let Some(tenants) = &plan.tenants else { return Tenancy::Alike };
     let weights = || tenants.list().iter().map(|tenant| tenant.weight);
-    let (least, most) = weights().fold((f64::MAX, 0.0_f64), |(least, most), weight| (least.min(weight), most.max(weight)));
+    let (least, most) =
+        weights().fold((f64::MAX, 0.0_f64), |(least, most), weight| (least.min(weight), most.max(weight)));
     if least < most { Tenancy::Weighted } else { Tenancy::Alike }
 }
 
@@ -357,10 +365,15 @@ fn quietest(plan: &Plan, run: &Run) -> Option<Quiet> {
     }
     let tenants = plan.tenants.as_ref()?;
     let least = tenants.list().iter().map(|tenant| tenant.weight).fold(f64::MAX, f64::min);
-    let quiet: Vec<&str> =
-        tenants.list().iter().filter(|tenant| tenant.weight <= least).map(|tenant| tenant.name.as_str()).collect();
+    let quiet: Vec<&str> = tenants
+        .list()
+        .iter()
+        .filter(|tenant| tenant.weight <= least)
+        .map(|tenant| tenant.name.as_str())
+        .collect();
     // Those that are not kept apart are the lightest.
-    let counts = |name: Option<&String>| name.map_or(tenants.others() > 0, |name| quiet.contains(&name.as_str()));
+    let counts =
+        |name: Option<&String>| name.map_or(tenants.others() > 0, |name| quiet.contains(&name.as_str()));
     let phase = |number: usize| {
         let mut sum = crate::tally::TenantTally::default();
         for tenant in run.stages[number].tenants.iter().filter(|tenant| counts(tenant.name.as_ref())) {

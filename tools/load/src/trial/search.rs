@@ -42,7 +42,8 @@ pub async fn find_bound(
 ) -> Result<report::Search, Error> {
     plan.check()?;
     let mut search = Search::new(settings);
-    let mut view = View { target: report::without_query(&plan.target.to_string()).to_owned(), ..View::default() };
+    let mut view =
+        View { target: report::without_query(&plan.target.to_string()).to_owned(), ..View::default() };
     let mut interrupted = pin!(interrupted);
     loop {
         let step = match search.next() {

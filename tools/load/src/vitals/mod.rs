@@ -2,8 +2,8 @@
 
 mod page;
 mod process;
-mod source;
 mod reading;
+mod source;
 
-pub use source::Source;
 pub use reading::Vitals;
+pub use source::Source;

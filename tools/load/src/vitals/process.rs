@@ -60,7 +60,9 @@ mod tests {
     #[test]
     fn this_process_has_memory_threads_and_descriptors() {
         let vitals = read(std::process::id()).unwrap();
-        assert!(vitals.memory_bytes > Some(0.0) && vitals.threads > Some(0.0) && vitals.descriptors > Some(0.0));
+        assert!(
+            vitals.memory_bytes > Some(0.0) && vitals.threads > Some(0.0) && vitals.descriptors > Some(0.0)
+        );
         assert!(read(u32::MAX).is_err());
     }
 }

@@ -16,7 +16,8 @@ const TASKS: &[&str] = &[
 ];
 
 /// Names of queues, which are added up.
-const QUEUES: &[&str] = &["plimsoll_bound_waiting", "tokio_global_queue_depth", "tokio_rt_global_queue_depth"];
+const QUEUES: &[&str] =
+    &["plimsoll_bound_waiting", "tokio_global_queue_depth", "tokio_rt_global_queue_depth"];
 
 /// The target's own numbers at one time; what it does not tell is absent.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]

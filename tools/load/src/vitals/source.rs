@@ -65,7 +65,9 @@ impl Source {
             }
         };
         if vitals.is_empty() {
-            return Err(format!("{self}: no number that is known is told there, such as process_resident_memory_bytes"));
+            return Err(format!(
+                "{self}: no number that is known is told there, such as process_resident_memory_bytes"
+            ));
         }
         Ok(vitals)
     }
@@ -120,7 +122,8 @@ mod tests {
 
     async fn served(answer: &str) -> Result<Vitals, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let source = Source::page(&format!("http://{}/metrics?all=1", listener.local_addr().unwrap())).unwrap();
+        let source =
+            Source::page(&format!("http://{}/metrics?all=1", listener.local_addr().unwrap())).unwrap();
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = Vec::new();
@@ -135,7 +138,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_read_to_its_end() {
-        let vitals = served("HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\nprocess_open_fds 5\n").await.unwrap();
+        let vitals =
+            served("HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\nprocess_open_fds 5\n").await.unwrap();
         assert_eq!(vitals.descriptors, Some(5.0));
     }
 
