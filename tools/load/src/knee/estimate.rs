@@ -3,6 +3,7 @@
 use plimsoll::sizing::usl::{self, Sample};
 use serde::{Deserialize, Serialize};
 
+use super::answer;
 use super::step::{Bend, FOLLOWS_RATIO, Outcome};
 use crate::figure::{count, percent};
 
@@ -48,6 +49,7 @@ pub enum Law {
         /// How far the steps are from the curve.
         error_ratio: f64,
         /// How many at once get the most done, where there is such a number; else why there is none.
+        #[serde(with = "answer")]
         knee: Result<Knee, String>,
     },
     /// It does not.
@@ -107,6 +109,7 @@ pub enum NoBound {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// The bound, or why there is none.
+    #[serde(with = "answer")]
     pub bound: Result<Bound, NoBound>,
     /// What the law says, where there was enough to ask it.
     pub law: Option<Law>,

@@ -3,6 +3,7 @@
 //! [`search::Search`] is the state machine that says which step comes next; [`estimate`] makes a bound
 //! of the steps, or says why there is none. Neither knows of the network.
 
+mod answer;
 mod estimate;
 mod search;
 mod step;

@@ -6,6 +6,5 @@ mod view;
 mod watch;
 
 pub use phases::Trial;
-pub(crate) use phases::mark;
 pub use search::find_bound;
 pub use view::{Part, Show, View};

@@ -293,7 +293,7 @@ fn tell_decided(shown: &mut Vec<Assertion>, now: &[Assertion], show: &mut impl S
 }
 
 /// How it stands with an assertion, in a word.
-pub(crate) const fn mark(state: State) -> &'static str {
+const fn mark(state: State) -> &'static str {
     match state {
         State::Open => "open   ",
         State::Held => "held   ",
