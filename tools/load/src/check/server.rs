@@ -106,12 +106,10 @@ async fn serve(mut stream: TcpStream, answered: &AtomicU64) -> io::Result<()> {
 
 async fn serve_one(stream: &mut TcpStream, answered: &AtomicU64) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(16 * 1_024);
-    // Of the body that is being read.
-    let mut left = 0;
     loop {
         while let Some(length) = head(&buffer)? {
             let body = length.1.min(buffer.len() - length.0);
-            left = length.1 - body;
+            let mut left = length.1 - body;
             buffer.drain(..length.0 + body);
             while left > 0 {
                 buffer.clear();

@@ -7,18 +7,16 @@
 //! - Jobs are taken in the order in which they are due, and all have the same deadline from then: the
 //!   next to run out is the first of a queue.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use plimsoll::clock::{self, Instant};
 
 use super::books::{Batch, Took};
 use super::job::{Found, Job, Source};
+use super::seat::{Counted, SeatState};
 use crate::mix::Tenants;
 use crate::tally::Class;
 use crate::wire::Fate;
@@ -34,61 +32,39 @@ pub(super) struct Bounds {
 
 /// A worker's desk.
 pub(super) struct Desk {
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
     tenants: Option<Tenants>,
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
 }
 
-struct Inner {
-    source: Source,
-    began: Instant,
-    seats: Vec<SeatState>,
-    unused: Vec<u32>,
+pub(super) struct Inner {
+    pub(super) source: Source,
+    pub(super) began: Instant,
+    pub(super) seats: Vec<SeatState>,
+    pub(super) unused: Vec<u32>,
     /// Who waits for a job; the last to come is the first to get one, so that connections that are
     /// not needed are not used.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// Jobs that were given to a seat which has not looked yet.
-    given: u32,
-    line: VecDeque<Job>,
-    flights: VecDeque<Flight>,
-    last_flight: u64,
-    under_way: u64,
+    pub(super) given: u32,
+    pub(super) line: VecDeque<Job>,
+    pub(super) flights: VecDeque<Flight>,
+    pub(super) last_flight: u64,
+    pub(super) under_way: u64,
     /// Connections that are being opened, that are open, and that are to be opened.
-    opening: u32,
-    open: u32,
-    wanted: u32,
+    pub(super) opening: u32,
+    pub(super) open: u32,
+    pub(super) wanted: u32,
     /// How many requests one connection serves at a time, as far as is known.
-    each_serves: u32,
-    batch: Batch,
-}
-
-#[derive(Default)]
-struct SeatState {
-    waker: Option<Waker>,
-    job: Option<Job>,
-    is_free: bool,
-    /// What is under way; 0 is nothing.
-    flight: u64,
-    expired: bool,
+    pub(super) each_serves: u32,
+    pub(super) batch: Batch,
 }
 
 /// A request under way, until when.
-struct Flight {
-    ends: Instant,
-    seat: u32,
-    number: u64,
-}
-
-/// A place for one request at a time: a connection of HTTP/1.1, or a stream of HTTP/2.
-pub(super) struct Seat {
-    desk: Rc<Desk>,
-    number: u32,
-}
-
-/// A connection that counts, from its opening to its end.
-pub(super) struct Counted {
-    desk: Rc<Desk>,
-    is_open: bool,
+pub(super) struct Flight {
+    pub(super) ends: Instant,
+    pub(super) seat: u32,
+    pub(super) number: u64,
 }
 
 impl Desk {
@@ -188,7 +164,7 @@ impl Desk {
         let mut inner = self.inner.borrow_mut();
         let wanted = std::mem::take(&mut inner.wanted);
         inner.opening += wanted;
-        (0..wanted).map(|_| Counted { desk: Rc::clone(self), is_open: false }).collect()
+        (0..wanted).map(|_| Counted::new(self)).collect()
     }
 
     /// Whether connections are being opened.
@@ -206,6 +182,12 @@ impl Desk {
         // What was given to a seat that has not been polled since is neither in line nor under way.
         let now = (inner.given > 0).then(Instant::default);
         [due, flight, waiting, now].into_iter().flatten().min()
+    }
+
+    /// Jobs that were given to seats that have not looked yet.
+    #[cfg(test)]
+    pub(super) fn given(&self) -> u64 {
+        self.inner.borrow().given.into()
     }
 
     /// A kind of request for a slow client.
@@ -255,7 +237,14 @@ impl Desk {
         self.tenants.as_ref().map_or("", |tenants| tenants.list()[job.tenant as usize].name.as_str())
     }
 
-    fn record(&self, inner: &mut Inner, job: &Job, class: Class, now: Instant, sent: Option<(Instant, u64)>) {
+    pub(super) fn record(
+        &self,
+        inner: &mut Inner,
+        job: &Job,
+        class: Class,
+        now: Instant,
+        sent: Option<(Instant, u64)>,
+    ) {
         let places = self
             .tenants
             .as_ref()
@@ -270,99 +259,11 @@ impl Desk {
         let inner = self.inner.borrow();
         inner.free.iter().for_each(|number| inner.seats[*number as usize].wake());
     }
-
-    /// A new seat.
-    pub(super) fn seat(self: &Rc<Self>) -> Seat {
-        let mut inner = self.inner.borrow_mut();
-        let number = inner.unused.pop().unwrap_or_else(|| {
-            inner.seats.push(SeatState::default());
-            inner.seats.len() as u32 - 1
-        });
-        Seat { desk: Rc::clone(self), number }
-    }
-}
-
-impl SeatState {
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-
-    fn wait(&mut self, cx: &Context<'_>) {
-        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-        }
-    }
-}
-
-impl Seat {
-    /// Waits for a job; `None` when `ended` is ready, which is polled first: a job that was given to a
-    /// connection which ended meanwhile goes to the next one, when the seat is dropped.
-    pub(super) async fn next(&mut self, mut ended: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Option<Job> {
-        poll_fn(|cx| {
-            if ended(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            let mut inner = self.inner();
-            let number = self.number as usize;
-            if let Some(job) = inner.seats[number].job.take() {
-                inner.given -= 1;
-                return Poll::Ready(Some(job));
-            }
-            if !inner.seats[number].is_free {
-                if let Some(job) = inner.line.pop_front() {
-                    return Poll::Ready(Some(job));
-                }
-                inner.seats[number].is_free = true;
-                inner.free.push(self.number);
-            }
-            inner.seats[number].wait(cx);
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// Sends: `exchange` until its end or the deadline, and writes down what came of it.
-    pub(super) async fn carry_out(&mut self, job: Job, exchange: impl Future<Output = Fate>) -> Fate {
-        let sent = clock::now();
-        self.take_off(&job, sent);
-        let mut exchange = pin!(exchange);
-        let fate = poll_fn(|cx| {
-            if let Poll::Ready(fate) = exchange.as_mut().poll(cx) {
-                return Poll::Ready(fate);
-            }
-            let seat = &mut self.inner().seats[self.number as usize];
-            seat.wait(cx);
-            if seat.expired { Poll::Ready(Fate::ended(Class::TimedOut, 0)) } else { Poll::Pending }
-        })
-        .await;
-        let mut inner = self.inner();
-        inner.land(self.number);
-        self.desk.record(&mut inner, &job, fate.class, clock::now(), Some((sent, fate.bytes)));
-        fate
-    }
-
-    fn take_off(&self, job: &Job, now: Instant) {
-        let mut inner = self.inner();
-        inner.last_flight += 1;
-        inner.under_way += 1;
-        let number = inner.last_flight;
-        let ends = job.due + self.desk.bounds.deadline;
-        inner.flights.push_back(Flight { ends, seat: self.number, number });
-        inner.batch.sent(job, now - job.due);
-        let seat = &mut inner.seats[self.number as usize];
-        seat.flight = number;
-        seat.expired = false;
-    }
-
-    fn inner(&self) -> RefMut<'_, Inner> {
-        self.desk.inner.borrow_mut()
-    }
 }
 
 impl Inner {
-    fn land(&mut self, number: u32) {
+    /// A request has come to its end.
+    pub(super) fn land(&mut self, number: u32) {
         self.under_way -= 1;
         self.seats[number as usize].flight = 0;
         // Those behind it in the queue that have landed are passed over when they are its first.
@@ -371,32 +272,9 @@ impl Inner {
             self.flights.pop_front();
         }
     }
-}
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut inner = self.inner();
-        let state = std::mem::take(&mut inner.seats[self.number as usize]);
-        if state.is_free {
-            inner.free.retain(|number| *number != self.number);
-        }
-        if state.flight != 0 {
-            inner.under_way -= 1;
-            inner.batch.unfinished += 1;
-        }
-        // It goes to the next who is free, before all that were due after it.
-        if let Some(job) = state.job {
-            inner.given -= 1;
-            inner.line.push_front(job);
-            inner.hand_on();
-        }
-        inner.unused.push(self.number);
-    }
-}
-
-impl Inner {
     /// Gives the first in line to whoever is free.
-    fn hand_on(&mut self) {
+    pub(super) fn hand_on(&mut self) {
         while let (Some(job), Some(number)) = (self.line.front().copied(), self.free.last().copied()) {
             self.line.pop_front();
             self.free.pop();
@@ -410,28 +288,5 @@ impl Inner {
         seat.is_free = false;
         seat.job = Some(job);
         seat.wake();
-    }
-}
-
-impl Counted {
-    /// It is open, and serves so many requests at a time.
-    pub(super) fn opened(&mut self, serves: u32) {
-        let mut inner = self.desk.inner.borrow_mut();
-        inner.opening -= 1;
-        inner.open += 1;
-        inner.each_serves = serves;
-        inner.batch.opened += 1;
-        self.is_open = true;
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut inner = self.desk.inner.borrow_mut();
-        if self.is_open {
-            inner.open -= 1;
-        } else {
-            inner.opening -= 1;
-        }
     }
 }

@@ -5,6 +5,7 @@ mod collect;
 mod desk;
 mod job;
 mod result;
+mod seat;
 mod serve;
 mod start;
 mod timer;

@@ -11,8 +11,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use plimsoll::clock;
 
-use super::desk::{Counted, Desk, Seat};
+use super::desk::Desk;
 use super::job::Job;
+use super::seat::{Counted, Seat};
 use crate::mix::{Data, Values};
 use crate::plan::Slow;
 use crate::tally::Class;
@@ -62,7 +63,7 @@ pub(super) async fn serve(line: Rc<Line>, mut counted: Counted) {
 }
 
 async fn serve_one(line: &Line, stream: Stream) {
-    let mut seat = line.desk.seat();
+    let mut seat = Seat::new(&line.desk);
     let mut wire = Wire::new(stream);
     let mut room = Vec::new();
     while let Some(job) = seat.next(|cx| wire.poll_ended(cx)).await {
@@ -81,7 +82,7 @@ async fn serve_many(line: &Line, connection: Multiplexed) {
     let ended = Cell::new(false);
     let mut seats: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> = FuturesUnordered::new();
     for _ in 0..streams {
-        seats.push(Box::pin(serve_stream(line, sender.clone(), line.desk.seat(), &ended)));
+        seats.push(Box::pin(serve_stream(line, sender.clone(), Seat::new(&line.desk), &ended)));
     }
     drop(sender);
     // The streams first: what they send, the connection then moves in the same wake-up. At its end

@@ -1,8 +1,7 @@
 //! Wakes a worker when the next request is due, to some ten microseconds.
 //!
 //! tokio's timers tick once a millisecond, which is longer than many answers take. On Linux a timer of
-//! the system's own is armed for the exact moment. Nothing is read from it when it goes off, and
-//! nothing spins: requests that are due within [`GRAIN`] of one another go out together, because to
+//! the system's own is armed for the exact moment. Nothing spins: requests that are due within [`GRAIN`] of one another go out together, because to
 //! wake up and to arm a timer costs as much as to send a request. What that delays is measured like
 //! any other lateness, since all times count from when a request was due. While answers come in, the
 //! worker is awake anyway and sends what is due then, without a timer.
@@ -22,7 +21,7 @@ const GRAIN: Duration = Duration::from_micros(50);
 #[cfg(target_os = "linux")]
 mod precise {
     use std::io;
-    use std::os::fd::OwnedFd;
+    use std::pin::Pin;
     use std::task::{Context, Poll, ready};
 
     use plimsoll::clock::{self, Instant};
@@ -30,13 +29,15 @@ mod precise {
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     };
-    use tokio::io::unix::AsyncFd;
+    use tokio::io::{AsyncRead as _, ReadBuf};
+    use tokio::net::unix::pipe::Receiver;
 
     use super::{Duration, GRAIN};
 
-    /// A timer that is asked for a moment again and again.
+    /// A timer that is asked for a moment again and again. It is read from like a pipe: how often it
+    /// went off.
     pub(in crate::run) struct Timer {
-        descriptor: AsyncFd<OwnedFd>,
+        times: Receiver,
         armed: Option<Instant>,
     }
 
@@ -44,8 +45,7 @@ mod precise {
         pub(in crate::run) fn new() -> io::Result<Self> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            let descriptor = AsyncFd::register_with_interest(timer, tokio::io::Interest::READABLE)?;
-            Ok(Self { descriptor, armed: None })
+            Ok(Self { times: Receiver::from_owned_fd_unchecked(timer)?, armed: None })
         }
 
         /// Ready when it went off, with how much later than it was armed for. One that is armed for
@@ -64,20 +64,16 @@ mod precise {
                     Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
                 let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
                 let value = Itimerspec { it_interval, it_value };
-                timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &value)?;
+                timerfd_settime(&self.times, TimerfdTimerFlags::empty(), &value)?;
                 self.armed = Some(at);
             }
-            loop {
-                let mut ready = ready!(self.descriptor.poll_read_ready(cx))?;
-                // Watched for edges: each time that it goes off is one, read from or not.
-                ready.clear_ready();
-                let now = clock::now();
-                // Going off and being armed anew may have crossed each other.
-                if let Some(armed) = self.armed.filter(|armed| *armed <= now) {
-                    self.armed = None;
-                    return Poll::Ready(Ok(now - armed));
-                }
-            }
+            // More than it has to say: so it is known at once that there is no more.
+            let mut room = [0; 16];
+            ready!(Pin::new(&mut self.times).poll_read(cx, &mut ReadBuf::new(&mut room)))?;
+            // Its clock and ours may differ by some nanoseconds: whoever asked looks at the time, and
+            // asks again.
+            let armed = self.armed.take().unwrap_or(at);
+            Poll::Ready(Ok(clock::now() - armed))
         }
     }
 }
