@@ -50,7 +50,7 @@ pub(crate) struct Level {
 }
 
 /// What is drawn.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chart {
     /// For who cannot see it.
     pub(crate) title: String,
