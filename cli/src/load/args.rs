@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(super) ask: Ask,
     #[command(flatten)]
-    pub(super) send: Send,
+    pub(super) send: Sending,
     #[command(flatten)]
     pub(super) wire: Wire,
     #[command(flatten)]
@@ -101,7 +101,7 @@ pub(super) enum Arrivals {
 /// What is sent.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "What to send")]
-pub(super) struct Send {
+pub(super) struct Sending {
     /// The method [default: GET; POST with --body]
     #[arg(short = 'X', long, value_name = "METHOD", conflicts_with = "requests")]
     pub(super) method: Option<String>,

@@ -10,7 +10,7 @@ use plimsoll_load::profile::{self, Shape, Stage};
 use plimsoll_load::vitals::Source;
 use plimsoll_load::{Connections, Error, Plan, Protocol, Slow, SlowAt, Target, Trust};
 
-use super::args::{Args, Arrivals, Ask, Http, Profile, Send, Watch, Wire};
+use super::args::{Args, Arrivals, Ask, Http, Profile, Sending, Watch, Wire};
 
 /// How many steps `--profile step` has.
 const STEPS: u32 = 10;
@@ -125,7 +125,7 @@ fn length(field: &str, seconds: f64, most: f64) -> Result<Duration, Error> {
     Err(Error::invalid(field, seconds, format!("0.001 to {most} seconds")))
 }
 
-fn mix(send: &Send) -> Result<Mix, Error> {
+fn mix(send: &Sending) -> Result<Mix, Error> {
     let headers = send.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
     let mix = match &send.requests {
         Some(path) => {
@@ -169,7 +169,7 @@ fn body(text: &str) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))
 }
 
-fn tenants(send: &Send) -> Result<Option<Tenants>, Error> {
+fn tenants(send: &Sending) -> Result<Option<Tenants>, Error> {
     if send.tenants.is_empty() {
         return Ok(None);
     }

@@ -16,9 +16,6 @@ use super::plan;
 use crate::stage::interrupted;
 use crate::{MISUSED, misused};
 
-/// Exit code where it cannot be said whether the bound holds.
-const NOT_JUDGED: u8 = 3;
-
 /// Runs it.
 pub(crate) fn run(args: Args) -> ExitCode {
     if let [first, second] = args.output.compare.as_slice() {
@@ -154,5 +151,5 @@ fn compare(first: &std::path::Path, second: &std::path::Path, json: bool) -> Exi
 
 fn not_judged(problem: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("plimsoll load: {problem}");
-    ExitCode::from(NOT_JUDGED)
+    ExitCode::from(Verdict::NotJudged.exit_code())
 }

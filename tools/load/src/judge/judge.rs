@@ -115,10 +115,10 @@ impl Judge {
     /// What is left at the target so long after the load; enough when nothing is, or when the time for
     /// it is over.
     pub fn settle(&mut self, vitals: Option<Vitals>, since: Duration) -> Then {
-        if let Some(vitals) = vitals {
+        let clean = vitals.is_some_and(|vitals| {
             self.known.read(When::After, vitals);
-        }
-        let clean = self.residue(Progress::Over).iter().all(|(_, (state, _))| *state != State::Broken);
+            self.residue(Progress::Over).iter().all(|(_, (state, _))| *state != State::Broken)
+        });
         if clean || since >= verdicts::settle_time(&self.terms) { Then::Enough } else { Then::GoOn }
     }
 

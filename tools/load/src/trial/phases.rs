@@ -88,7 +88,6 @@ impl Trial {
             let mut readings = pin!(readings(self.source.clone()));
             let mut interrupted = pin!(interrupted);
             let mut draws = interval(DRAW_EVERY);
-            let mut asked_to_stop = false;
             loop {
                 tokio::select! {
                     ended = &mut run => break ended?,
@@ -99,13 +98,14 @@ impl Trial {
                         }
                     }
                     Some(read) = readings.next() => course.read(read),
-                    () = &mut interrupted, if !asked_to_stop => {
-                        asked_to_stop = true;
+                    () = &mut interrupted, if !course.stopped => {
+                        course.stopped = true;
                         stop.cancel();
                     }
                     _ = draws.tick() => {
                         show.draw(&course.view);
                         if show.stop_asked() {
+                            course.stopped = true;
                             stop.cancel();
                         }
                     }
@@ -126,7 +126,8 @@ struct Course {
     began: Instant,
     began_unix_seconds: u64,
     stage: usize,
-    failures: u64,
+    /// Whether somebody asked to stop: then nothing more is waited for.
+    stopped: bool,
     last_failure: Option<String>,
 }
 
@@ -160,7 +161,7 @@ impl Course {
             began: clock::now(),
             began_unix_seconds: now.as_secs(),
             stage: 0,
-            failures: 0,
+            stopped: false,
             last_failure: None,
         }
     }
@@ -203,7 +204,6 @@ impl Course {
                 }
             }
             Err(why) => {
-                self.failures += 1;
                 self.last_failure = Some(why);
             }
         }
@@ -226,7 +226,7 @@ impl Course {
     async fn settle(&mut self, trial: &Trial, run: &Run, show: &mut impl Show) {
         let Some(mut judge) = self.judge.take() else { return };
         judge.load_ended(run, quietest(&trial.plan, run));
-        if let Some(source) = &trial.source {
+        if let Some(source) = trial.source.as_ref().filter(|_| !self.stopped) {
             self.view.doing = "looking for what is left at the target".to_owned();
             let ended = clock::now();
             loop {
@@ -239,10 +239,7 @@ impl Course {
                     Err(why) => self.last_failure = Some(why),
                 }
                 let over = judge.settle(vitals, clock::now() - ended) == Then::Enough;
-                if (over && vitals.is_some())
-                    || clock::now() - ended > Duration::from_secs(60)
-                    || show.stop_asked()
-                {
+                if over || show.stop_asked() {
                     break;
                 }
             }
