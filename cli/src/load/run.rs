@@ -17,7 +17,7 @@ use crate::stage::interrupted;
 use crate::{MISUSED, misused};
 
 /// Runs it.
-pub(crate) fn run(args: Args) -> ExitCode {
+pub(crate) fn run(args: &Args) -> ExitCode {
     if let [first, second] = args.output.compare.as_slice() {
         return compare(first, second, args.output.json);
     }
@@ -26,7 +26,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return not_judged(&error),
     };
-    match runtime.block_on(load(&args)) {
+    match runtime.block_on(load(args)) {
         Ok(record) => told(&record, &args.output),
         Err(error @ (Error::Target { .. } | Error::Machine { .. })) => not_judged(&error),
         Err(error) => misused("load", &error),

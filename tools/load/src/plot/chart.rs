@@ -74,9 +74,9 @@ impl Chart {
     /// The SVG and its legend.
     pub(crate) fn svg(&self) -> String {
         let mut svg = String::new();
-        let _ = write!(
+        let _ = writeln!(
             svg,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escaped(&self.title)
         );
         self.draw_shades(&mut svg);
@@ -105,15 +105,15 @@ impl Chart {
             let (from, to) = (self.x(shade.from), self.x(shade.to));
             let class = if number % 2 == 0 { "even" } else { "odd" };
             let (width, height) = ((to - from).max(0.0), HEIGHT - TOP - BOTTOM);
-            let _ = write!(
+            let _ = writeln!(
                 svg,
-                "<rect class=\"shade {class}\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height:.1}\"/>\n"
+                "<rect class=\"shade {class}\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
             );
             // A name that does not fit would run into the next.
             if shade.name.chars().count() as f64 * UNITS_A_LETTER < width {
-                let _ = write!(
+                let _ = writeln!(
                     svg,
-                    "<text class=\"shade\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                    "<text class=\"shade\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                     from + 4.0,
                     TOP - 8.0,
                     escaped(&shade.name)
@@ -125,10 +125,10 @@ impl Chart {
     fn draw_axes(&self, svg: &mut String) {
         for tick in self.up.ticks(5) {
             let y = self.y(tick);
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text class=\"up\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                 <text class=\"up\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 WIDTH - RIGHT,
                 LEFT - 8.0,
                 y + 4.0,
@@ -138,10 +138,10 @@ impl Chart {
         for (tick, text) in &self.across_ticks {
             let x = self.x(*tick);
             let bottom = HEIGHT - BOTTOM;
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<line class=\"tick\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom}\" y2=\"{:.1}\"/>\
-                 <text class=\"across\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>\n",
+                 <text class=\"across\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
                 bottom + 5.0,
                 bottom + 19.0,
                 escaped(text)
@@ -167,9 +167,9 @@ impl Chart {
         }
         if !path.is_empty() {
             let name = escaped(&line.name);
-            let _ = write!(
+            let _ = writeln!(
                 svg,
-                "<path class=\"line {}\" d=\"{path}\"><title>{name}</title></path>\n",
+                "<path class=\"line {}\" d=\"{path}\"><title>{name}</title></path>",
                 line.class
             );
         }
@@ -178,10 +178,10 @@ impl Chart {
     fn draw_level(&self, svg: &mut String, level: &Level) {
         let y = self.y(level.value);
         let right = WIDTH - RIGHT;
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line class=\"level\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+             <text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             right - 4.0,
             y - 5.0,
             escaped(&level.name)

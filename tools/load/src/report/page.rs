@@ -23,14 +23,14 @@ requests stood in line for the target.";
 pub fn html(record: &Record) -> String {
     let mut page = String::with_capacity(64 << 10);
     let target = escaped(&record.target);
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{} - {target}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+         <title>{} - {target}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>",
         escaped(record.verdict.words())
     );
-    let _ = write!(page, "<p class=\"soft\">plimsoll load</p>\n<h1>{target}</h1>\n");
+    let _ = writeln!(page, "<p class=\"soft\">plimsoll load</p>\n<h1>{target}</h1>");
     verdict(&mut page, record);
     assertions(&mut page, record);
     search(&mut page, record);
@@ -42,9 +42,9 @@ pub fn html(record: &Record) -> String {
     generator(&mut page, record);
     named(&mut page, "Settings", &record.settings);
     named(&mut page, "Environment", &record.environment);
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<footer>Written by plimsoll load. This page fetches nothing.</footer>\n</body>\n</html>\n"
+        "<footer>Written by plimsoll load. This page fetches nothing.</footer>\n</body>\n</html>"
     );
     page
 }
@@ -86,9 +86,9 @@ fn assertions(page: &mut String, record: &Record) {
             State::NotChecked => "? not checked",
             State::Open => "? open",
         };
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<tr class=\"{}\"><td class=\"state\">{words}</td><td>{}<br><code class=\"soft\">{}</code></td><td>{}</td></tr>\n",
+            "<tr class=\"{}\"><td class=\"state\">{words}</td><td>{}<br><code class=\"soft\">{}</code></td><td>{}</td></tr>",
             state_name(&assertion.state),
             escaped(&assertion.asks),
             escaped(&assertion.name),
@@ -197,7 +197,7 @@ fn plots(page: &mut String, record: &Record) {
     page.push_str(&charts::times(record, level.map(|level| (level, "asked of the p99"))));
     page.push_str("<h2>How long it takes</h2>\n");
     page.push_str(&charts::distribution(record));
-    let _ = write!(page, "<p>{OMISSION}</p>\n");
+    let _ = writeln!(page, "<p>{OMISSION}</p>");
     let readings = charts::readings(record);
     if !readings.is_empty() {
         page.push_str("<h2>The target&#39;s own numbers</h2>\n");
@@ -233,7 +233,7 @@ fn generator(page: &mut String, record: &Record) {
     } else {
         "The generator was not the limit."
     };
-    let _ = write!(page, "<h2>The generator</h2>\n<p>{words}</p>\n");
+    let _ = writeln!(page, "<h2>The generator</h2>\n<p>{words}</p>");
     list(page, &record.generator.seen);
 }
 
@@ -241,9 +241,9 @@ fn named(page: &mut String, title: &str, rows: &[Named]) {
     if rows.is_empty() {
         return;
     }
-    let _ = write!(page, "<h2>{title}</h2>\n<div class=\"wide\"><table>\n");
+    let _ = writeln!(page, "<h2>{title}</h2>\n<div class=\"wide\"><table>");
     for Named { name, value } in rows {
-        let _ = write!(page, "<tr><td>{}</td><td><code>{}</code></td></tr>\n", escaped(name), escaped(value));
+        let _ = writeln!(page, "<tr><td>{}</td><td><code>{}</code></td></tr>", escaped(name), escaped(value));
     }
     page.push_str("</table></div>\n");
 }
