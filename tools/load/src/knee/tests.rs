@@ -75,7 +75,7 @@ fn a_target_that_queues_without_end_lags_at_its_capacity() {
 
 #[test]
 fn a_collapse_is_told_and_the_bound_is_the_best_before_it() {
-    let finding = found(&Target { refuses: false, collapse: 0.5, ..REFUSES });
+    let finding = found(&Target { refuses: false, collapse: 1.0, ..REFUSES });
     let bound = finding.bound.clone().unwrap();
     assert!(bound.collapses_to.is_some_and(|left| left < 600.0), "{bound:?}");
     assert!(finding.explained()[1].contains("a collapse"), "{:?}", finding.explained());
@@ -151,7 +151,7 @@ fn one_step_that_met_an_accident_does_not_end_the_climb() {
 #[test]
 fn a_target_that_serves_one_at_a_time_is_described_by_the_law() {
     // M/M/1: the time is S / (1 - utilisation) until it is full.
-    let finding = found(&Target { refuses: true, noise: 0.0, ..REFUSES });
+    let finding = found(&Target { service_ms: 1_000.0 / 730.0, noise: 0.0, ..REFUSES });
     let Some(Law::Fits { contention, .. }) = finding.law else { panic!("{finding:?}") };
     assert!(contention.value > 0.9, "everybody waits for everybody: {contention:?}");
 }
