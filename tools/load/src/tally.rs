@@ -296,17 +296,6 @@ impl Tally {
         add(&mut self.failed, &other.failed);
     }
 
-    /// Forgets all.
-    pub(crate) fn clear(&mut self) {
-        self.counts = Counts::default();
-        self.bytes_read = 0;
-        for histogram in [&mut self.latency, &mut self.service, &mut self.refused, &mut self.failed] {
-            if !histogram.is_empty() {
-                histogram.reset();
-            }
-        }
-    }
-
     /// In few numbers.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -333,13 +322,6 @@ impl TenantTally {
     pub fn merge(&mut self, other: &Self) {
         self.counts += other.counts;
         add(&mut self.latency, &other.latency);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.counts = Counts::default();
-        if !self.latency.is_empty() {
-            self.latency.reset();
-        }
     }
 }
 

@@ -41,15 +41,22 @@ impl Server {
         let refused =
             |error: io::Error| Error::Machine { what: "a server to check with", why: error.to_string() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(refused)?;
+        // Bound without waiting: whoever starts it may be within a runtime, which must not wait for
+        // another one.
+        let bound = std::net::TcpListener::bind("127.0.0.1:0").map_err(refused)?;
+        bound.set_nonblocking(true).map_err(refused)?;
+        let listener = {
+            let _within = runtime.enter();
+            TcpListener::from_std(bound).map_err(refused)?
+        };
         let address = listener.local_addr().map_err(refused)?;
         let end = CancellationToken::new();
         let ended = end.clone();
         let answered = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&answered);
         let serve = move || {
-            runtime
-                .block_on(async { ended.run_until_cancelled(accept(listener, count)).await.unwrap_or(()) });
+            let serving = ended.run_until_cancelled_owned(accept(listener, count));
+            runtime.block_on(serving).unwrap_or(());
         };
         let thread = Builder::new().name("load-check".to_owned()).spawn(serve).map_err(refused)?;
         Ok(Self { address, answered, end, thread: Some(thread) })

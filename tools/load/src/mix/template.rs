@@ -78,11 +78,6 @@ impl Template {
         })
     }
 
-    /// Whether it names the tenant.
-    pub(crate) fn names_tenant(&self) -> bool {
-        self.pieces.contains(&Piece::Tenant)
-    }
-
     /// Writes it, filled in.
     pub(crate) fn write(&self, values: Values<'_>, to: &mut Vec<u8>) {
         self.write_as(Writing::Plain, values, to);

@@ -26,10 +26,6 @@ impl Segment {
         self.within(self.length)
     }
 
-    pub(super) fn ends(&self) -> f64 {
-        self.begins + self.length
-    }
-
     pub(super) fn level_end(&self) -> f64 {
         self.level + self.count()
     }

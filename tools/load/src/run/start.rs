@@ -49,10 +49,12 @@ pub async fn run(
     plan.check()?;
     let target = plan.target.locate().await?;
     let workers = plan.workers();
-    let (tell, mut told) = mpsc::channel(workers * SECONDS_AHEAD);
-    let (begin, began) = watch::channel(None);
+    // Before the channels, and so dropped after them: a worker that waits for one of them is told that
+    // nobody is there any more, and its thread can be joined.
     let own = cancellation.child_token();
     let mut threads = Threads { handles: Vec::with_capacity(workers), cancellation: own.clone() };
+    let (tell, mut told) = mpsc::channel(workers * SECONDS_AHEAD);
+    let (begin, began) = watch::channel(None);
     for worker in 0..workers {
         threads.start(Orders {
             plan: plan.clone(),
@@ -66,6 +68,7 @@ pub async fn run(
     }
     drop((tell, began));
     if !ready(&mut told, workers, &target).await? && !cancellation.is_cancelled() {
+        drop((begin, told));
         threads.join();
         return Err(Error::Machine { what: "workers", why: "one ended before it began".to_owned() });
     }

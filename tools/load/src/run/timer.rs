@@ -1,4 +1,4 @@
-//! Wakes a worker when the next request is due, to some ten microseconds.
+//! Wakes a worker when the next request is due, to a tenth of a millisecond.
 //!
 //! tokio's timers tick once a millisecond, which is longer than many answers take. On Linux a timer of
 //! the system's own is armed for the exact moment. Nothing spins: requests that are due within [`GRAIN`] of one another go out together, because to
@@ -14,9 +14,11 @@ pub(super) use precise::Timer;
 #[cfg(not(target_os = "linux"))]
 pub(super) use coarse::Timer;
 
-/// The shortest time for which a timer is armed.
+/// The shortest time for which a timer is armed. At 20,000 requests a second half of it costs 8 % more
+/// processor time for each; a tool that ticks once a millisecond costs 7 % less, and sends twenty
+/// requests at a time.
 #[cfg(target_os = "linux")]
-const GRAIN: Duration = Duration::from_micros(50);
+const GRAIN: Duration = Duration::from_micros(100);
 
 #[cfg(target_os = "linux")]
 mod precise {

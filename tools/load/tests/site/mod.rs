@@ -1,5 +1,7 @@
 //! A server that behaves as a test says, on the test's own runtime.
 
+#![expect(clippy::unwrap_used, reason = "a failure ends the test")]
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
