@@ -200,21 +200,17 @@ pub(super) fn alive(phases: &[Phase], known: &Known, progress: Progress) -> Foun
     if refused > 0 {
         return (State::Broken, format!("{} times nobody took a connection", grouped(refused)));
     }
-    let last = phases.last().map_or(0, |phase| phase.counts.answered());
     let start = if known.tells_start() {
         "the process is the same"
     } else {
         "whether the process is the same could not be read"
     };
-    when_over(
-        progress,
-        last > 0,
-        if last > 0 {
-            format!("every connection was taken; {start}")
-        } else {
-            "nothing answers any more".to_owned()
-        },
-    )
+    let answers = phases.last().is_some_and(|phase| phase.counts.answered() > 0);
+    let seen = match progress {
+        Progress::Over if !answers => "nothing answers any more".to_owned(),
+        _ => format!("every connection was taken; {start}"),
+    };
+    when_over(progress, answers, seen)
 }
 
 pub(super) fn memory(known: &Known, terms: &Terms, progress: Progress) -> Found {

@@ -13,6 +13,8 @@ const LEFT: f64 = 72.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 36.0;
+/// How far below a level its name is, where it is not above.
+const LEVEL_NAME: f64 = 14.0;
 /// More points than pixels are drawn by nobody: what lies together is drawn as its lowest and highest.
 const POINTS_MAX: usize = 600;
 /// Characters of a name at a shade that fit into so many units.
@@ -178,12 +180,14 @@ impl Chart {
     fn draw_level(&self, svg: &mut String, level: &Level) {
         let y = self.y(level.value);
         let right = WIDTH - RIGHT;
+        // At the top its name would stand among those of the shades.
+        let name_y = if y < TOP + LEVEL_NAME { y + LEVEL_NAME } else { y - 5.0 };
         let _ = writeln!(
             svg,
             "<line class=\"level\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
              <text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             right - 4.0,
-            y - 5.0,
+            name_y,
             escaped(&level.name)
         );
     }

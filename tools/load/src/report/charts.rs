@@ -8,6 +8,8 @@ use crate::plot::{Chart, Level, Line, Scale, Shade, Spread};
 const RATIOS: [(f64, &str); 6] =
     [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
 
+const MIB: f64 = 1_048_576.0;
+
 /// Requests a second over time, by what became of them.
 pub(super) fn rates(record: &Record) -> String {
     let line = |name: &str, class, number: fn(&Moment) -> f64| {
@@ -82,7 +84,7 @@ pub(super) fn distribution(record: &Record) -> String {
 pub(super) fn readings(record: &Record) -> Vec<(&'static str, String)> {
     type Number = fn(&Reading) -> Option<f64>;
     let kinds: [(&'static str, &'static str, fn(f64) -> String, Number); 4] = [
-        ("Memory", "p50", bytes, |reading| reading.memory_bytes),
+        ("Memory", "p50", mebibytes, |reading| Some(reading.memory_bytes? / MIB)),
         ("Open descriptors", "p90", count, |reading| reading.descriptors),
         ("Tasks", "refused", count, |reading| reading.tasks),
         ("Waiting in its queues", "failed", count, |reading| reading.queue),
@@ -191,4 +193,9 @@ fn scale(spread: Spread, lines: &[Line], levels: &[Level]) -> Scale {
 /// Where a ratio is on an axis on which each nine is as far from the last.
 fn nines(ratio: f64) -> f64 {
     -(1.0 - ratio).max(1e-7).log10()
+}
+
+/// In whole ones the ticks of an axis are round.
+fn mebibytes(mebibytes: f64) -> String {
+    bytes(mebibytes * MIB)
 }
