@@ -98,7 +98,7 @@ impl Search {
             Stage::Fine { .. } => Measured::Finely,
             Stage::Rest { .. } | Stage::Done => Measured::Not,
         };
-        let at_most = outcome.offered >= self.settings.to * 0.999;
+        let at_most = matches!(self.next(), Next::Step(step) if step.rate >= self.settings.to);
         if measured != Measured::Not {
             self.taken.push((measured, outcome));
         }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Goodput below this share of what was offered is lagging behind it.
 pub(super) const FOLLOWS_RATIO: f64 = 0.95;
+/// So many requests must be missing besides: a few are always under way when a window ends.
+const LAG_MIN: f64 = 5.0;
 /// More refusals than this share are the target's own limit.
 const REFUSED_RATIO: f64 = 0.01;
 /// More failures than this share are the target falling over.
@@ -35,7 +37,7 @@ pub enum Measured {
 /// What became of a step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Requests a second that were meant.
+    /// Requests a second that were due in the same windows: at random, not just as many as were meant.
     pub offered: f64,
     /// Successes a second in each window of the step.
     pub goodput: Vec<f64>,
@@ -75,6 +77,11 @@ impl Outcome {
         self.goodput.iter().sum::<f64>() / self.goodput.len() as f64
     }
 
+    fn lags(&self) -> bool {
+        let missing = (self.offered - self.goodput_mean()) * self.goodput.len() as f64;
+        missing > LAG_MIN && self.goodput_mean() < FOLLOWS_RATIO * self.offered
+    }
+
     /// Why it is beyond the bound, if it is.
     #[must_use]
     pub fn bend(&self, p99_ms_max: f64) -> Option<Bend> {
@@ -82,7 +89,7 @@ impl Outcome {
             Some(Bend::Refuses)
         } else if self.failed_ratio > FAILED_RATIO {
             Some(Bend::Fails)
-        } else if self.goodput_mean() < FOLLOWS_RATIO * self.offered {
+        } else if self.lags() {
             Some(Bend::Lags)
         } else if self.p99_ms > p99_ms_max {
             Some(Bend::Slow)

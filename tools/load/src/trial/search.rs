@@ -122,12 +122,13 @@ fn outcome(step: Step, run: &Run) -> Outcome {
     let counts = &total.counts;
     let whole = step.seconds.floor() as usize;
     let skipped = usize::from(whole > SECONDS_MIN);
-    let seconds = run.seconds.iter().take(whole).skip(skipped);
-    let goodput = seconds.map(|second| second.completed.counts.success() as f64).collect();
+    let seconds: Vec<_> = run.seconds.iter().take(whole).skip(skipped).collect();
+    let offered = seconds.iter().map(|second| second.due as f64).sum::<f64>() / seconds.len().max(1) as f64;
+    let goodput = seconds.iter().map(|second| second.completed.counts.success() as f64).collect();
     let share = |number: u64| number as f64 / counts.total().max(1) as f64;
     let check = SelfCheck::of(run, step.rate, None);
     Outcome {
-        offered: step.rate,
+        offered,
         goodput,
         refused_ratio: share(counts.refused()),
         failed_ratio: share(counts.total() - counts.success() - counts.refused()),
