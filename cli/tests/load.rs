@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the test")]
 
+#[expect(unused_imports, reason = "shared with other tests; no endpoint is needed here")]
 mod harness;
 
 use std::convert::Infallible;
