@@ -175,7 +175,7 @@ impl Record {
             begun_unix_seconds: now.as_secs(),
             // Without a bound that was asked for nothing is answered.
             verdict: if found { Verdict::Measured } else { Verdict::NotJudged },
-            because: if found { Vec::new() } else { search.finding.explained() },
+            because: search.finding.explained().into_iter().take(usize::from(!found)).collect(),
             assertions: Vec::new(),
             not_checked: Vec::new(),
             stages: Vec::new(),
