@@ -6,6 +6,7 @@ mod config_command;
 mod demo;
 mod flags;
 mod lint;
+mod load;
 mod naive;
 mod receiver;
 mod serve;
@@ -37,6 +38,7 @@ Examples:
   plimsoll bench hooks           how fast it is on this machine, beside a ceiling
   plimsoll bench jobs            how fast it takes background jobs and has them done
   plimsoll lint                  find what has no bound in the Rust code here; --help teaches
+  plimsoll load URL --bound 500  does anybody's service hold 500 requests a second?
   plimsoll serve                 serve from ./plimsoll-data on 127.0.0.1:8071
   plimsoll token                 print a token for the API
   plimsoll config                show every setting, its value, and where that came from
@@ -45,7 +47,7 @@ Settings come from defaults, a TOML file, the environment and flags; the later w
 hooks.attempt_timeout_ms is PLIMSOLL_HOOKS_ATTEMPT_TIMEOUT_MS in the environment, attempt_timeout_ms
 under [hooks] in the file, and --set hooks.attempt_timeout_ms=5000 as a flag.
 
-Exit codes: 0 all went well, 1 it failed, 2 it was called or configured wrongly.";
+Exit codes: 0 all went well, 1 it failed, 2 it was called or configured wrongly; load has one more.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -61,6 +63,8 @@ enum Command {
     Bench(bench::Args),
     /// Find concurrency without a bound in Rust code: yours, or anybody's
     Lint(lint::Args),
+    /// Test whether the bound of any HTTP service holds: below it, in an overload, and after
+    Load(Box<load::Args>),
     /// Run the dispatcher without a bound that `demo --story` runs beside the server
     #[command(hide = true)]
     Naive(naive::Args),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Lint(args) => lint::run(args),
+        Command::Load(args) => load::run(&args),
         Command::Naive(args) => naive::run(args),
         Command::Receiver(args) => receiver::run(args),
     }

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use super::*;
+use crate::profile::{Shape, Stage};
+use crate::run::{Generator, Run, Second, StageRun};
+use crate::tally::{Class, Counts, Tally, histogram};
+
+/// A run of a second that sent all that was due.
+fn run() -> Run {
+    let mut counts = Counts::default();
+    (0..1_000).for_each(|_| counts.add(Class::Success));
+    let tally = Tally { counts, ..Tally::default() };
+    let stage =
+        Stage { name: "a".into(), shape: Shape::Steady { rate: 1e3 }, length: Duration::from_secs(1) };
+    let second = Second { ends: Duration::from_secs(1), due: 1_000, sent: 1_000, ..Second::default() };
+    let mut lateness = histogram(2);
+    (0..1_000).for_each(|_| lateness.record(60).unwrap());
+    Run {
+        stages: vec![StageRun { stage, due: 1_000, tally, tenants: Vec::new() }],
+        seconds: vec![second],
+        slow: None,
+        generator: Generator {
+            workers: 1,
+            lateness,
+            lag: histogram(2),
+            cpu: Duration::from_millis(10),
+            busiest_ratio: 0.01,
+            connections_opened: 1,
+            connections_failed: 0,
+            first_failure: None,
+        },
+        took: Duration::from_secs(1),
+        unfinished: 0,
+        cancelled: false,
+    }
+}
+
+#[test]
+fn a_generator_that_kept_up_says_so_in_numbers() {
+    let check = SelfCheck::of(&run(), 1e3, None);
+    assert_eq!((check.limit, check.findings.len()), (Limit::Target, 1));
+    assert!(check.findings[0].contains("within 0.06 ms"), "{:?}", check.findings);
+    assert!((check.cpu_micros - 10.0).abs() < 1e-9 && (check.due_per_second - 1e3).abs() < 1e-9);
+}
+
+#[test]
+fn a_thread_without_processor_time_left_is_the_limit() {
+    let mut run = run();
+    run.generator.busiest_ratio = 0.95;
+    run.generator.lateness = histogram(2);
+    (0..100).for_each(|_| run.generator.lateness.record(2_000).unwrap());
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!(check.limit, Limit::Generator);
+    assert!(check.findings[0].contains("95 % of a processor"), "the worst first: {:?}", check.findings);
+    assert!(check.findings[1].contains("2.0 ms or more"), "{:?}", check.findings);
+}
+
+#[test]
+fn late_timers_say_that_the_machine_is_busy() {
+    let mut run = run();
+    (0..100).for_each(|_| run.generator.lag.record(20_000).unwrap());
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!(check.limit, Limit::Generator);
+    assert!(check.findings[0].contains("another one than the target"));
+}
+
+#[test]
+fn requests_that_found_no_connection_are_the_targets_doing() {
+    let mut run = run();
+    run.seconds[0].sent = 400;
+    run.stages[0].tally.counts = Counts::default();
+    (0..400).for_each(|_| run.stages[0].tally.counts.add(Class::TimedOut));
+    (0..600).for_each(|_| run.stages[0].tally.counts.add(Class::Unsent));
+    assert_eq!(SelfCheck::of(&run, 1e3, None).limit, Limit::Target);
+    run.stages[0].tally.counts = Counts::default();
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!(check.limit, Limit::Generator, "600 are nowhere");
+    assert!((check.rate_error_ratio - 0.6).abs() < 1e-9);
+}
+
+#[test]
+fn a_rate_near_the_ceiling_is_close() {
+    let ceiling = Ceiling { per_second: 1_050.0, cpu_micros: 952.0, requests: 10 };
+    let check = SelfCheck::of(&run(), 1e3, Some(ceiling));
+    assert_eq!(check.limit, Limit::Close);
+    assert!(check.findings[0].contains("for 1050 (952.0 us each)"), "{:?}", check.findings);
+    let json = serde_json::to_value(&check).unwrap();
+    assert_eq!((json["limit"].as_str(), json["ceiling"]["requests"].as_u64()), (Some("close"), Some(10)));
+}

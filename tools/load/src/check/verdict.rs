@@ -1,0 +1,140 @@
+//! Whether what a run has shown is the target's doing or the generator's.
+
+use super::Ceiling;
+use crate::run::Run;
+use crate::tally::{Class, Quantiles};
+
+/// A thread that is busy for more of a second than this has nothing left.
+const BUSY_RATIO_MAX: f64 = 0.9;
+/// From this on it is close.
+const BUSY_RATIO_CLOSE: f64 = 0.7;
+/// A generator that sends so late, at the 99th percentile, is seen in the results: microseconds.
+const LATE_MICROS_MAX: u64 = 5_000;
+/// From this on it is close.
+const LATE_MICROS_CLOSE: u64 = 1_000;
+/// Timers that go off so late mean that the threads were not given a processor: microseconds.
+const LAG_MICROS_MAX: u64 = 5_000;
+/// The most of the ceiling that a plan should ask for.
+const CEILING_RATIO_MAX: f64 = 0.9;
+
+/// Who was the limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Not the generator: what is slow or missing is the target's doing, or the way to it.
+    Target,
+    /// The generator was close to its limit: the results hold, but more load would not.
+    Close,
+    /// The generator: the results say as much about it as about the target.
+    Generator,
+}
+
+/// The generator's account of itself in one run.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct SelfCheck {
+    /// Who was the limit.
+    pub limit: Limit,
+    /// In words, and what to do about it: what was found, the worst of it first.
+    pub findings: Vec<String>,
+    /// Requests that were due a second, over the whole run.
+    pub due_per_second: f64,
+    /// How far from that was sent, of what was due, as a ratio; what found no connection in time is
+    /// the target's doing and left out.
+    pub rate_error_ratio: f64,
+    /// From the intended to the actual send, where a connection was free.
+    pub lateness: Quantiles,
+    /// How much later than asked timers went off.
+    pub lag: Quantiles,
+    /// The largest share of a second that one thread was on a processor.
+    pub busiest_ratio: f64,
+    /// Processor time of one request, in microseconds.
+    pub cpu_micros: f64,
+    /// What was measured against a trivial server, where it was.
+    pub ceiling: Option<Ceiling>,
+}
+
+impl SelfCheck {
+    /// Judges a run; `rate_max` is the highest rate that its profile asked for.
+    #[must_use]
+    pub fn of(run: &Run, rate_max: f64, ceiling: Option<Ceiling>) -> Self {
+        let counts = run.total().counts;
+        let due = run.due();
+        let seconds = run.seconds.last().map_or(0.0, |last| last.ends.as_secs_f64());
+        let no_connection = [Class::Unsent, Class::WaitedOut, Class::NotConnected];
+        let no_connection: u64 = no_connection.iter().map(|class| counts.of(*class)).sum();
+        let sent: u64 = run.seconds.iter().map(|second| second.sent).sum();
+        let missing = due.saturating_sub(sent + no_connection + run.unfinished);
+        let per = |of: f64, to: f64| if to > 0.0 { of / to } else { 0.0 };
+        let mut check = Self {
+            limit: Limit::Target,
+            findings: Vec::new(),
+            due_per_second: per(due as f64, seconds),
+            rate_error_ratio: per(missing as f64, due as f64),
+            lateness: Quantiles::of(&run.generator.lateness),
+            lag: Quantiles::of(&run.generator.lag),
+            busiest_ratio: run.generator.busiest_ratio,
+            cpu_micros: per(run.generator.cpu.as_secs_f64() * 1e6, sent as f64),
+            ceiling,
+        };
+        let mut found = check.judge(run.generator.workers, rate_max);
+        found.sort_by_key(|(limit, _)| std::cmp::Reverse(*limit));
+        check.limit = found.first().map_or(Limit::Target, |(limit, _)| *limit);
+        check.findings = found.into_iter().map(|(_, words)| words).collect();
+        if check.findings.is_empty() {
+            check.findings.push(format!(
+                "the generator kept up: 99 % of what found a free connection was sent within {:.2} ms of its \
+                 time, and its busiest thread used {:.0} % of a processor",
+                check.lateness.p99_micros as f64 / 1e3,
+                check.busiest_ratio * 100.0
+            ));
+        }
+        check
+    }
+
+    fn judge(&self, workers: usize, rate_max: f64) -> Vec<(Limit, String)> {
+        let mut found = Vec::new();
+        let busy = self.busiest_ratio * 100.0;
+        if self.busiest_ratio > BUSY_RATIO_MAX {
+            let words = format!(
+                "a thread of the generator used {busy:.0} % of a processor: give it more threads than \
+                 {workers}, or lower the rate"
+            );
+            found.push((Limit::Generator, words));
+        } else if self.busiest_ratio > BUSY_RATIO_CLOSE {
+            found.push((Limit::Close, format!("a thread of the generator used {busy:.0} % of a processor")));
+        }
+        let late = self.lateness.p99_micros;
+        let words = format!(
+            "1 % of the requests that found a free connection was sent {:.1} ms or more after its time",
+            late as f64 / 1e3
+        );
+        match late {
+            LATE_MICROS_MAX.. => found.push((Limit::Generator, words)),
+            LATE_MICROS_CLOSE.. => found.push((Limit::Close, words)),
+            _ => {}
+        }
+        if self.lag.p99_micros >= LAG_MICROS_MAX {
+            let words = format!(
+                "timers of the generator went off {:.1} ms late (99th percentile): its machine is busy with \
+                 something else; run it on another one than the target",
+                self.lag.p99_micros as f64 / 1e3
+            );
+            found.push((Limit::Generator, words));
+        }
+        if self.rate_error_ratio > 0.01 {
+            let words = format!("{:.1} % of what was due was never sent", self.rate_error_ratio * 100.0);
+            found.push((Limit::Generator, words));
+        }
+        if let Some(ceiling) =
+            self.ceiling.filter(|ceiling| rate_max > CEILING_RATIO_MAX * ceiling.per_second)
+        {
+            let words = format!(
+                "{rate_max:.0} requests a second were asked for, and {workers} threads have the processor time \
+                 for {:.0} ({:.1} us each)",
+                ceiling.per_second, ceiling.cpu_micros
+            );
+            found.push((Limit::Close, words));
+        }
+        found
+    }
+}

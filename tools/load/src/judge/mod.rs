@@ -1,0 +1,20 @@
+//! Whether a bound holds: three phases around it, what must hold in each, and who decides that.
+//!
+//! Below the bound everything must succeed; above it, what is too much must be refused early and told
+//! when to come again, while what is admitted is served as fast as promised; after it, the target must
+//! be as it was. [`Terms`] say how much is asked, [`Judge`] decides from what is seen.
+
+mod assertion;
+mod evidence;
+mod judge;
+mod terms;
+mod verdicts;
+
+#[cfg(test)]
+mod tests;
+
+pub use assertion::{Assertion, State, Verdict};
+pub use evidence::When;
+pub use judge::{Judge, Tenancy, Then};
+pub use terms::{MINUTES, NAMES, Terms};
+pub use verdicts::Quiet;

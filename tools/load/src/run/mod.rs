@@ -1,0 +1,18 @@
+//! A run: the plan carried out, seen once a second while it lasts.
+
+mod books;
+mod collect;
+mod desk;
+mod job;
+mod result;
+mod seat;
+mod serve;
+mod start;
+mod timer;
+mod worker;
+
+pub use result::{Generator, Run, Second, Snapshot, StageRun, TenantRun};
+pub use start::run;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! A thread that sends: one task on a runtime of its own, which shares nothing while it runs.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use plimsoll::clock::{self, Instant};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{mpsc, watch};
+use tokio::task::coop::unconstrained;
+use tokio_util::sync::CancellationToken;
+
+use super::books::Batch;
+use super::desk::{Bounds, Desk};
+use super::job::Source;
+use super::serve::{Line, serve, serve_slow};
+use super::timer::Timer;
+use crate::Error;
+use crate::plan::{Plan, Slow};
+use crate::target::Located;
+use crate::wire::{Connector, Outgoing};
+
+/// How often books are handed over.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a worker tells.
+pub(super) enum Told {
+    /// The connections for the beginning are open, or could not be opened.
+    Ready { opened: u64, first_failure: Option<String> },
+    /// It cannot work.
+    Failed(Error),
+    /// What it saw in a second.
+    Saw(Box<Batch>),
+}
+
+/// A worker's orders.
+pub(super) struct Orders {
+    pub(super) plan: Plan,
+    pub(super) target: Located,
+    pub(super) worker: usize,
+    pub(super) workers: usize,
+    pub(super) tell: mpsc::Sender<Told>,
+    /// When the first request is due, as soon as that is known.
+    pub(super) begin: watch::Receiver<Option<Instant>>,
+    pub(super) cancellation: CancellationToken,
+}
+
+struct Worker {
+    line: Rc<Line>,
+    slow: Option<(Slow, u32)>,
+    connections: FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>,
+    tell: mpsc::Sender<Told>,
+    timer: Timer,
+    began: Instant,
+    intervals: u32,
+    closed_at: Instant,
+    cpu: Duration,
+}
+
+/// Works until all is sent and answered, or until it is cancelled.
+pub(super) async fn work(orders: Orders) {
+    let Orders { plan, target, worker, workers, tell, mut begin, cancellation } = orders;
+    let mut worker = match Worker::new(&plan, &target, (worker, workers), tell.clone()) {
+        Ok(worker) => worker,
+        Err(error) => {
+            // Where nobody listens any more, nobody waits for this worker.
+            let _ = tell.send(Told::Failed(error)).await;
+            return;
+        }
+    };
+    let cancelled = cancellation.cancelled_owned();
+    let mut cancelled = pin!(cancelled);
+    tokio::select! {
+        () = worker.warm_up() => {}
+        () = &mut cancelled => return,
+    }
+    let Ok(began) = begin.wait_for(Option::is_some).await.map(|began| *began) else { return };
+    worker.begin(began.unwrap_or_else(clock::now));
+    // It gives way by itself, once every connection that woke was looked at.
+    let over = unconstrained(poll_fn(|cx| worker.poll(cx, cancelled.as_mut()))).await;
+    worker.end(over).await;
+}
+
+/// Why a worker's work is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Done,
+    Cancelled,
+}
+
+impl Worker {
+    fn new(
+        plan: &Plan,
+        target: &Located,
+        (worker, workers): (usize, usize),
+        tell: mpsc::Sender<Told>,
+    ) -> Result<Self, Error> {
+        let drafts = plan.mix.drafts(plan.target.path(), plan.tenants.as_ref())?;
+        let outgoing: Vec<Outgoing> = drafts.into_iter().map(|draft| Outgoing::new(draft, target)).collect();
+        let share = |of: u32| of / workers as u32 + u32::from((worker as u32) < of % workers as u32);
+        let slow = share(plan.slow_clients());
+        let bounds = Bounds {
+            connections_open: share(plan.connections.open).max(1),
+            connections_max: share(plan.connections.max - plan.slow_clients()),
+            line_max: plan.line_max.div_ceil(workers),
+            deadline: plan.deadline,
+        };
+        let source = Source::new(
+            plan.profile.schedule(worker, workers, plan.seed),
+            &plan.mix,
+            outgoing.iter().map(Outgoing::takes_data).collect(),
+            plan.tenants.as_ref(),
+            (worker, workers),
+            plan.seed,
+        );
+        let batch = Batch::new(worker, plan.profile.stages().len());
+        let timer =
+            Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
+        let line = Line {
+            desk: Rc::new(Desk::new(bounds, plan.tenants.clone(), source, batch)),
+            connector: Connector::new(target, plan.protocol, plan.streams_max)?,
+            outgoing,
+            data: plan.mix.data.clone(),
+            deadline: plan.deadline,
+            body_bytes_max: plan.body_bytes_max,
+        };
+        Ok(Self {
+            line: Rc::new(line),
+            slow: plan.slow.map(|kind| (kind, slow)),
+            connections: FuturesUnordered::new(),
+            tell,
+            timer,
+            began: Instant::default(),
+            intervals: 0,
+            closed_at: Instant::default(),
+            cpu: Duration::ZERO,
+        })
+    }
+
+    /// Opens the connections for the beginning, and tells how that went.
+    async fn warm_up(&mut self) {
+        self.line.desk.want_kept();
+        poll_fn(|cx| {
+            self.open();
+            while let Poll::Ready(Some(())) = self.connections.poll_next_unpin(cx) {}
+            if self.line.desk.is_opening() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let batch = self.line.desk.close_books();
+        let ready = Told::Ready { opened: batch.opened, first_failure: batch.first_failure.clone() };
+        self.line.desk.reopen_books(batch);
+        // Where nobody listens any more, nothing will begin.
+        let _ = self.tell.send(ready).await;
+    }
+
+    fn begin(&mut self, at: Instant) {
+        self.began = at;
+        self.closed_at = at;
+        self.cpu = thread_cpu();
+        self.line.desk.begin(at);
+        if let Some((kind, count)) = self.slow {
+            for _ in 0..count {
+                self.connections.push(Box::pin(serve_slow(Rc::clone(&self.line), kind)));
+            }
+        }
+    }
+
+    fn poll<C: Future<Output = ()>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cancelled: Pin<&mut C>,
+    ) -> Poll<Over> {
+        if cancelled.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Over::Cancelled);
+        }
+        loop {
+            let now = clock::now();
+            if now >= self.interval_ends() {
+                self.close_interval(now);
+            }
+            self.line.desk.tick(now);
+            self.open();
+            while let Poll::Ready(Some(())) = self.connections.poll_next_unpin(cx) {}
+            let Some(next) = self.line.desk.next_at() else { return Poll::Ready(Over::Done) };
+            let next = next.min(self.interval_ends());
+            match self.timer.poll(next, clock::now(), cx) {
+                Poll::Ready(Ok(lag)) => self.line.desk.note_lag(lag),
+                // It works without, as long as there are answers to wake it.
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        for counted in self.line.desk.take_wanted() {
+            self.connections.push(Box::pin(serve(Rc::clone(&self.line), counted)));
+        }
+    }
+
+    fn interval_ends(&self) -> Instant {
+        self.began + INTERVAL * (self.intervals + 1)
+    }
+
+    fn close_interval(&mut self, now: Instant) {
+        self.intervals = ((now - self.began).as_nanos() / INTERVAL.as_nanos()) as u32;
+        let batch = self.books(now);
+        if let Err(unsent) = self.tell.try_send(Told::Saw(Box::new(batch))) {
+            // Whoever collects is late: it gets all of it the next time.
+            if let Told::Saw(batch) = unsent.into_inner() {
+                self.line.desk.reopen_books(*batch);
+            }
+        }
+        // Connections that were lost while nobody needed them.
+        self.line.desk.want_kept();
+    }
+
+    fn books(&mut self, now: Instant) -> Batch {
+        let mut batch = self.line.desk.close_books();
+        let cpu = thread_cpu();
+        batch.second = self.intervals;
+        batch.cpu += cpu.saturating_sub(self.cpu);
+        batch.span += now - self.closed_at;
+        self.cpu = cpu;
+        self.closed_at = now;
+        batch
+    }
+
+    async fn end(mut self, over: Over) {
+        // What was under way is let go of, and counts as unfinished.
+        self.connections.clear();
+        let mut batch = self.books(clock::now());
+        batch.second = self.intervals + 1;
+        if over == Over::Cancelled {
+            batch.unfinished += batch.waiting;
+        }
+        // Where nobody listens any more, nobody wants to know.
+        let _ = self.tell.send(Told::Saw(Box::new(batch))).await;
+    }
+}
+
+/// The time that this thread was on a processor.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
