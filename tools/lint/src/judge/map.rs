@@ -130,28 +130,60 @@ struct Misses<'a> {
 impl<'a> Visit<'a> for Misses<'a> {
     fn visit_block(&mut self, block: &'a Block) {
         for (nth, stmt) in block.stmts.iter().enumerate() {
-            let Stmt::Expr(Expr::If(found), _) = stmt else { continue };
-            let Expr::Let(cond) = &*found.cond else { continue };
-            let Some((cache, key)) = got(&cond.expr) else { continue };
-            let root = without_locks(cache);
-            let rest = match &found.else_branch {
-                Some((_, other)) => Within::Expr(other),
-                None if any(Within::Block(&found.then_branch), Reach::Now, |expr| {
-                    matches!(expr, Expr::Return(_))
-                }) =>
-                {
-                    Within::Stmts(&block.stmts[nth + 1..])
-                }
-                None => continue,
-            };
-            if computes_and_inserts(rest, &root) {
-                self.found.push(Miss { cache, key, looked_up: &cond.expr });
+            // Who holds a lock meanwhile, of the key or of all, is the only one who computes.
+            if block.stmts[..nth].iter().any(is_turn) {
+                break;
             }
+            let Stmt::Expr(expr, _) = stmt else { continue };
+            self.found.extend(miss_of_if(expr, &block.stmts[nth + 1..]).or_else(|| miss_of_match(expr)));
         }
         visit::visit_block(self, block);
     }
 
     fn visit_item(&mut self, _: &'a syn::Item) {}
+}
+
+/// `if let Some(found) = cache.get(key) { return found; }`, or with an `else`.
+fn miss_of_if<'a>(expr: &'a Expr, after: &'a [Stmt]) -> Option<Miss<'a>> {
+    let Expr::If(found) = expr else { return None };
+    let Expr::Let(cond) = &*found.cond else { return None };
+    let (cache, key) = got(&cond.expr)?;
+    let returns = |expr: &Expr| matches!(expr, Expr::Return(_));
+    let rest = match &found.else_branch {
+        Some((_, other)) => Within::Expr(other),
+        None if any(Within::Block(&found.then_branch), Reach::Now, returns) => Within::Stmts(after),
+        None => return None,
+    };
+    computes_and_inserts(rest, &without_locks(cache)).then_some(Miss { cache, key, looked_up: &cond.expr })
+}
+
+/// `match cache.get(key) { Some(found) => found, None => … }`.
+fn miss_of_match(expr: &Expr) -> Option<Miss<'_>> {
+    let Expr::Match(found) = expr else { return None };
+    let (cache, key) = got(&found.expr)?;
+    let root = without_locks(cache);
+    let misses = |arm: &syn::Arm| matches!(compact(&arm.pat).as_str(), "None" | "_");
+    let computes = |arm: &syn::Arm| misses(arm) && computes_and_inserts(Within::Expr(&arm.body), &root);
+    found.arms.iter().any(computes).then_some(Miss { cache, key, looked_up: &found.expr })
+}
+
+/// Whether a statement takes a lock that it keeps: `let turn = self.turns.lock(key).await;`.
+fn is_turn(stmt: &Stmt) -> bool {
+    let Stmt::Local(local) = stmt else { return false };
+    if matches!(local.pat, syn::Pat::Wild(_)) {
+        return false;
+    }
+    let Some(init) = &local.init else { return false };
+    let Expr::Await(wait) = without_try(&init.expr) else { return false };
+    let Expr::MethodCall(call) = &*wait.base else { return false };
+    matches!(call.method.to_string().as_str(), "lock" | "lock_owned" | "acquire" | "acquire_owned" | "write")
+}
+
+fn without_try(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Try(tried) => without_try(&tried.expr),
+        other => other,
+    }
 }
 
 /// `cache.get(key)`, with the lock that is taken for it.
@@ -165,6 +197,7 @@ fn got(expr: &Expr) -> Option<(&Expr, &Expr)> {
         {
             got(&call.receiver)
         }
+        Expr::Await(wait) => got(&wait.base),
         _ => None,
     }
 }
@@ -187,6 +220,7 @@ fn tell_miss(walker: &mut Walker<'_>, miss: &Miss<'_>) {
     let ty = walker.type_of(miss.cache).unwrap_or_default();
     let root = without_locks(miss.cache);
     let is_cache = CONCURRENT.contains(&head(&ty))
+        || locks(miss.cache)
         || has_word(&root, &["cache", "caches", "cached", "memo"])
         || matches!(head(&ty), "Cache" | "LruCache" | "TtlCache" | "TimedCache");
     if !is_cache {
