@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_lint::{Finding, Options, Rule, lint_source};
 
-/// Of what is reported so much is right, and of what is there so much is reported: in all, and of each rule.
-const IN_ALL: f64 = 0.95;
-const OF_A_RULE: f64 = 0.80;
+/// Of what is reported so much is right, in all and of each rule: a lint that cries wolf is switched off.
+const PRECISION: f64 = 0.95;
+/// Of what is there so much is reported: in all, and of each rule. What only types tell is left alone.
+const RECALL: f64 = 0.90;
+const RECALL_OF_A_RULE: f64 = 0.55;
 /// Of what is found where it should be, so much has the rank it should have.
 const RANKED: f64 = 0.90;
 const SNIPPETS_MIN: usize = 120;
@@ -185,10 +187,11 @@ fn what_is_found_in_the_labelled_snippets_is_right_and_what_is_right_is_found() 
     let (text, all) = table(&judgement, snippets.len());
     println!("{text}");
     assert!(snippets.len() >= SNIPPETS_MIN, "{} snippets", snippets.len());
-    assert!(all.precision() >= IN_ALL && all.recall() >= IN_ALL, "in all below {IN_ALL}\n{text}");
+    assert!(all.precision() >= PRECISION, "precision in all below {PRECISION}\n{text}");
+    assert!(all.recall() >= RECALL, "recall in all below {RECALL}\n{text}");
     for (rule, tally) in &judgement.rules {
-        let low = tally.precision().min(tally.recall());
-        assert!(low >= OF_A_RULE, "{rule} below {OF_A_RULE}\n{text}");
+        assert!(tally.precision() >= PRECISION, "precision of {rule} below {PRECISION}\n{text}");
+        assert!(tally.recall() >= RECALL_OF_A_RULE, "recall of {rule} below {RECALL_OF_A_RULE}\n{text}");
     }
     assert!(judgement.ranked.precision() >= RANKED, "ranks below {RANKED}\n{text}");
 }
