@@ -8,7 +8,7 @@ pub struct Catalogue {
 
 impl Catalogue {
     pub async fn ensure(&self, table: &str) -> Result<(), Error> {
-        if !self.tables.contains_key(table) { //~ PL012
+        if !self.tables.contains_key(table) { //~ PL013
             let definition = self.catalogue.describe(table).await?;
             self.tables.insert(table.to_owned(), definition);
         }
