@@ -44,7 +44,7 @@ pub use fingerprint::Fingerprint;
 pub use handbook::handbook;
 pub use level::Level;
 pub use lint::{lint_source, lint_sources, lint_tree};
-pub use options::Options;
+pub use options::{Options, Vendored};
 pub use report::{Failure, Problem, Progress, Report};
 pub use rule::{Rule, UnknownRule};
 pub use settings::{FILE as SETTINGS_FILE, Settings, SettingsError};

@@ -199,25 +199,9 @@ fn github_sees_what_is_new_on_one_line_each() {
 }
 
 #[test]
-fn every_rule_has_a_page_with_examples_and_ways_out_and_the_handbook_has_them_all() {
+fn the_handbook_has_the_page_of_every_rule() {
     let handbook = plimsoll_lint::handbook();
     for rule in Rule::ALL {
-        assert!(!rule.title().is_empty() && !rule.why().is_empty(), "{rule}");
-        assert!(!rule.bad().is_empty() && !rule.good().is_empty(), "{rule}");
-        assert!(!rule.with_plimsoll().is_empty() && !rule.with_tokio().is_empty(), "{rule}");
         assert!(handbook.contains(rule.why()), "{rule}");
-    }
-}
-
-#[test]
-fn the_bad_example_of_a_page_is_found_and_the_good_one_is_not() {
-    for rule in Rule::ALL {
-        let found = |text: &str| {
-            let found = plimsoll_lint::lint_source("src/example.rs", text, &Options::default());
-            let found = found.unwrap_or_else(|error| panic!("{rule}: {error}"));
-            found.into_iter().filter(|finding| finding.rule == *rule).count()
-        };
-        assert_eq!(found(rule.bad()), 1, "the bad example of {rule}");
-        assert_eq!(found(rule.good()), 0, "the good example of {rule}");
     }
 }

@@ -6,7 +6,7 @@ pub async fn notify_all(subscribers: &[Subscriber], event: Arc<Event>) {
     for subscriber in subscribers {
         let subscriber = subscriber.clone();
         let event = Arc::clone(&event);
-        set.spawn(async move { subscriber.deliver(&event).await }); //~ PL001 high
+        set.spawn(async move { subscriber.deliver(&event).await }); //~ PL001 medium
     }
     while let Some(result) = set.join_next().await {
         if let Err(error) = result {

@@ -2,6 +2,6 @@
 pub fn broadcast(sessions: &[Session], notice: Notice) {
     sessions.iter().cloned().for_each(|session| {
         let notice = notice.clone();
-        tokio::spawn(async move { session.push(notice).await }); //~ PL001 high
+        tokio::spawn(async move { session.push(notice).await }); //~ PL001 medium
     });
 }

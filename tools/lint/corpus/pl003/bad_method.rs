@@ -1,7 +1,7 @@
 //! A method that spawns itself.
 impl Resolver {
     pub fn resolve(self: Arc<Self>, package: Package) -> JoinHandle<Resolved> {
-        tokio::spawn(async move {
+        tokio::spawn(async move { //~? PL003
             let manifest = self.registry.manifest(&package).await;
             let mut children = Vec::new();
             for dependency in manifest.dependencies {

@@ -3,7 +3,7 @@ pub async fn fetch(http: &reqwest::Client, url: &Url) -> Bytes {
     let mut pause = Duration::from_millis(100);
     loop {
         if let Ok(response) = http.get(url.clone()).send().await { //~ PL010
-            if let Ok(body) = response.bytes().await {
+            if let Ok(body) = response.bytes().await { //~? PL016
                 return body;
             }
         }

@@ -8,13 +8,15 @@ const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 44.0;
 const BELOW: f64 = 26.0;
 const ABOVE: f64 = 10.0;
+/// And for half of the last month's name on the right.
+const RIGHT: f64 = 18.0;
 
 /// A column for each month, of three ranks.
 pub(super) fn columns(points: &[Point]) -> String {
     let most = points.iter().map(|point| point.all().outside_tests()).max().unwrap_or_default();
     let top = Scale::over(most);
     let height = HEIGHT - BELOW - ABOVE;
-    let step = (WIDTH - LEFT) / number(points.len().max(1));
+    let step = (WIDTH - LEFT - RIGHT) / number(points.len().max(1));
     let mut out = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"sites by rank and month\">\n"
     );
@@ -44,7 +46,8 @@ pub(super) fn columns(points: &[Point]) -> String {
             let tall = height * number(count) / number(top.value());
             base -= tall;
             if count > 0 {
-                let (left, wide) = (x + step * 0.12, step * 0.76);
+                let wide = (step * 0.76).min(64.0);
+                let left = x + (step - wide) / 2.0;
                 let _ = write!(
                     out,
                     "<rect class=\"{class}\" x=\"{left:.2}\" y=\"{base:.2}\" width=\"{wide:.2}\" height=\"{tall:.2}\"/>"

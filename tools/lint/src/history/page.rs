@@ -68,10 +68,11 @@ fn rules(out: &mut String, history: &History, first: &Point, last: &Point) {
             std::cmp::Ordering::Equal => ("soft", "no change".to_owned()),
             std::cmp::Ordering::Greater => ("more", format!("+{}", now - then)),
         };
+        let most = counts.iter().max().copied().unwrap_or_default();
         let _ = writeln!(
             out,
             "<div class=\"card\"><h3><a href=\"{}\">{} {rule}</a><span>{now}</span></h3>\n\
-             <p class=\"{class}\">{change} since {}</p>\n{}</div>",
+             <p><span class=\"{class}\">{change} since {}</span><span class=\"soft\">, at most {most}</span></p>\n{}</div>",
             escaped(&handbook::address(rule)),
             rule.code(),
             first.month,

@@ -62,7 +62,9 @@ fn one(
     if let Some(shown) = text(&finding.path).and_then(|text| excerpt(finding, &text, style)) {
         out.push_str(&shown);
     }
-    let _ = writeln!(out, "  {} {}; {}", style.dim("why"), plain(&finding.facts.join("; ")), finding.place);
+    if !finding.facts.is_empty() {
+        let _ = writeln!(out, "  {} {}", style.dim("why"), plain(&finding.facts.join("; ")));
+    }
     for suggestion in &finding.suggestions {
         let with = match suggestion.with {
             Instead::Plimsoll => "instead, with plimsoll",
@@ -155,13 +157,12 @@ fn ending(out: &mut String, outcome: &Outcome, style: Style) {
         let _ = write!(out, "; {} in tests, which --tests shows", all.tests);
     }
     out.push('\n');
-    let first = outcome.told().find(|site| site.is_new());
-    if let Some(site) = first {
+    if let Some(site) = outcome.told().find(|site| site.is_new()) {
         let code = site.finding.rule.code();
         let _ = writeln!(
             out,
-            "What a rule means: plimsoll lint --explain {code}. To keep a site: // plimsoll: allow({}) and why",
-            site.finding.rule
+            "What a rule means: plimsoll lint --explain {code}. To keep a site, say why beside it: \
+             // plimsoll: allow({code}) WHY"
         );
     }
 }
