@@ -172,7 +172,7 @@ fn table(judgement: &Judgement, snippets: usize) -> (String, Tally) {
     }
     row("in all", &all);
     let ranked = judgement.ranked.precision();
-    writeln!(text, "{snippets} snippets; ranked as labelled: {ranked:.3}").unwrap();
+    let _ = writeln!(text, "{snippets} snippets; ranked as labelled: {ranked:.3}");
     for line in &judgement.told {
         let _ = writeln!(text, "{line}");
     }
