@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use plimsoll_lint::{Options, Rank, lint_tree};
 
+#[expect(clippy::disallowed_methods, reason = "how long it took is all that is wanted")]
 fn main() {
     let root = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let least = match std::env::args().nth(2).as_deref() {

@@ -1,11 +1,12 @@
 //! `// plimsoll: allow(rule) reason`, at the end of a line or on the lines above it.
 
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 
 use crate::finding::{Finding, Place, Position, Rank, Source};
+use crate::lint::Held;
 use crate::rule::Rule;
 
 /// What stands before the bracket.
@@ -30,11 +31,11 @@ struct Allow<'a> {
 /// one for each allowance that has no reason or allows nothing.
 pub(crate) fn part(
     path: &str,
-    text: &str,
+    held: &Held,
     findings: Vec<Finding>,
     is_test: bool,
 ) -> (Vec<Finding>, Vec<Finding>) {
-    let allows = read(text);
+    let allows = read(held);
     if allows.is_empty() {
         return (findings, Vec::new());
     }
@@ -101,43 +102,26 @@ fn told(path: &str, allow: &Allow<'_>, rule: Rule, message: String, is_test: boo
     }
 }
 
-/// The lines of strings that go over more than one, but for the first: what looks like a comment there is none.
-fn quoted_lines(text: &str) -> Vec<RangeInclusive<usize>> {
-    let mut quoted = Vec::new();
-    let mut waiting: Vec<TokenStream> = TokenStream::from_str(text).into_iter().collect();
-    while let Some(tokens) = waiting.pop() {
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => waiting.push(group.stream()),
-                TokenTree::Literal(literal) => {
-                    let (start, end) = (literal.span().start().line, literal.span().end().line);
-                    quoted.extend((start < end).then_some(start + 1..=end));
-                }
-                _ => {}
-            }
-        }
-    }
-    quoted
-}
-
-fn read(text: &str) -> Vec<Allow<'_>> {
+fn read(held: &Held) -> Vec<Allow<'_>> {
+    let text = &held.text;
     if !text.contains(MARK) {
         return Vec::new();
     }
+    let mut strings = Vec::new();
+    long_literals(held.tree.to_token_stream(), &mut strings);
     let lines: Vec<&str> = text.lines().collect();
-    let quoted = quoted_lines(text);
     let mut allows = Vec::new();
     for (nth, line) in lines.iter().enumerate() {
         let Some(at) = line.find(MARK) else { continue };
-        if quoted.iter().any(|lines| lines.contains(&(nth + 1))) {
-            continue;
-        }
         // A mark within a string or a longer comment is none: the comment begins with it.
         let before = &line[..at];
         if before.contains("//")
             || before.matches('"').count() % 2 == 1
             || before.trim_end().ends_with(['`', '"'])
         {
+            continue;
+        }
+        if strings.iter().any(|(first, last)| (first + 1..=*last).contains(&(nth + 1))) {
             continue;
         }
         let Some((rules, reason)) = line[at + MARK.len()..].split_once(')') else { continue };
@@ -164,4 +148,20 @@ fn code_below(lines: &[&str], comment: usize) -> usize {
         !line.is_empty() && !line.starts_with("//") && !line.starts_with("#[")
     });
     below.map_or(comment + 1, |(nth, _)| nth + 1)
+}
+
+/// The lines of literals that go over several: what looks like a comment there is none.
+fn long_literals(tokens: TokenStream, found: &mut Vec<(usize, usize)>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => long_literals(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let (first, last) = (literal.span().start().line, literal.span().end().line);
+                if first < last {
+                    found.push((first, last));
+                }
+            }
+            _ => {}
+        }
+    }
 }

@@ -178,8 +178,7 @@ fn list(found: &syn::Macro) -> Option<Expr> {
 fn arguments(found: &syn::Macro) -> Option<Expr> {
     let args = expressions(&found.tokens)?;
     let func = Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: found.path.clone() });
-    let mut paren_token = syn::token::Paren::default();
-    paren_token.span = *found.delimiter.span();
+    let paren_token = syn::token::Paren { span: *found.delimiter.span() };
     let attrs = vec![marker(MACRO, found.path.span())];
     Some(Expr::Call(syn::ExprCall { attrs, func: Box::new(func), paren_token, args }))
 }

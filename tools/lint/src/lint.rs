@@ -69,10 +69,10 @@ enum Files<'a> {
 }
 
 /// A file as a worker holds it.
-struct Held {
+pub(crate) struct Held {
     nth: usize,
-    text: String,
-    tree: syn::File,
+    pub(crate) text: String,
+    pub(crate) tree: syn::File,
 }
 
 struct Run<'a> {
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
             self.walk(held, krate, Pass::Judge, |walker| (walker.findings, walker.functions_seen));
         findings.retain(|finding| self.options.level(finding.rule) != Level::Off);
         let (mut findings, mut allowed) =
-            allow::part(path, &held.text, findings, is_test(path) || krate.is_test_module(&module_of(path)));
+            allow::part(path, held, findings, is_test(path) || krate.is_test_module(&module_of(path)));
         findings.retain(|finding| self.options.level(finding.rule) != Level::Off);
         number(&mut findings);
         number(&mut allowed);

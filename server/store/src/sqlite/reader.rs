@@ -111,6 +111,7 @@ pub(super) fn start(connections: Vec<Connection>, counters: &Arc<Counters>) -> s
             Lane::Api => (&readers.lanes.api, "store-api"),
         };
         let (queue, counters) = (Arc::clone(queue), Arc::clone(counters));
+        // plimsoll: allow(thread-per-item) two: a reader for each lane
         let thread = Builder::new().name(name.into()).spawn(move || {
             while let Some(reads) = queue.take(ONE, WHENEVER) {
                 for read in reads {

@@ -6,7 +6,7 @@ pub async fn poll(mut a: A, mut b: B) {
         select! { //~ PL017
             x = a.next() => handle(x),
             y = b.next() => handle(y),
-            default => { counter::increment(); }
+            default => { std::hint::spin_loop(); }
         }
     }
 }

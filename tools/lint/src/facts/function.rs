@@ -119,7 +119,7 @@ fn is_extractor(ty: &str) -> bool {
     matches!(
         head,
         "Json" | "Query" | "Form" | "Multipart" | "HttpRequest" | "TypedHeader" | "WebSocketUpgrade"
-    ) || (head == "Path" && ty.contains('<'))
+    ) || (matches!(head, "Path" | "State") && ty.contains('<'))
 }
 
 fn is_request(ty: &str, handles: bool) -> bool {

@@ -34,7 +34,7 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
             "to_bytes" | "aggregate" if call.args.is_empty() => collected(walker, expr, &call.receiver),
             "text" | "bytes" if call.args.is_empty() => answered(walker, expr, call),
             "read_line" | "read_until" | "read_to_end" | "read_to_string" if !call.args.is_empty() => {
-                to_end(walker, expr, call)
+                to_end(walker, expr, call);
             }
             _ => {}
         },

@@ -136,9 +136,9 @@ fn sends_a_few(body: &Block, sender: &str) -> bool {
                         && crate::syntax::variable(&call.receiver).as_deref() == Some(self.sender) =>
                 {
                     if self.loops == 0 {
-                        self.few += 1
+                        self.few += 1;
                     } else {
-                        self.other += 1
+                        self.other += 1;
                     }
                     call.args.iter().for_each(|arg| self.visit_expr(arg));
                     return;

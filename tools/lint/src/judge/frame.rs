@@ -15,6 +15,8 @@ pub(crate) struct Function<'a> {
     pub(crate) owner: String,
     pub(crate) role: Role,
     pub(crate) body: &'a Block,
+    /// Whether it is a method that many may be in at once.
+    pub(crate) shares_self: bool,
     pub(crate) facts: FunctionFacts,
 }
 
@@ -171,7 +173,7 @@ impl<'a> Walker<'a> {
                     let round = self.round(turn);
                     // To wait for tasks in an outer loop bounds its rounds, not what one round starts.
                     let counts = |bound: &Bound| !bound.is_join || rounds.is_empty();
-                    bound = bound.or_else(|| round.bound.clone().filter(counts));
+                    bound = bound.or_else(|| round.bound.filter(counts));
                     rounds.push(round);
                 }
             }
@@ -224,18 +226,12 @@ impl<'a> Walker<'a> {
                         is_range: false,
                         bound,
                     },
-                    _ => live.map_or_else(
-                        || nothing_known(bound.clone()),
-                        |round| Round { bound: bound.clone(), ..round },
-                    ),
+                    _ => live.map_or_else(|| nothing_known(bound), |round| Round { bound, ..round }),
                 }
             }
             Turn::Loop { body, mark } => {
                 let bound = bounds::in_turn(body);
-                self.live_since(mark).map_or_else(
-                    || nothing_known(bound.clone()),
-                    |round| Round { bound: bound.clone(), ..round },
-                )
+                self.live_since(mark).map_or_else(|| nothing_known(bound), |round| Round { bound, ..round })
             }
         }
     }

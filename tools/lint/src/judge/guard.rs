@@ -34,7 +34,7 @@ struct Hold<'a> {
 /// Judges the function that is walked through, as a whole.
 pub(crate) fn judge(walker: &mut Walker<'_>) {
     let Some(function) = walker.functions.last() else { return };
-    let mut search = Search { holds: Vec::new() };
+    let mut search = Search { holds: Vec::new(), locks_at_once: walker.file.text.contains("parking_lot") };
     search.visit_block(function.body);
     for hold in search.holds {
         tell(walker, &hold);
@@ -43,6 +43,8 @@ pub(crate) fn judge(walker: &mut Walker<'_>) {
 
 struct Search<'a> {
     holds: Vec<Hold<'a>>,
+    /// Whether locks of this file give their guards without an `unwrap`.
+    locks_at_once: bool,
 }
 
 impl<'a> Visit<'a> for Search<'a> {
@@ -50,7 +52,7 @@ impl<'a> Visit<'a> for Search<'a> {
         for (nth, stmt) in block.stmts.iter().enumerate() {
             let Stmt::Local(local) = stmt else { continue };
             let Some(init) = &local.init else { continue };
-            let Some(held) = held(&init.expr) else { continue };
+            let Some(held) = held(&init.expr, self.locks_at_once) else { continue };
             let names = bound_names(&local.pat);
             let [name] = names.as_slice() else { continue };
             if let Some(wait) = wait_while(held, name, &block.stmts[nth + 1..]) {
@@ -107,7 +109,7 @@ fn locks_for_itself(expr: &Expr) -> bool {
 }
 
 /// What an expression gives to hold.
-fn held(expr: &Expr) -> Option<Held> {
+fn held(expr: &Expr, locks_at_once: bool) -> Option<Held> {
     // `let _held = permit;` in a task that was given it.
     if variable(expr).is_some_and(|name| has_word(&name, &["permit"])) && matches!(expr, Expr::Path(_)) {
         return Some(Held::Permit);
@@ -140,7 +142,7 @@ fn held(expr: &Expr) -> Option<Held> {
                             return Some(Held::Waiting);
                         }
                         // Of `read` and `write` only what is unwrapped is sure to be a lock.
-                        return (unwrapped || method == "lock").then_some(Held::Blocking);
+                        return (unwrapped || method == "lock" || locks_at_once).then_some(Held::Blocking);
                     }
                     _ => return None,
                 }

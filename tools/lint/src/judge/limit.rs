@@ -35,7 +35,7 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
             let Some(limit) = call.args.first() else { return };
             match method.as_str() {
                 "buffer_unordered" | "buffered" if compact(peeled(limit)) == "0" => {
-                    told_zero(walker, expr, "nothing is ever polled")
+                    told_zero(walker, expr, "nothing is ever polled");
                 }
                 "buffer_unordered"
                 | "buffered"
@@ -49,7 +49,7 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
             }
         }
         Expr::Repeat(found) if has_attribute(&found.attrs, MACRO) => {
-            from_input(walker, expr, "vec!", &found.len)
+            from_input(walker, expr, "vec!", &found.len);
         }
         _ => {}
     }
@@ -214,8 +214,15 @@ impl<'a> Walker<'a> {
                 }
                 let name = variable(base)?;
                 let (_, binding) = self.scope.find(&name, upto)?;
-                let ty = binding.ty.as_deref()?;
-                let asked = matches!(head(ty), "Json" | "Query" | "Form" | "Path" | "Request");
+                let asked = match (binding.ty.as_deref(), binding.from) {
+                    (Some(ty), _) => matches!(head(ty), "Json" | "Query" | "Form" | "Path" | "Request"),
+                    // `let query = request.into_inner();`
+                    (None, From::Value(value)) => {
+                        let origin = self.origin(value);
+                        origin.sure && origin.because.starts_with("the request (")
+                    }
+                    _ => false,
+                };
                 (counts && asked).then(|| Told {
                     because: format!("a number of the request (`{}`)", self.shown(field, 40)),
                     name: compact(field),

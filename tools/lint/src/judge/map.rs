@@ -21,6 +21,10 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
         return;
     }
     let root = without_locks(map);
+    if computes_and_inserts(Within::Block(&found.then_branch), &root) && !locks_by_key(walker) {
+        tell_miss(walker, &Miss { cache: map, key, looked_up: &found.cond });
+        return;
+    }
     let in_branch = inserts(Within::Block(&found.then_branch), &root)
         || found.else_branch.as_ref().is_some_and(|(_, other)| inserts(Within::Expr(other), &root));
     let leaves =
@@ -30,11 +34,12 @@ pub(crate) fn judge<'a>(walker: &mut Walker<'a>, expr: &'a Expr) {
         return;
     }
     let key_text = walker.shown(peeled(key), 40);
+    let sure = CONCURRENT.contains(&head(&walker.type_of(map).unwrap_or_default()));
     let fed = walker.origin(key).is_fed() || walker.place() == Place::RequestPath;
     let verdict = Verdict {
         rule: Rule::CheckThenAct,
         source: if fed { Source::Input } else { Source::Unknown },
-        most: Rank::High,
+        most: if sure { Rank::High } else { Rank::Medium },
         message: format!(
             "between the check of `{root}` for `{key_text}` and the insert another task can do the same: both pass, and one overwrites the other"
         ),
@@ -70,7 +75,13 @@ fn checked(cond: &Expr) -> Option<(&Expr, &Expr)> {
 /// Whether a map is shared, and not held: a concurrent map, or one that is locked just for this.
 fn is_shared(walker: &Walker<'_>, map: &Expr) -> bool {
     let ty = walker.type_of(map).unwrap_or_default();
-    CONCURRENT.contains(&head(&ty)) || locks(map)
+    CONCURRENT.contains(&head(&ty)) || locks(map) || is_of_shared_self(walker, map)
+}
+
+/// Whether a map is a field of a `self` that is shared: what is inserted into it there locks by itself.
+fn is_of_shared_self(walker: &Walker<'_>, map: &Expr) -> bool {
+    walker.functions.last().is_some_and(|function| function.shares_self)
+        && without_locks(map).starts_with("self.")
 }
 
 /// Whether an expression takes a lock for itself: `map.read().await`.
@@ -109,11 +120,51 @@ fn is_insert(expr: &Expr, root: &str) -> bool {
 /// Judges get, compute and insert in the function that is walked through.
 pub(crate) fn judge_function(walker: &mut Walker<'_>) {
     let Some(function) = walker.functions.last() else { return };
-    let mut search = Misses { found: Vec::new() };
+    let mut search = Misses { found: Vec::new(), read: Vec::new() };
     search.visit_block(function.body);
-    for miss in search.found {
-        tell_miss(walker, &miss);
+    if !locks_by_key(walker) {
+        for miss in search.found {
+            tell_miss(walker, &miss);
+        }
     }
+    for read in search.read {
+        tell_lost_update(walker, &read);
+    }
+}
+
+/// Whether the function takes a lock of a key: then one after the other looks, and computes.
+fn locks_by_key(walker: &Walker<'_>) -> bool {
+    walker.functions.last().is_some_and(|function| {
+        any(
+            Within::Block(function.body),
+            Reach::Now,
+            |expr| matches!(expr, Expr::MethodCall(call) if call.method == "lock" && !call.args.is_empty()),
+        )
+    })
+}
+
+/// Tells a value that is read, and put back changed.
+fn tell_lost_update(walker: &mut Walker<'_>, read: &Miss<'_>) {
+    if !CONCURRENT.contains(&head(&walker.type_of(read.cache).unwrap_or_default())) {
+        return;
+    }
+    let root = without_locks(read.cache);
+    let key = walker.shown(peeled(read.key), 40);
+    let asked = walker.place() == Place::RequestPath;
+    let verdict = Verdict {
+        rule: Rule::CheckThenAct,
+        source: if asked { Source::Input } else { Source::Unknown },
+        most: Rank::Medium,
+        message: format!(
+            "`{key}` of `{root}` is read, and inserted again: what another task inserts between is lost"
+        ),
+        facts: vec![format!("`{root}` is shared, and nothing is held from the read to the insert")],
+        plimsoll: format!(
+            "Keyed::builder(\"{root}\", make).keys_max(100_000).build()?; // where the values are limits"
+        ),
+        tokio: format!("*{root}.entry({key}).or_default() += 1;"),
+    };
+    walker.tell(read.looked_up, verdict);
 }
 
 /// A look-up whose miss is computed by everybody who misses.
@@ -125,11 +176,20 @@ struct Miss<'a> {
 
 struct Misses<'a> {
     found: Vec<Miss<'a>>,
+    /// What is read, and inserted again.
+    read: Vec<Miss<'a>>,
 }
 
 impl<'a> Visit<'a> for Misses<'a> {
     fn visit_block(&mut self, block: &'a Block) {
         for (nth, stmt) in block.stmts.iter().enumerate() {
+            if let Stmt::Local(local) = stmt
+                && let Some(init) = &local.init
+                && let Some((cache, key)) = got(&init.expr)
+                && inserts(Within::Stmts(&block.stmts[nth + 1..]), &without_locks(cache))
+            {
+                self.read.push(Miss { cache, key, looked_up: &init.expr });
+            }
             let Stmt::Expr(Expr::If(found), _) = stmt else { continue };
             let Expr::Let(cond) = &*found.cond else { continue };
             let Some((cache, key)) = got(&cond.expr) else { continue };
@@ -151,6 +211,16 @@ impl<'a> Visit<'a> for Misses<'a> {
         visit::visit_block(self, block);
     }
 
+    fn visit_expr_match(&mut self, found: &'a syn::ExprMatch) {
+        if let Some((cache, key)) = got(&found.expr) {
+            let root = without_locks(cache);
+            if found.arms.iter().any(|arm| computes_and_inserts(Within::Expr(&arm.body), &root)) {
+                self.found.push(Miss { cache, key, looked_up: &found.expr });
+            }
+        }
+        visit::visit_expr_match(self, found);
+    }
+
     fn visit_item(&mut self, _: &'a syn::Item) {}
 }
 
@@ -161,7 +231,10 @@ fn got(expr: &Expr) -> Option<(&Expr, &Expr)> {
             Some((&call.receiver, &call.args[0]))
         }
         Expr::MethodCall(call)
-            if matches!(call.method.to_string().as_str(), "cloned" | "copied" | "map" | "clone") =>
+            if matches!(
+                call.method.to_string().as_str(),
+                "cloned" | "copied" | "map" | "clone" | "unwrap_or" | "unwrap_or_default"
+            ) =>
         {
             got(&call.receiver)
         }
@@ -189,7 +262,7 @@ fn tell_miss(walker: &mut Walker<'_>, miss: &Miss<'_>) {
     let is_cache = CONCURRENT.contains(&head(&ty))
         || has_word(&root, &["cache", "caches", "cached", "memo"])
         || matches!(head(&ty), "Cache" | "LruCache" | "TtlCache" | "TimedCache");
-    if !is_cache {
+    if !is_cache && !locks(miss.cache) && !is_of_shared_self(walker, miss.cache) {
         return;
     }
     let key = walker.shown(peeled(miss.key), 40);
@@ -197,7 +270,7 @@ fn tell_miss(walker: &mut Walker<'_>, miss: &Miss<'_>) {
     let verdict = Verdict {
         rule: Rule::NoSingleflight,
         source: if asked { Source::Input } else { Source::Unknown },
-        most: Rank::High,
+        most: if is_cache { Rank::High } else { Rank::Medium },
         message: format!(
             "all who miss `{key}` in `{root}` at the same time compute it, each for himself, and then insert it"
         ),

@@ -90,7 +90,7 @@ fn told(round: &Round, spawn: &Spawn<'_>, handle: &Handle) -> (String, Vec<Strin
     if *handle == Handle::Dropped && spawn.kind == Kind::Task {
         facts.push("the handle is dropped: nobody learns how it ends".to_owned());
     }
-    if any(Within::Expr(spawn.future), Reach::All, |inner| is_acquire(inner)) {
+    if any(Within::Expr(spawn.future), Reach::All, is_acquire) {
         facts.push(
             "a permit is taken within the task: what it does is bounded, how many wait is not".to_owned(),
         );
@@ -328,6 +328,14 @@ pub(crate) fn judge_recursion<'a>(walker: &mut Walker<'a>, expr: &'a Expr, spawn
         _ => false,
     };
     if !any(Within::Expr(spawn.future), Reach::All, is_self) {
+        return false;
+    }
+    // Where one within starts itself, that is the place to tell.
+    let nested = any(Within::Expr(spawn.future), Reach::All, |inner| {
+        spawn::started(walker, inner)
+            .is_some_and(|spawn| any(Within::Expr(spawn.future), Reach::All, is_self))
+    });
+    if nested {
         return false;
     }
     // A single successor is a chain, not a tree.

@@ -192,7 +192,7 @@ fn is_call(expr: &Expr) -> bool {
         name.rsplit("::").next().unwrap_or_default(),
         &[
             "recv", "next", "accept", "read", "receive", "changed", "poll", "lock", "wait", "try", "pop",
-            "join",
+            "join", "acquire",
         ],
     )
 }

@@ -54,8 +54,13 @@ fn any_head(expr: &Expr) -> &Expr {
 fn idle<'a>(walker: &Walker<'a>, expr: &'a Expr) -> Option<(&'static str, &'a Expr)> {
     match expr {
         Expr::Match(found) if has_attribute(&found.attrs, SELECT) => {
-            let idle = found.arms.iter().any(|arm| is_always_ready(arm) && does_nothing(branch_body(arm)));
-            idle.then_some(("`select!` has a branch that is always ready and does nothing", expr))
+            // A default of crossbeam's may block, which is a pause; in a future nothing may.
+            let is_async = found.arms.iter().any(waits);
+            let idle = found.arms.iter().any(|arm| {
+                is_always_ready(arm)
+                    && (does_nothing(branch_body(arm)) || (is_async && goes_on(branch_body(arm))))
+            });
+            idle.then_some(("`select!` has a branch that is always ready and waits for nothing", expr))
         }
         Expr::Match(found) if is_try(&found.expr) => {
             let idle = found.arms.iter().filter(|arm| !compact(&arm.pat).starts_with("Ok"));
@@ -105,6 +110,20 @@ fn branch_body(arm: &syn::Arm) -> &Expr {
         },
         other => other,
     }
+}
+
+/// Whether a branch awaits a future.
+fn waits(arm: &syn::Arm) -> bool {
+    let Expr::Block(found) = &*arm.body else { return false };
+    let Some(Stmt::Local(bound)) = found.block.stmts.first() else { return false };
+    bound.init.as_ref().is_some_and(|init| matches!(&*init.expr, Expr::Await(_)))
+}
+
+/// Whether a branch neither awaits anything nor leaves the loop.
+fn goes_on(body: &Expr) -> bool {
+    !any(Within::Expr(body), Reach::Now, |expr| {
+        matches!(expr, Expr::Await(_) | Expr::Break(_) | Expr::Return(_) | Expr::Macro(_) | Expr::Try(_))
+    })
 }
 
 fn is_try(expr: &Expr) -> bool {

@@ -126,6 +126,8 @@ impl<'a> Walker<'a> {
         let (owner, trait_name) = self.owners.last().cloned().unwrap_or_default();
         let role = role_of(signature, attrs, trait_name.as_deref());
         let facts = FunctionFacts::of(signature, role, &owner);
+        let by_self = signature.receiver();
+        let shares_self = by_self.is_some_and(|by| by.reference.is_some() && by.mutability.is_none());
         self.functions_seen += 1;
         let frames = std::mem::take(&mut self.frames);
         let parents = std::mem::take(&mut self.parents);
@@ -133,7 +135,7 @@ impl<'a> Walker<'a> {
         for (nth, (name, ty)) in facts.params.iter().enumerate() {
             self.scope.bind_param(name, ty, nth);
         }
-        self.functions.push(Function { name: facts.name.clone(), owner, role, body, facts });
+        self.functions.push(Function { name: facts.name.clone(), owner, role, body, shares_self, facts });
         if self.pass == Pass::Judge {
             judge::function(self);
         }
