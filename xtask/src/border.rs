@@ -188,7 +188,7 @@ mod tests {
             ("server/store", &["lib/plimsoll", "rusqlite"]),
             ("server/service", &["lib/plimsoll", "axum"]),
             ("systems/hooks", &["lib/plimsoll", "server/store", "server/service"]),
-            ("cli", &["lib/plimsoll", "server/store", "server/service", "systems/hooks"]),
+            ("cli", &["lib/plimsoll", "server/store", "server/service", "systems/hooks", "tools/lint"]),
             ("tools/versus", &["lib/plimsoll", "systems/hooks", "governor"]),
             ("xtask", &["clap"]),
         ]);
@@ -204,7 +204,8 @@ mod tests {
             ("server/service", "systems/hooks"),
             ("lib/plimsoll", "lib/plimsoll-tower"),
             ("tools/load", "server/service"),
-            ("cli", "tools/load"),
+            ("cli", "tools/versus"),
+            ("tools/lint", "cli"),
             ("xtask", "lib/plimsoll"),
         ] {
             let told = crossed(&house(&[(from, &[to]), (to, &[])]));
