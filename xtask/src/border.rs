@@ -190,7 +190,7 @@ mod tests {
             ("server/store", &["lib/plimsoll", "rusqlite"]),
             ("server/service", &["lib/plimsoll", "axum"]),
             ("systems/hooks", &["lib/plimsoll", "server/store", "server/service"]),
-            ("cli", &["lib/plimsoll", "server/store", "server/service", "systems/hooks"]),
+            ("cli", &["lib/plimsoll", "server/store", "server/service", "systems/hooks", "tools/lint"]),
             ("tools/versus", &["lib/plimsoll", "systems/hooks", "governor"]),
             ("xtask", &["clap"]),
         ]);
@@ -207,6 +207,8 @@ mod tests {
             ("lib/plimsoll", "lib/plimsoll-tower"),
             ("tools/load", "server/service"),
             ("tools/load", "systems/hooks"),
+            ("cli", "tools/versus"),
+            ("tools/lint", "cli"),
             ("xtask", "lib/plimsoll"),
         ] {
             let told = crossed(&house(&[(from, &[to]), (to, &[])]));
