@@ -97,7 +97,7 @@ const KINDS: [Kind; 4] = [
     },
     Kind { title: "Open descriptors", class: "p90", write: count, number: |reading| reading.descriptors },
     Kind { title: "Tasks", class: "refused", write: count, number: |reading| reading.tasks },
-    Kind { title: "Waiting in its queues", class: "failed", write: count, number: |reading| reading.queue },
+    Kind { title: "Waiting in its queues", class: "sent", write: count, number: |reading| reading.queue },
 ];
 
 /// The target's own numbers over time: a title and a plot for each that was told.
