@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["bound", "find_bound", "rate", "compare"])))]
 pub(crate) struct Args {
-    /// What is tested, such as http://127.0.0.1:8080/path
+    /// What is tested: an http or https URL, with its path and query
     #[arg(value_name = "URL", required_unless_present = "compare")]
     pub(super) url: Option<String>,
 

@@ -6,7 +6,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -71,7 +71,7 @@ pub fn seconds(seconds: f64) -> String {
 #[must_use]
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    let decimals = if percent > 99.0 || percent < 1.0 { 3 } else { 1 };
+    let decimals = if (1.0..=99.0).contains(&percent) { 1 } else { 3 };
     match percent {
         _ if !percent.is_finite() => "-".to_owned(),
         _ if ratio >= 1.0 || ratio <= 0.0 => format!("{percent:.0} %"),

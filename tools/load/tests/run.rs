@@ -317,6 +317,59 @@ async fn slow_clients_are_counted_apart_and_send_a_few_bytes_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_slow_reader_takes_its_time_over_an_answer() {
+    let site = Site::start(|mut stream, seen| {
+        Box::pin(async move {
+            let mut buffer = Vec::new();
+            while let Some(request) = request(&mut stream, &mut buffer).await? {
+                seen.requests.lock().unwrap().push(request);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n").await?;
+                stream.write_all(&[b'x'; 20_000]).await?;
+            }
+            Ok(())
+        })
+    })
+    .await;
+    let mut plan = site.plan(20.0, Duration::from_secs(1));
+    plan.connections = Connections { open: 2, max: 10 };
+    plan.slow = Some(Slow { share: 0.1, bytes_per_second: 50_000, at: SlowAt::Reading });
+    let done = run(&plan).await.unwrap();
+    assert_eq!(done.total().counts.success(), 20);
+    let slow = done.slow.expect("there was a slow client");
+    assert!(slow.counts.success() >= 1, "{:?}", slow.counts);
+    // Twenty kilobytes at fifty a second, the first turn of which is free.
+    assert!(slow.latency.min() >= 250_000, "{}", slow.latency.min());
+    assert_eq!(slow.bytes_read / slow.counts.success(), 20_000 + 42);
+}
+
+#[tokio::test]
+async fn an_endless_answer_in_http_2_ends_at_its_bound() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serve = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut answers = Vec::new();
+        while let Some(Ok((_, mut answer))) = connection.accept().await {
+            let mut sending = answer.send_response(http::Response::new(()), false).unwrap();
+            // More than its bound, and never the end.
+            sending.send_data(Bytes::from_static(&[0; 60_000]), false).unwrap();
+            answers.push(sending);
+        }
+        answers.len()
+    };
+    let profile = Profile::steady(50.0, SHORT).unwrap();
+    let mut plan = Plan::new(Target::new(&url).unwrap(), profile, Mix::new(vec![Request::get("/")]).unwrap());
+    plan.protocol = Protocol::Http2;
+    plan.workers = Some(1);
+    plan.body_bytes_max = 50_000;
+    plan.connections = Connections { open: 1, max: 1 };
+    let (done, served) = tokio::join!(run(&plan), serve);
+    let counts = done.unwrap().total().counts;
+    assert_eq!((served, counts.of(Class::Malformed)), (15, 15), "{counts:?}");
+}
+
+#[tokio::test]
 async fn a_run_that_is_cancelled_tells_what_was_seen_until_then() {
     let site = Site::start(ok).await;
     let plan = site.plan(200.0, Duration::from_secs(3_600));

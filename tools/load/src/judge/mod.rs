@@ -5,8 +5,8 @@
 //! be as it was. [`Terms`] say how much is asked, [`Judge`] decides from what is seen.
 
 mod assertion;
+mod bench;
 mod evidence;
-mod judge;
 mod terms;
 mod verdicts;
 
@@ -14,7 +14,7 @@ mod verdicts;
 mod tests;
 
 pub use assertion::{Assertion, State, Verdict};
+pub use bench::{Judge, Tenancy, Then};
 pub use evidence::When;
-pub use judge::{Judge, Tenancy, Then};
 pub use terms::{MINUTES, NAMES, Terms};
 pub use verdicts::Quiet;

@@ -80,24 +80,37 @@ pub(super) fn distribution(record: &Record) -> String {
     .svg()
 }
 
+/// One of the target's own numbers.
+struct Kind {
+    title: &'static str,
+    class: &'static str,
+    write: fn(f64) -> String,
+    number: fn(&Reading) -> Option<f64>,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind {
+        title: "Memory",
+        class: "p50",
+        write: mebibytes,
+        number: |reading| Some(reading.memory_bytes? / MIB),
+    },
+    Kind { title: "Open descriptors", class: "p90", write: count, number: |reading| reading.descriptors },
+    Kind { title: "Tasks", class: "refused", write: count, number: |reading| reading.tasks },
+    Kind { title: "Waiting in its queues", class: "sent", write: count, number: |reading| reading.queue },
+];
+
 /// The target's own numbers over time: a title and a plot for each that was told.
 pub(super) fn readings(record: &Record) -> Vec<(&'static str, String)> {
-    type Number = fn(&Reading) -> Option<f64>;
-    let kinds: [(&'static str, &'static str, fn(f64) -> String, Number); 4] = [
-        ("Memory", "p50", mebibytes, |reading| Some(reading.memory_bytes? / MIB)),
-        ("Open descriptors", "p90", count, |reading| reading.descriptors),
-        ("Tasks", "refused", count, |reading| reading.tasks),
-        ("Waiting in its queues", "failed", count, |reading| reading.queue),
-    ];
-    let plot = |(title, class, write, number): (&'static str, &'static str, fn(f64) -> String, Number)| {
-        let points: Vec<_> =
-            record.readings.iter().map(|reading| (reading.at_seconds, number(reading))).collect();
+    let plot = |kind: &Kind| {
+        let value = |reading: &Reading| (reading.at_seconds, (kind.number)(reading));
+        let points: Vec<_> = record.readings.iter().map(value).collect();
         points.iter().any(|(_, value)| value.is_some()).then(|| {
-            let lines = vec![Line { name: title.to_lowercase(), class, points }];
-            (title, over_time(record, title, Spread::Linear, write, lines, Vec::new()))
+            let lines = vec![Line { name: kind.title.to_lowercase(), class: kind.class, points }];
+            (kind.title, over_time(record, kind.title, Spread::Linear, kind.write, lines, Vec::new()))
         })
     };
-    kinds.into_iter().filter_map(plot).collect()
+    KINDS.iter().filter_map(plot).collect()
 }
 
 /// Goodput by what was offered, from the search for the bound.

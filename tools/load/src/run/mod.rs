@@ -2,6 +2,7 @@
 
 mod books;
 mod collect;
+mod descriptors;
 mod desk;
 mod job;
 mod result;

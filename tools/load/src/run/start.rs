@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::collect::Collected;
+use super::descriptors::make_room;
 use super::result::{Run, Snapshot};
 use super::worker::{Orders, Told, work};
 use crate::Error;
@@ -47,6 +48,7 @@ pub async fn run(
     observer: &watch::Sender<Snapshot>,
 ) -> Result<Run, Error> {
     plan.check()?;
+    make_room(plan)?;
     let target = plan.target.locate().await?;
     let workers = plan.workers();
     // Before the channels, and so dropped after them: a worker that waits for one of them is told that

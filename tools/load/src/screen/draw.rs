@@ -150,7 +150,7 @@ fn draw_assertions(frame: &mut Frame<'_>, area: Rect, assertions: &[Assertion]) 
     if assertions.is_empty() {
         return;
     }
-    let lines: Vec<Line<'_>> = assertions.iter().map(|assertion| assertion_line(assertion)).collect();
+    let lines: Vec<Line<'_>> = assertions.iter().map(assertion_line).collect();
     let list =
         Paragraph::new(lines).wrap(Wrap { trim: false }).block(Block::bordered().title(" what must hold "));
     frame.render_widget(list, area);

@@ -12,7 +12,7 @@ use super::view::{Part, Show, View};
 use crate::Error;
 use crate::check::SelfCheck;
 use crate::figure::{count, millis, percent};
-use crate::knee::{Finding, Measured, Next, NoBound, Outcome, Search, Settings, Step};
+use crate::knee::{Bend, Finding, Measured, Next, NoBound, Outcome, Search, Settings, Step};
 use crate::plan::Plan;
 use crate::profile::{Profile, Shape, Stage};
 use crate::report;
@@ -140,7 +140,7 @@ fn outcome(step: Step, run: &Run) -> Outcome {
 }
 
 fn line(outcome: &Outcome, p99_ms: f64) -> String {
-    let bend = outcome.bend(p99_ms).map_or("", |bend| bend.words());
+    let bend = outcome.bend(p99_ms).map_or("", Bend::words);
     format!(
         "{:>9}/s offered  {:>9}/s succeeded  refused {:>9}  failed {:>9}  p99 {:>8}  {bend}",
         count(outcome.offered),
