@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         Command::Demo(args) if args.story => story::run(args.json),
         Command::Demo(args) => demo::run(args),
         Command::Bench(args) => bench::run(args),
-        Command::Lint(args) => lint::run(args),
+        Command::Lint(args) => lint::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Naive(args) => naive::run(args),
         Command::Receiver(args) => receiver::run(args),

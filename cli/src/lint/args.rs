@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Show and count what is in tests, examples and benchmarks too
     #[arg(long)]
     pub(super) tests: bool,
-    /// Read directories called vendor and third_party too
+    /// Read directories of copied code too, vendor and the like
     #[arg(long)]
     pub(super) vendored: bool,
     /// How many sites are shown to a person, the weightiest first

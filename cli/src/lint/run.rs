@@ -11,8 +11,8 @@ use super::{judge, report};
 use crate::{failed, misused};
 
 /// Runs `plimsoll lint`.
-pub(crate) fn run(args: Args) -> ExitCode {
-    if let Some(text) = page(&args) {
+pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(text) = page(args) {
         return print(&text, ExitCode::SUCCESS);
     }
     if let Err(error) = args.path.metadata() {
@@ -22,17 +22,17 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return misused("lint", &error),
     };
-    let options = options(&args, &settings);
+    let options = options(args, &settings);
     if args.report {
         if matches!(args.format, Format::Sarif | Format::Github) {
             return misused("lint", &"--report is told as human or json");
         }
-        return match report::report(&args, &options) {
+        return match report::report(args, &options) {
             Ok(text) => print(&text, ExitCode::SUCCESS),
             Err(error) => misused("lint", &error),
         };
     }
-    match judge::judge(&args, &settings, &options) {
+    match judge::judge(args, &settings, &options) {
         Ok(told) => print(&told.text, if told.fails { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
         Err(error) => misused("lint", &error),
     }
