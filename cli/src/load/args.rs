@@ -35,7 +35,7 @@ pub(super) struct Ask {
     #[arg(long)]
     pub(super) find_bound: bool,
     /// With --find-bound: run the three phases around the bound that was found
-    #[arg(long, requires = "find_bound")]
+    #[arg(long, requires = "find_bound", conflicts_with_all = ["bound", "rate", "compare"])]
     pub(super) then_phases: bool,
     /// Only measure, at this rate a second; see --profile and --seconds
     #[arg(long, value_name = "RPS")]
