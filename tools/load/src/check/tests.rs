@@ -12,25 +12,27 @@ fn run() -> Run {
     let tally = Tally { counts, ..Tally::default() };
     let stage =
         Stage { name: "a".into(), shape: Shape::Steady { rate: 1e3 }, length: Duration::from_secs(1) };
-    let second = Second { ends: Duration::from_secs(1), due: 1_000, sent: 1_000, ..Second::default() };
-    let mut lateness = histogram(2);
-    (0..1_000).for_each(|_| lateness.record(60).unwrap());
+    let second =
+        Second { ends: Duration::from_secs(1), due: 1_000, sent: 1_000, on_time: 1_000, ..Second::default() };
+    let mut generator = Generator::new(1);
+    (0..1_000).for_each(|_| generator.lateness.record(60).unwrap());
+    generator.cpu = Duration::from_millis(10);
+    generator.busiest_ratio = 0.01;
+    let stage = StageRun {
+        stage,
+        due: 1_000,
+        tally,
+        tenants: Vec::new(),
+        lateness: generator.lateness.clone(),
+        capped: 0,
+    };
     Run {
-        stages: vec![StageRun { stage, due: 1_000, tally, tenants: Vec::new() }],
+        stages: vec![stage],
         seconds: vec![second],
         slow: None,
-        generator: Generator {
-            workers: 1,
-            lateness,
-            lag: histogram(2),
-            cpu: Duration::from_millis(10),
-            busiest_ratio: 0.01,
-            connections_opened: 1,
-            connections_failed: 0,
-            first_failure: None,
-        },
+        generator,
         took: Duration::from_secs(1),
-        unfinished: 0,
+        arrivals_stopped: None,
         cancelled: false,
     }
 }
@@ -67,12 +69,9 @@ fn late_timers_say_that_the_machine_is_busy() {
 #[test]
 fn requests_that_found_no_connection_are_the_targets_doing() {
     let mut run = run();
-    run.seconds[0].sent = 400;
-    run.stages[0].tally.counts = Counts::default();
-    (0..400).for_each(|_| run.stages[0].tally.counts.add(Class::TimedOut));
-    (0..600).for_each(|_| run.stages[0].tally.counts.add(Class::Unsent));
+    (run.seconds[0].sent, run.seconds[0].on_time, run.seconds[0].held_up) = (400, 400, 600);
     assert_eq!(SelfCheck::of(&run, 1e3, None).limit, Limit::Target);
-    run.stages[0].tally.counts = Counts::default();
+    run.seconds[0].held_up = 0;
     let check = SelfCheck::of(&run, 1e3, None);
     assert_eq!(check.limit, Limit::Generator, "600 are nowhere");
     assert!((check.rate_error_ratio - 0.6).abs() < 1e-9);

@@ -1,8 +1,8 @@
 //! Whether what a run has shown is the target's doing or the generator's.
 
 use super::Ceiling;
-use crate::run::Run;
-use crate::tally::{Class, Quantiles};
+use crate::run::{Run, Second};
+use crate::tally::Quantiles;
 
 /// A thread that is busy for more of a second than this has nothing left.
 const BUSY_RATIO_MAX: f64 = 0.9;
@@ -57,13 +57,12 @@ impl SelfCheck {
     /// Judges a run; `rate_max` is the highest rate that its profile asked for.
     #[must_use]
     pub fn of(run: &Run, rate_max: f64, ceiling: Option<Ceiling>) -> Self {
-        let counts = run.total().counts;
         let due = run.due();
         let seconds = run.seconds.last().map_or(0.0, |last| last.ends.as_secs_f64());
-        let no_connection = [Class::Unsent, Class::WaitedOut, Class::NotConnected];
-        let no_connection: u64 = no_connection.iter().map(|class| counts.of(*class)).sum();
-        let sent: u64 = run.seconds.iter().map(|second| second.sent).sum();
-        let missing = due.saturating_sub(sent + no_connection + run.unfinished);
+        let sum = |of: fn(&Second) -> u64| run.seconds.iter().map(of).sum::<u64>();
+        let sent = sum(|second| second.sent);
+        let excused = sum(|second| second.held_up + second.capped);
+        let missing = due.saturating_sub(sum(|second| second.on_time) + excused);
         let per = |of: f64, to: f64| if to > 0.0 { of / to } else { 0.0 };
         let mut check = Self {
             limit: Limit::Target,

@@ -125,23 +125,16 @@ fn run(terms: &Terms, tallies: Vec<Tally>, seconds: Vec<Second>, cancelled: bool
         due: tally.counts.total(),
         tally,
         tenants: Vec::new(),
+        lateness: histogram(2),
+        capped: 0,
     });
     Run {
         stages: stages.collect(),
         seconds,
         slow: None,
-        generator: Generator {
-            workers: 1,
-            lateness: histogram(2),
-            lag: histogram(2),
-            cpu: Duration::ZERO,
-            busiest_ratio: 0.1,
-            connections_opened: 1,
-            connections_failed: 0,
-            first_failure: None,
-        },
+        generator: Generator::new(1),
         took,
-        unfinished: 0,
+        arrivals_stopped: None,
         cancelled,
     }
 }

@@ -27,6 +27,35 @@ struct Threads {
     cancellation: CancellationToken,
 }
 
+/// How a run is ended before its time.
+#[derive(Clone, Default, Debug)]
+pub struct Stop {
+    /// Cancelled when enough was seen: nothing falls due any more, and what is out comes to its end, at
+    /// its deadline at the latest.
+    pub arrivals: CancellationToken,
+    /// Cancelled when nothing is to be waited for: what is out is left undone, and counts as that.
+    pub all: CancellationToken,
+}
+
+/// Carries a plan out as [`run_until`] does, with no other way to end it than at once.
+///
+/// # Errors
+/// As [`run_until`].
+///
+/// # Panics
+/// If a worker panics.
+///
+/// # Cancel safety
+/// As [`run_until`].
+pub async fn run(
+    plan: &Plan,
+    cancellation: &CancellationToken,
+    observer: &watch::Sender<Snapshot>,
+) -> Result<Run, Error> {
+    let stop = Stop { arrivals: CancellationToken::new(), all: cancellation.clone() };
+    run_until(plan, &stop, observer).await
+}
+
 /// Carries a plan out, and tells once a second how it stands.
 ///
 /// The workers are threads of their own, each with a share of the arrivals and of the connections.
@@ -42,18 +71,14 @@ struct Threads {
 /// # Cancel safety
 /// Dropped midway, the workers end, and what they have seen is lost. A run that is cancelled by its
 /// token ends at once too, and returns what was seen until then.
-pub async fn run(
-    plan: &Plan,
-    cancellation: &CancellationToken,
-    observer: &watch::Sender<Snapshot>,
-) -> Result<Run, Error> {
+pub async fn run_until(plan: &Plan, stop: &Stop, observer: &watch::Sender<Snapshot>) -> Result<Run, Error> {
     plan.check()?;
     make_room(plan)?;
     let target = plan.target.locate().await?;
     let workers = plan.workers();
     // Before the channels, and so dropped after them: a worker that waits for one of them is told that
     // nobody is there any more, and its thread can be joined.
-    let own = cancellation.child_token();
+    let own = stop.all.child_token();
     let mut threads = Threads { handles: Vec::with_capacity(workers), cancellation: own.clone() };
     let (tell, mut told) = mpsc::channel(workers * SECONDS_AHEAD);
     let (begin, began) = watch::channel(None);
@@ -66,10 +91,11 @@ pub async fn run(
             tell: tell.clone(),
             begin: began.clone(),
             cancellation: own.child_token(),
+            enough: stop.arrivals.clone(),
         })?;
     }
     drop((tell, began));
-    if !ready(&mut told, workers, &target).await? && !cancellation.is_cancelled() {
+    if !ready(&mut told, workers, &target).await? && !stop.all.is_cancelled() {
         drop((begin, told));
         threads.join();
         return Err(Error::Machine { what: "workers", why: "one ended before it began".to_owned() });
@@ -91,7 +117,7 @@ pub async fn run(
     let took = clock::now() - at;
     // Each has told its last: there is nothing to wait for.
     threads.join();
-    let run = collected.finish(took, cancellation.is_cancelled());
+    let run = collected.finish(took, stop.all.is_cancelled());
     Ok(run)
 }
 

@@ -123,9 +123,9 @@ proptest! {
             desk.tick(Instant::from_nanos(now * 1_000_000));
             let batch = desk.close_books();
             due += batch.due.iter().sum::<u64>();
-            unfinished += batch.unfinished;
             if let Some(stage) = &batch.stages[0] {
                 counts += stage.tally.counts;
+                unfinished += stage.tally.unfinished.len();
             }
             let standing = batch.waiting + batch.in_flight + desk.given();
             prop_assert_eq!(due, counts.total() + unfinished + standing);

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -36,6 +37,13 @@ pub(crate) struct Connector {
 pub(crate) enum Spoken {
     One(Stream),
     Many(Multiplexed),
+}
+
+/// Whether it was this machine that did not give a connection, and not the target that did not take it:
+/// no descriptor, port or memory is left.
+pub(crate) fn is_denied(error: &io::Error) -> bool {
+    let denials = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| denials.contains(&error))
 }
 
 impl Connector {
