@@ -200,6 +200,7 @@ fn words(class: Class) -> &'static str {
         Class::Cut => "were cut off",
         Class::Malformed => "were answered with what is no HTTP",
         Class::Unsent => "were not sent: the line for a connection was full",
+        Class::Withheld => "were not sent: the generator had no more connections",
         Class::ServerError => "failed with 5xx",
         Class::ClientError => "were answered with 4xx",
         Class::Redirected => "were redirected",
