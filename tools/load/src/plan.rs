@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
-use crate::mix::{Mix, Tenants};
+use crate::mix::{Draft, Mix, Tenants};
 use crate::profile::Profile;
 use crate::target::{Protocol, Target};
 
@@ -143,7 +143,22 @@ impl Plan {
         if let Some(slow) = &self.slow {
             self.check_slow(slow)?;
         }
-        self.mix.drafts(self.target.path(), self.tenants.as_ref()).map(drop)
+        let drafts = self.mix.drafts(self.target.path(), self.tenants.as_ref())?;
+        if self.mix.data.is_some() && !drafts.iter().any(Draft::takes_data) {
+            let allowed = "rows of which a request takes a column: {{column}} in a path, a header or a body";
+            return Err(Error::invalid("data", "taken by no request", allowed));
+        }
+        if self.tenants.is_some() && !drafts.iter().any(Draft::tells_tenant) {
+            let allowed = "told to the target: with --tenant-header NAME, or {{tenant}} in requests";
+            return Err(Error::invalid("tenants", "told to nobody", allowed));
+        }
+        Ok(())
+    }
+
+    /// Whether each request says for which tenant it is.
+    pub(crate) fn tells_tenants(&self) -> bool {
+        let drafts = self.mix.drafts(self.target.path(), self.tenants.as_ref());
+        drafts.is_ok_and(|drafts| drafts.iter().all(Draft::tells_tenant))
     }
 
     fn check_slow(&self, slow: &Slow) -> Result<(), Error> {
@@ -180,5 +195,42 @@ impl Plan {
         let needed = (self.profile.rate_max() / RATE_OF_A_WORKER).ceil() as usize;
         let most = processors.min(WORKERS_MAX).min(self.connections.max as usize);
         self.workers.unwrap_or_else(|| needed.clamp(1, most.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mix::{Data, Order, Request, Tenant};
+
+    fn plan(url: &str) -> Plan {
+        let mix = Mix::new(vec![Request::get("")]).unwrap();
+        Plan::new(Target::new(url).unwrap(), Profile::steady(1.0, Duration::from_secs(1)).unwrap(), mix)
+    }
+
+    #[test]
+    fn data_of_which_no_request_takes_a_column_is_refused() {
+        let data = || Data::from_csv("id\n7\n", Order::default()).unwrap();
+        let mut plan_of = plan("http://h/items/{{id}}");
+        plan_of.mix = plan_of.mix.with_data(data());
+        plan_of.check().unwrap();
+        let mut unused = plan("http://h/items");
+        unused.mix = unused.mix.with_data(data());
+        assert!(unused.check().unwrap_err().to_string().starts_with("data is taken by no request"));
+    }
+
+    #[test]
+    fn tenants_of_whom_the_target_is_not_told_are_refused() {
+        let tenant = |name: &str, weight| Tenant { name: name.into(), weight };
+        let list = || vec![tenant("loud", 99.0), tenant("quiet", 1.0)];
+        let mut silent = plan("http://h/");
+        silent.tenants = Some(Tenants::new(list(), None).unwrap());
+        assert!(silent.check().unwrap_err().to_string().contains("--tenant-header"));
+        silent.tenants = Some(Tenants::new(list(), Some("x-tenant")).unwrap());
+        silent.check().unwrap();
+        let mut by_path = plan("http://h/of/{{tenant}}");
+        by_path.tenants = Some(Tenants::new(list(), None).unwrap());
+        by_path.check().unwrap();
+        assert!(by_path.tells_tenants());
     }
 }

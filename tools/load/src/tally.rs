@@ -40,6 +40,9 @@ pub enum Class {
     Malformed,
     /// Not sent: the line of those that wait for a connection was full.
     Unsent,
+    /// Not sent, by the generator's own doing: as many connections were in use as it may have, or as
+    /// the machine gives it, until the deadline or until the line was full.
+    Withheld,
 }
 
 /// How many requests came to what.
@@ -61,6 +64,9 @@ pub struct Tally {
     pub refused: Histogram<u64>,
     /// Of all others that were sent, those without an answer among them: from the intended send.
     pub failed: Histogram<u64>,
+    /// Those that were due, in line or under way when the run was ended before its time: how long they
+    /// had been due then. They came to nothing, and are not among the counts.
+    pub unfinished: Histogram<u64>,
 }
 
 /// A tally of one tenant.
@@ -70,6 +76,8 @@ pub struct TenantTally {
     pub counts: Counts,
     /// Of those answered with 2xx: from the intended send to the last byte, in microseconds.
     pub latency: Histogram<u64>,
+    /// How many were due, in line or under way when the run was ended before its time.
+    pub unfinished: u64,
 }
 
 /// A distribution in few numbers, in microseconds; all are 0 of none.
@@ -110,7 +118,7 @@ pub struct Summary {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Success,
         Self::Redirected,
         Self::TooManyTold,
@@ -125,6 +133,7 @@ impl Class {
         Self::Cut,
         Self::Malformed,
         Self::Unsent,
+        Self::Withheld,
     ];
 
     /// The class of a whole answer.
@@ -161,6 +170,7 @@ impl Class {
             Self::Cut => "cut",
             Self::Malformed => "malformed",
             Self::Unsent => "unsent",
+            Self::Withheld => "withheld",
         }
     }
 
@@ -260,13 +270,14 @@ impl Default for Tally {
             service: histogram(3),
             refused: histogram(2),
             failed: histogram(2),
+            unfinished: histogram(2),
         }
     }
 }
 
 impl Default for TenantTally {
     fn default() -> Self {
-        Self { counts: Counts::default(), latency: histogram(2) }
+        Self { counts: Counts::default(), latency: histogram(2), unfinished: 0 }
     }
 }
 
@@ -280,10 +291,21 @@ impl Tally {
                 self.latency.saturating_record(micros(latency));
                 self.service.saturating_record(micros(service));
             }
-            Class::Unsent => {}
+            Class::Unsent | Class::Withheld => {}
             class if class.is_refused() => self.refused.saturating_record(micros(latency)),
             _ => self.failed.saturating_record(micros(latency)),
         }
+    }
+
+    /// One that the end of the run left undone, so long after it was due.
+    pub(crate) fn leave(&mut self, age: Duration) {
+        self.unfinished.saturating_record(micros(age));
+    }
+
+    /// How many were due: what came to something, and what was left undone.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.counts.total() + self.unfinished.len()
     }
 
     /// Adds another's.
@@ -294,6 +316,7 @@ impl Tally {
         add(&mut self.service, &other.service);
         add(&mut self.refused, &other.refused);
         add(&mut self.failed, &other.failed);
+        add(&mut self.unfinished, &other.unfinished);
     }
 
     /// In few numbers.
@@ -318,9 +341,16 @@ impl TenantTally {
         }
     }
 
+    /// How many were due: what came to something, and what was left undone.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.counts.total() + self.unfinished
+    }
+
     /// Adds another's.
     pub fn merge(&mut self, other: &Self) {
         self.counts += other.counts;
+        self.unfinished += other.unfinished;
         add(&mut self.latency, &other.latency);
     }
 }
@@ -353,7 +383,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
     time.as_micros() as u64
 }
 
-fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
+pub(crate) fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
     if !from.is_empty() {
         to.add(from).expect("both have the same bounds");
     }

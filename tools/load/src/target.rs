@@ -42,6 +42,8 @@ pub enum Protocol {
 #[derive(Clone, Debug)]
 pub struct Target {
     url: Url,
+    /// Path and query, with what is to be filled in as it was written.
+    path: String,
     host: String,
     port: u16,
     trust: Trust,
@@ -86,7 +88,8 @@ impl Target {
         let host = parsed.host_str().ok_or_else(|| refused("it has no host"))?;
         let host = host.trim_matches(['[', ']']).to_owned();
         let port = parsed.port_or_known_default().ok_or_else(|| refused("it has no port"))?;
-        Ok(Self { url: parsed, host, port, trust: Trust::default() })
+        let path = path(url, &parsed);
+        Ok(Self { url: parsed, path, host, port, trust: Trust::default() })
     }
 
     /// Believes these certificates under `https`.
@@ -108,11 +111,10 @@ impl Target {
         self.url.scheme() == "https"
     }
 
-    /// The path and query of the URL.
+    /// The path and query of the URL, with its `{{column}}` as they were written.
     #[must_use]
     pub fn path(&self) -> &str {
-        let from = self.url[..url::Position::BeforePath].len();
-        &self.url.as_str()[from..]
+        &self.path
     }
 
     /// Finds its addresses, once: a test whose target moves while it runs tests nothing.
@@ -143,8 +145,31 @@ impl Target {
     }
 }
 
+/// Path and query. What is to be filled in holds braces, which in a path are percent-encoded like all
+/// that may not stand there; here they are not, where they were not written so.
+fn path(written: &str, parsed: &Url) -> String {
+    let path = &parsed[url::Position::BeforePath..];
+    if !written.contains("{{") {
+        return path.to_owned();
+    }
+    let braces = [("%7B%7B", "{{"), ("%7D%7D", "}}"), ("{{%20", "{{"), ("%20}}", "}}")];
+    braces.into_iter().fold(path.to_owned(), |path, (encoded, brace)| path.replace(encoded, brace))
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_in_the_path_are_kept_as_they_were_written() {
+        let path = |url: &str| Target::new(url).unwrap().path().to_owned();
+        assert_eq!(path("http://h/items/{{id}}?of={{ who }}"), "/items/{{id}}?of={{who}}");
+        assert_eq!(path("http://h/a%7B%7Bb"), "/a%7B%7Bb");
     }
 }

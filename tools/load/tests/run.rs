@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use plimsoll_load::mix::{Data, Mix, Order, Request, Tenant, Tenants};
 use plimsoll_load::profile::{Arrivals, Profile, Shape, Stage};
-use plimsoll_load::run::Snapshot;
+use plimsoll_load::run::{Snapshot, Stop, run_until};
 use plimsoll_load::tally::Class;
 use plimsoll_load::{Connections, Error, Plan, Protocol, Slow, SlowAt, Target, check};
 use tokio::io::AsyncWriteExt as _;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use site::{OK, Site, ok, request, run};
+use site::{OK, Site, ok, request, run, silent};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -26,7 +26,7 @@ async fn what_is_due_is_sent_and_answered() {
     plan.connections = Connections { open: 4, max: 64 };
     let done = run(&plan).await.unwrap();
     assert_eq!((done.due(), done.total().counts.success()), (300, 300));
-    assert_eq!((done.unfinished, done.cancelled), (0, false));
+    assert_eq!((done.unfinished(), done.cancelled), (0, false));
     assert_eq!(done.total().latency.len(), 300);
     assert_eq!(done.seconds.iter().map(|second| second.sent).sum::<u64>(), 300);
     let requests = site.seen.requests.lock().unwrap();
@@ -112,7 +112,7 @@ async fn answers_are_told_apart_by_class() {
     let counts = run(&plan).await.unwrap().total().counts;
     for class in Class::ALL {
         let expected = match class {
-            Class::TimedOut | Class::WaitedOut | Class::NotConnected | Class::Unsent => 0,
+            Class::TimedOut | Class::WaitedOut | Class::NotConnected | Class::Unsent | Class::Withheld => 0,
             _ => 10,
         };
         assert_eq!(counts.of(class), expected, "{}", class.name());
@@ -122,14 +122,7 @@ async fn answers_are_told_apart_by_class() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_ends_at_the_deadline_and_what_waits_behind_it_too() {
-    let site = Site::start(|mut stream, _| {
-        Box::pin(async move {
-            let mut buffer = Vec::new();
-            while request(&mut stream, &mut buffer).await?.is_some() {}
-            Ok(())
-        })
-    })
-    .await;
+    let site = Site::start(silent).await;
     let mut plan = site.plan(100.0, SHORT);
     plan.deadline = Duration::from_millis(200);
     plan.connections = Connections { open: 2, max: 2 };
@@ -139,10 +132,14 @@ async fn an_answer_that_does_not_come_ends_at_the_deadline_and_what_waits_behind
     assert_eq!((done.due(), counts.total(), counts.success()), (30, 30, 0));
     assert!(counts.of(Class::TimedOut) >= 2, "{counts:?}");
     assert!(
-        counts.of(Class::Unsent) > 0,
+        counts.of(Class::Withheld) > 0,
         "two under way and ten in line are less than 20 in 200 ms: {counts:?}"
     );
-    assert_eq!(done.total().failed.len(), 30 - counts.of(Class::Unsent), "what was not sent has no latency");
+    assert_eq!(
+        done.total().failed.len(),
+        30 - counts.of(Class::Withheld),
+        "what was not sent has no latency"
+    );
 }
 
 #[tokio::test]
@@ -383,7 +380,47 @@ async fn a_run_that_is_cancelled_tells_what_was_seen_until_then() {
     let (done, ()) = tokio::join!(plimsoll_load::run(&plan, &cancellation, &observer), stop);
     let done = done.unwrap();
     assert!(done.cancelled && done.total().counts.success() > 0);
-    assert_eq!(done.due(), done.total().counts.total() + done.unfinished);
+    assert_eq!(done.due(), done.total().counts.total() + done.unfinished());
+}
+
+#[tokio::test]
+async fn what_is_left_undone_by_a_cancelled_run_stands_in_its_stage_with_its_age() {
+    let site = Site::start(silent).await;
+    let mut plan = site.plan(100.0, Duration::from_secs(3_600));
+    plan.connections = Connections { open: 2, max: 2 };
+    let cancellation = CancellationToken::new();
+    let (observer, mut seen) = watch::channel(Snapshot::default());
+    let stop = async {
+        seen.wait_for(|snapshot| snapshot.seconds >= 1).await.unwrap();
+        cancellation.cancel();
+    };
+    let (done, ()) = tokio::join!(plimsoll_load::run(&plan, &cancellation, &observer), stop);
+    let done = done.unwrap();
+    let [stage] = done.stages.as_slice() else { panic!("one stage") };
+    assert_eq!((stage.tally.counts.total(), stage.tally.unfinished.len()), (0, stage.due));
+    assert!(stage.due >= 90 && done.cancelled, "{}", stage.due);
+    assert!(stage.tally.unfinished.max() >= 900_000, "the first waits for a second");
+    assert!(done.arrivals_stopped.is_some());
+}
+
+#[tokio::test]
+async fn a_run_that_is_told_enough_lets_what_is_out_come_to_its_end() {
+    let site = Site::start(silent).await;
+    let mut plan = site.plan(100.0, Duration::from_secs(3_600));
+    plan.deadline = Duration::from_millis(1_500);
+    plan.connections = Connections { open: 2, max: 200 };
+    let stop = Stop::default();
+    let (observer, mut seen) = watch::channel(Snapshot::default());
+    let enough = async {
+        seen.wait_for(|snapshot| snapshot.seconds >= 1).await.unwrap();
+        stop.arrivals.cancel();
+    };
+    let (done, ()) = tokio::join!(run_until(&plan, &stop, &observer), enough);
+    let done = done.unwrap();
+    let counts = done.total().counts;
+    assert!(!done.cancelled && done.due() >= 90, "{}", done.due());
+    assert_eq!((counts.of(Class::TimedOut), done.unfinished()), (done.due(), 0), "{counts:?}");
+    assert!(done.arrivals_stopped.unwrap() < done.took);
 }
 
 #[tokio::test]

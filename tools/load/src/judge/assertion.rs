@@ -14,6 +14,8 @@ pub enum State {
     Broken,
     /// It could not be checked.
     NotChecked,
+    /// It did not, but that may be the generator's doing.
+    NotJudged,
 }
 
 /// An assertion.

@@ -13,10 +13,23 @@ use super::verdicts::{self, Found, Progress, Quiet};
 use crate::run::{Run, Second, Snapshot};
 use crate::vitals::Vitals;
 
-/// Answers to what was due at the end of a phase are waited for so long before it is judged.
+/// What runs out of time is told of no later than this after its deadline.
 const GRACE: Duration = Duration::from_secs(1);
-/// In the last phase it is looked at for at least so long.
-const LOOK: Duration = Duration::from_secs(3);
+/// The phases by the beginning of the names of their assertions.
+const PHASES: [&str; 3] = ["below.", "overload.", "recovery."];
+/// What the generator may have caused where it had no connection left for what was due.
+const OF_CONNECTIONS: [&str; 8] = [
+    "below.success",
+    "overload.refuses",
+    "overload.answers",
+    "overload.goodput",
+    "overload.p99",
+    "overload.quiet",
+    "recovery.p99",
+    "recovery.success",
+];
+/// Without these it was not tested at all.
+const NEEDED: [&str; 3] = ["below.success", "overload.refuses", "recovery.p99"];
 
 /// Decides, from what it is told.
 #[derive(Clone, Debug)]
@@ -27,8 +40,14 @@ pub struct Judge {
     known: Known,
     recovery: Recovery,
     quiet: Option<Quiet>,
+    deadline: Duration,
     elapsed: Duration,
+    /// All that was due before has come to its end.
+    done_until: Duration,
+    /// In which phases the generator had no connection left, in words.
+    held_up: [Option<String>; 3],
     ended: Ended,
+    looked: Looked,
 }
 
 /// How far the whole run is.
@@ -52,9 +71,10 @@ pub enum Then {
 }
 
 impl Judge {
-    /// Asks for these terms; of tenants too where they are of different weights.
+    /// Asks for these terms; of tenants too where they are of different weights. What is not answered
+    /// within `deadline` never is.
     #[must_use]
-    pub fn new(terms: Terms, tenants: Tenancy) -> Self {
+    pub fn new(terms: Terms, tenants: Tenancy, deadline: Duration) -> Self {
         Self {
             terms,
             assertions: verdicts::all(&terms, tenants == Tenancy::Weighted),
@@ -62,8 +82,12 @@ impl Judge {
             known: Known::default(),
             recovery: Recovery::default(),
             quiet: None,
+            deadline,
             elapsed: Duration::ZERO,
+            done_until: Duration::ZERO,
+            held_up: [None, None, None],
             ended: Ended::No,
+            looked: Looked::Fully,
         }
     }
 
@@ -74,19 +98,16 @@ impl Judge {
     }
 
     /// A second of the run.
-    pub fn see(&mut self, snapshot: &Snapshot) -> Then {
+    pub fn see(&mut self, snapshot: &Snapshot) {
         self.elapsed = snapshot.elapsed;
+        if snapshot.second.in_flight + snapshot.second.waiting == 0 {
+            self.done_until = snapshot.elapsed;
+        }
         for (phase, summary) in self.phases.iter_mut().zip(&snapshot.stages) {
             *phase = Phase::of_summary(summary);
         }
         self.see_recovery(&snapshot.second);
         self.decide();
-        let begins = self.begins(2);
-        if self.recovery.back_after.is_some() && self.elapsed >= begins + LOOK {
-            Then::Enough
-        } else {
-            Then::GoOn
-        }
     }
 
     /// The target's own numbers.
@@ -97,8 +118,9 @@ impl Judge {
         }
     }
 
-    /// The load has ended; this is all that became of it. The quietest tenants are those that are told.
-    pub fn load_ended(&mut self, run: &Run, quiet: Option<Quiet>) {
+    /// The load has ended; this is all that became of it. The quietest tenants are those that are told,
+    /// and for each phase in which the generator had no connection left for what was due, why.
+    pub fn load_ended(&mut self, run: &Run, quiet: Option<Quiet>, held_up: [Option<String>; 3]) {
         self.phases = Phase::of_run(run);
         self.phases.resize(3, Phase::default());
         // Whoever looked once a second may have missed one.
@@ -107,7 +129,13 @@ impl Judge {
             self.see_recovery(second);
         }
         self.quiet = quiet;
+        self.held_up = held_up;
         self.elapsed = run.took;
+        // What a run that was stopped has left undone counts nowhere: where there is any, nobody knows
+        // what would have come of that phase.
+        let undone = run.stages.iter().position(|stage| stage.due > stage.tally.counts.total());
+        let begins = undone.map_or(run.took, |phase| self.begins(phase));
+        self.done_until = if run.cancelled { begins.min(run.took) } else { Duration::MAX };
         self.ended = Ended::Load;
         self.decide();
     }
@@ -122,9 +150,10 @@ impl Judge {
         if clean || since >= verdicts::settle_time(&self.terms) { Then::Enough } else { Then::GoOn }
     }
 
-    /// Nothing more is seen: what is open is decided.
-    pub fn end(&mut self) {
+    /// Nothing more is seen: what is open is decided, as far as was looked for what is left.
+    pub fn end(&mut self, looked: Looked) {
         self.ended = Ended::All;
+        self.looked = looked;
         self.decide();
     }
 
@@ -135,9 +164,12 @@ impl Judge {
             return None;
         }
         let any = |state| self.assertions.iter().any(|assertion| assertion.state == state);
+        let untested = self.assertions.iter().any(|assertion| {
+            assertion.state == State::NotChecked && NEEDED.contains(&assertion.name.as_str())
+        });
         Some(if any(State::Broken) {
             Verdict::Broken
-        } else if any(State::Open) {
+        } else if any(State::Open) || any(State::NotJudged) || untested {
             Verdict::NotJudged
         } else {
             Verdict::Held
@@ -145,8 +177,10 @@ impl Judge {
     }
 
     fn see_recovery(&mut self, second: &Second) {
-        if second.stage == 2 && second.ends > self.begins(2) {
-            self.recovery.see(second, self.begins(2), verdicts::back_ms(&self.phases[0]));
+        let within = (self.begins(2), self.begins(3));
+        // Of a second that began before it is not known what is of which phase.
+        if second.ends >= within.0 + Duration::from_secs(1) {
+            self.recovery.see(second, within, verdicts::back_ms(&self.phases[0]));
         }
     }
 
@@ -154,19 +188,14 @@ impl Judge {
         self.terms.lengths()[..phase].iter().sum()
     }
 
-    /// How far a phase is.
+    /// How far a phase is: over once all that was due in it has come to its end.
     fn progress(&self, phase: usize) -> Progress {
-        if self.ended != Ended::No {
-            // A run that was stopped in a phase has not shown what would have come of it.
-            let reached =
-                self.elapsed > self.begins(phase + 1) || phase == 2 && self.recovery.back_after.is_some();
-            let full = self.elapsed + GRACE >= self.begins(phase + 1);
-            return if reached || full { Progress::Over } else { Progress::Running };
-        }
-        if self.elapsed < self.begins(phase) {
-            Progress::Ahead
-        } else if self.elapsed >= self.begins(phase + 1) + GRACE {
+        let waited_for = self.elapsed.saturating_sub(self.deadline + GRACE);
+        let ended = self.done_until.max(if self.ended == Ended::No { waited_for } else { Duration::ZERO });
+        if ended >= self.begins(phase + 1) {
             Progress::Over
+        } else if self.elapsed < self.begins(phase) {
+            Progress::Ahead
         } else {
             Progress::Running
         }
@@ -184,6 +213,7 @@ impl Judge {
             found.push(("overload.refuses", verdicts::refuses(&second, over)));
             found.push(("overload.retry_after", verdicts::retry_after(&second, over)));
             found.push(("overload.answers", verdicts::answers(&second, over)));
+            found.push(("overload.goodput", verdicts::goodput(&second, &self.terms, over)));
             found.push(("overload.p99", verdicts::p99(&second, &self.terms, over)));
             found.push(("overload.memory", verdicts::memory(&self.known, &self.terms, over)));
         }
@@ -194,15 +224,32 @@ impl Judge {
             found.push(("overload.quiet", verdicts::quiet(quiet, &self.terms)));
         }
         if last != Progress::Ahead {
-            found.push(("recovery.p99", verdicts::recovered(&self.recovery, &first, &self.terms, last)));
+            let third = &self.phases[2];
+            found.push(("recovery.p99", verdicts::recovered(&self.recovery, [&first, third], last)));
+            found.push(("recovery.success", verdicts::stays(&self.recovery, third, last)));
         }
         if self.ended == Ended::All {
+            let last = if self.looked == Looked::Partly { Progress::Running } else { last };
             found.extend(self.residue(last));
+        }
+        for (name, (state, seen)) in &mut found {
+            self.withhold(name, state, seen);
         }
         for (name, (state, seen)) in found {
             if let Some(assertion) = self.assertions.iter_mut().find(|assertion| assertion.name == name) {
                 (assertion.state, assertion.seen) = (state, seen);
             }
+        }
+    }
+
+    /// What is broken in a phase in which the generator had no connection left may be its own doing.
+    fn withhold(&self, name: &str, state: &mut State, seen: &mut String) {
+        let phase = PHASES.iter().position(|phase| name.starts_with(phase));
+        let Some(why) = phase.and_then(|phase| self.held_up[phase].as_ref()) else { return };
+        if *state == State::Broken && OF_CONNECTIONS.contains(&name) {
+            *state = State::NotJudged;
+            seen.push_str("; ");
+            seen.push_str(why);
         }
     }
 
@@ -224,6 +271,15 @@ impl Judge {
             ),
         ]
     }
+}
+
+/// How far it was looked for what is left at the target after the load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Looked {
+    /// Until nothing was left, or the time for it was over.
+    Fully,
+    /// Not at all, or somebody stopped it.
+    Partly,
 }
 
 /// For whom the load is.

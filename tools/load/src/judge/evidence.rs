@@ -6,8 +6,16 @@ use crate::run::{Run, Second};
 use crate::tally::{Counts, Summary, Tally};
 use crate::vitals::Vitals;
 
-/// When the recovery has lasted so many good seconds it is one.
-const GOOD_SECONDS: usize = 2;
+/// So many good seconds in a row are a recovery; as many bad ones end it.
+const SECONDS_IN_A_ROW: usize = 2;
+/// In a good second no more than this share of what came to its end was no success.
+const FAILS_RATIO: f64 = 0.01;
+/// In as many one may be none: less than one cannot fail.
+const ONE_MAY_FAIL: u64 = 20;
+/// Successes of a second may be fewer than what was due in it by this share and so many deviations of
+/// chance: what is under way at its ends.
+const UNDER_WAY_RATIO: f64 = 0.1;
+const UNDER_WAY_DEVIATIONS: f64 = 3.0;
 /// Starts of a process that are told so far apart are of two: the page tells to parts of a second, and
 /// of an uptime to when it was asked.
 const STARTS_APART_SECONDS: f64 = 3.0;
@@ -44,13 +52,24 @@ pub(super) struct Known {
 /// How the recovery went so far.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(super) struct Recovery {
-    /// From the beginning of the phase to the first of the good seconds.
+    /// From the beginning of the phase to the first of the good seconds, where they have lasted since.
     pub(super) back_after: Option<Duration>,
     good: usize,
-    began: Option<Duration>,
+    bad: usize,
     first_good: Duration,
-    /// The last p99, for who waits.
-    pub(super) last_p99_ms: Option<f64>,
+    /// The last second that says something, for who waits.
+    pub(super) last: Option<LastSecond>,
+    /// What was due since the first of the good seconds, and how much has succeeded.
+    pub(super) due: u64,
+    pub(super) succeeded: u64,
+}
+
+/// A second of the recovery.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct LastSecond {
+    pub(super) p99_ms: f64,
+    pub(super) ended: u64,
+    pub(super) succeeded: u64,
 }
 
 impl Phase {
@@ -114,28 +133,62 @@ pub enum When {
 }
 
 impl Recovery {
-    /// A second of the last phase; good when it is about as fast as `p99_ms` and nothing fails.
-    pub(super) fn see(&mut self, second: &Second, phase_began: Duration, p99_ms: f64) {
-        let summary = &second.completed;
-        if self.back_after.is_some() || summary.counts.total() == 0 {
-            return;
+    /// A second that began in the last phase, which is from `begins` to `ends`; good when nearly
+    /// everything that was due succeeded, 99 of 100 within `p99_ms`. Seconds after the phase only tell
+    /// what became of what was due in it.
+    pub(super) fn see(&mut self, second: &Second, (begins, ends): (Duration, Duration), p99_ms: f64) {
+        let counts = &second.completed.counts;
+        let seen = LastSecond {
+            p99_ms: Phase::of_summary(&second.completed).p99_ms,
+            ended: counts.total(),
+            succeeded: counts.success(),
+        };
+        let whole = second.ends <= ends;
+        let hangs = hangs(second.due, seen.succeeded);
+        if whole && (seen.ended > 0 || hangs) {
+            self.last = Some(seen);
+            if hangs || fails(seen.ended, seen.succeeded) || seen.p99_ms > p99_ms {
+                self.bad();
+            } else {
+                self.good(second.ends.saturating_sub(Duration::from_secs(1)).max(begins) - begins);
+            }
         }
-        self.began.get_or_insert(phase_began);
-        let p99 = Phase::of_summary(summary).p99_ms;
-        self.last_p99_ms = Some(p99);
-        // Refusals of the phase before may still be among them.
-        if summary.counts.success() == 0 || p99 > p99_ms {
-            self.good = 0;
-            return;
-        }
-        if self.good == 0 {
-            self.first_good = second.ends.saturating_sub(Duration::from_secs(1)).max(phase_began);
-        }
-        self.good += 1;
-        if self.good >= GOOD_SECONDS {
-            self.back_after = Some(self.first_good - phase_began);
+        if self.good > 0 {
+            self.due += second.due;
+            self.succeeded += seen.succeeded;
         }
     }
+
+    fn good(&mut self, from: Duration) {
+        if self.good == 0 {
+            (self.first_good, self.due, self.succeeded) = (from, 0, 0);
+        }
+        self.bad = 0;
+        self.good += 1;
+        if self.good >= SECONDS_IN_A_ROW {
+            self.back_after = Some(self.first_good);
+        }
+    }
+
+    /// One bad second among good ones is an accident, if it was back before.
+    fn bad(&mut self) {
+        self.bad += 1;
+        if self.back_after.is_none() || self.bad >= SECONDS_IN_A_ROW {
+            (self.good, self.back_after) = (0, None);
+        }
+    }
+}
+
+/// Whether more than a few of those that came to their end were no success.
+pub(super) fn fails(ended: u64, succeeded: u64) -> bool {
+    let lost = ended.saturating_sub(succeeded);
+    succeeded == 0 || lost as f64 > FAILS_RATIO * ended as f64 && (lost > 1 || ended < ONE_MAY_FAIL)
+}
+
+/// Whether so few of those that were due succeeded that the others must be waiting.
+fn hangs(due: u64, succeeded: u64) -> bool {
+    let missing = due.saturating_sub(succeeded) as f64;
+    missing > UNDER_WAY_RATIO * due as f64 + UNDER_WAY_DEVIATIONS * (due as f64).sqrt()
 }
 
 fn max(one: Option<f64>, other: Option<f64>) -> Option<f64> {

@@ -9,12 +9,15 @@ use crate::tally::{Class, Tally, histogram};
 use crate::vitals::Vitals;
 
 const MS: Duration = Duration::from_millis(1);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a made-up target does with the requests of a second of a phase.
 struct Behaviour {
     refuses: Class,
     refused_ratio: f64,
     lost: (Class, f64),
+    /// What it still does after the overload, and with how many.
+    afterwards: (Class, f64),
     ms: [u64; 3],
     slow_seconds: u64,
     vitals: fn(usize) -> Option<Vitals>,
@@ -24,6 +27,7 @@ const SOUND: Behaviour = Behaviour {
     refuses: Class::UnavailableTold,
     refused_ratio: 0.5,
     lost: (Class::TimedOut, 0.0),
+    afterwards: (Class::UnavailableTold, 0.0),
     ms: [5, 8, 5],
     slow_seconds: 0,
     vitals: |_| {
@@ -51,26 +55,27 @@ fn terms() -> Terms {
     Terms { minutes: 0.65, p99_ms: 100.0, ..Terms::new(100.0) }
 }
 
-/// Runs the judge on a target of that behaviour, until it has enough or the phases are over; at most
-/// so many seconds.
+/// Runs the judge on a target of that behaviour, until the phases are over; at most so many seconds.
 fn judged(behaviour: &Behaviour, seconds_max: u64) -> Judge {
     let terms = terms();
-    let mut judge = Judge::new(terms, Tenancy::Alike);
+    let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
     let lengths = terms.lengths();
     let (mut tallies, mut seconds) = (vec![Tally::default(); 3], Vec::new());
     if let Some(vitals) = (behaviour.vitals)(0) {
         judge.read(When::Before, vitals);
     }
     let total = lengths.iter().sum::<Duration>().as_secs().min(seconds_max);
-    let mut cancelled = total < lengths.iter().sum::<Duration>().as_secs();
+    let cancelled = total < lengths.iter().sum::<Duration>().as_secs();
     for second in 1..=total {
         let phase = if second <= 30 { 0 } else { usize::from(second > 36) + 1 };
         let mut tally = Tally::default();
-        fill(&mut tally, behaviour, phase, second, terms.rates()[phase] as u64);
+        let due = terms.rates()[phase] as u64;
+        fill(&mut tally, behaviour, phase, second, due);
         tallies[phase].merge(&tally);
         let seen = Second {
             ends: Duration::from_secs(second),
             stage: phase,
+            due,
             completed: tally.summary(),
             ..Second::default()
         };
@@ -85,14 +90,11 @@ fn judged(behaviour: &Behaviour, seconds_max: u64) -> Judge {
             stages: tallies.iter().map(Tally::summary).collect(),
             ..Snapshot::default()
         };
-        if judge.see(&snapshot) == Then::Enough {
-            cancelled = true;
-            break;
-        }
+        judge.see(&snapshot);
     }
-    judge.load_ended(&run(&terms, tallies, seconds, cancelled), None);
+    judge.load_ended(&run(&terms, tallies, seconds, cancelled), None, [None, None, None]);
     judge.settle((behaviour.vitals)(4), Duration::from_secs(60));
-    judge.end();
+    judge.end(Looked::Fully);
     judge
 }
 
@@ -104,9 +106,10 @@ fn fill(tally: &mut Tally, behaviour: &Behaviour, phase: usize, second: u64, rat
         let class = match phase {
             1 if part < behaviour.refused_ratio => behaviour.refuses,
             1 if part > 1.0 - behaviour.lost.1 => behaviour.lost.0,
+            2 if part < behaviour.afterwards.1 => behaviour.afterwards.0,
             _ => Class::Success,
         };
-        let ms = if class == behaviour.lost.0 { 10_000 } else { ms };
+        let ms = if class == Class::TimedOut { 10_000 } else { ms };
         tally.record(class, MS * ms as u32, MS);
     }
 }
@@ -122,23 +125,16 @@ fn run(terms: &Terms, tallies: Vec<Tally>, seconds: Vec<Second>, cancelled: bool
         due: tally.counts.total(),
         tally,
         tenants: Vec::new(),
+        lateness: histogram(2),
+        capped: 0,
     });
     Run {
         stages: stages.collect(),
         seconds,
         slow: None,
-        generator: Generator {
-            workers: 1,
-            lateness: histogram(2),
-            lag: histogram(2),
-            cpu: Duration::ZERO,
-            busiest_ratio: 0.1,
-            connections_opened: 1,
-            connections_failed: 0,
-            first_failure: None,
-        },
+        generator: Generator::new(1),
         took,
-        unfinished: 0,
+        arrivals_stopped: None,
         cancelled,
     }
 }
@@ -153,7 +149,7 @@ fn broken(judge: &Judge) -> Vec<&str> {
 }
 
 #[test]
-fn a_sound_target_holds_everything_and_its_recovery_ends_early() {
+fn a_sound_target_holds_everything() {
     let judge = judged(&SOUND, 99);
     assert!(
         judge.assertions().iter().all(|assertion| assertion.state == State::Held),
@@ -241,13 +237,155 @@ fn a_run_that_is_stopped_is_not_judged_on_what_it_has_not_shown() {
 #[test]
 fn the_quietest_tenant_is_hurt_when_it_is_refused_or_slow_like_the_loud_one() {
     let quiet = |over: (u64, u64, f64)| {
-        let quiet = Quiet { names: "small".to_owned(), phases: [(1_000, 1_000, 5.0), over] };
+        let quiet =
+            Quiet { names: "small".to_owned(), share_ratio: 0.1, phases: [(1_000, 1_000, 5.0), over] };
         verdicts::quiet(&quiet, &terms()).0
     };
     assert_eq!(quiet((200, 200, 9.0)), State::Held);
     assert_eq!(quiet((200, 100, 9.0)), State::Broken, "refused");
     assert_eq!(quiet((200, 200, 90.0)), State::Broken, "slow");
     assert_eq!(quiet((3, 3, 9.0)), State::NotChecked, "too few");
+}
+
+#[test]
+fn tenants_that_ask_for_more_than_their_part_or_never_succeeded_are_not_judged_as_quiet() {
+    let [below, over] = [(1_000, 1_000, 5.0), (200, 100, 9.0)];
+    let half = Quiet { names: "b".to_owned(), share_ratio: 0.67, phases: [below, over] };
+    assert_eq!(verdicts::quiet(&half, &terms()).0, State::NotChecked);
+    let never = Quiet { names: "b".to_owned(), share_ratio: 0.1, phases: [(1_000, 0, 0.0), (200, 0, 0.0)] };
+    assert_eq!(verdicts::quiet(&never, &terms()).0, State::NotChecked);
+}
+
+#[test]
+fn a_target_that_goes_on_refusing_after_the_overload_is_broken() {
+    for class in [Class::UnavailableTold, Class::ServerError] {
+        let judge = judged(&Behaviour { afterwards: (class, 0.98), ..SOUND }, 99);
+        assert_eq!(broken(&judge), ["recovery.p99", "recovery.success"], "{class:?}");
+        assert_eq!(judge.verdict(), Some(Verdict::Broken));
+    }
+}
+
+#[test]
+fn what_is_still_out_when_a_run_is_stopped_leaves_its_phase_unjudged() {
+    let judge = stopped_with_some_out(600);
+    assert_eq!(
+        (state(&judge, "below.success"), state(&judge, "overload.answers")),
+        (State::Held, State::Open)
+    );
+    assert_eq!(judge.verdict(), Some(Verdict::NotJudged));
+    assert_eq!(state(&stopped_with_some_out(0), "overload.answers"), State::Held);
+}
+
+/// Stopped two seconds after the overload, with so many of it not answered.
+fn stopped_with_some_out(out: u64) -> Judge {
+    let terms = terms();
+    let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
+    let mut tallies = vec![Tally::default(); 3];
+    for (phase, tally) in tallies.iter_mut().enumerate() {
+        let seconds = [30, 6, 2][phase];
+        (0..seconds).for_each(|_| fill(tally, &SOUND, phase, 40, terms.rates()[phase] as u64));
+    }
+    let mut run = run(&terms, tallies, Vec::new(), true);
+    run.took = Duration::from_secs(38);
+    run.stages[1].due += out;
+    judge.load_ended(&run, None, [None, None, None]);
+    judge.end(Looked::Fully);
+    judge
+}
+
+#[test]
+fn a_phase_is_over_when_what_was_due_in_it_was_answered_or_is_too_late() {
+    let terms = terms();
+    let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
+    let mut tally = Tally::default();
+    (0..2_100).for_each(|_| tally.record(Class::Success, MS, MS));
+    let mut see = |seconds: u64, in_flight: u64| {
+        let elapsed = Duration::from_secs(seconds);
+        let second = Second { ends: elapsed, stage: 1, in_flight, ..Second::default() };
+        judge.see(&Snapshot { elapsed, second, stages: vec![tally.summary()], ..Snapshot::default() });
+        state(&judge, "below.success")
+    };
+    assert_eq!(see(32, 3), State::Open, "three of it may be out");
+    assert_eq!(see(40, 3), State::Open);
+    assert_eq!(see(41, 3), State::Held, "what is out now was due later");
+}
+
+#[test]
+fn a_pause_at_the_end_is_no_relapse_and_two_bad_seconds_are() {
+    let seen = |seconds: &[(u64, u64, u64)]| {
+        let mut recovery = evidence::Recovery::default();
+        for (number, (due, succeeded, ms)) in seconds.iter().enumerate() {
+            let mut tally = Tally::default();
+            (0..*succeeded).for_each(|_| tally.record(Class::Success, MS * *ms as u32, MS));
+            let ends = Duration::from_secs(number as u64 + 1);
+            let second = Second { ends, due: *due, completed: tally.summary(), ..Second::default() };
+            recovery.see(&second, (Duration::ZERO, Duration::from_secs(9)), 50.0);
+        }
+        recovery.back_after.map(|after| after.as_secs())
+    };
+    let (good, slow, hangs) = ((100, 100, 5), (100, 100, 500), (100, 2, 5));
+    assert_eq!(seen(&[slow, good, good, good, slow]), Some(1));
+    assert_eq!(seen(&[good, good, slow, slow]), None);
+    assert_eq!(seen(&[good, good, slow, slow, good, good]), Some(4));
+    assert_eq!(seen(&[hangs, hangs, hangs]), None, "few are answered of many that are due");
+    assert_eq!(seen(&[good, slow, good, slow]), None);
+}
+
+#[test]
+fn what_hangs_once_it_seems_to_be_back_is_told() {
+    // One in twenty is never answered: each second looks good, since what hangs is not in it.
+    let mut recovery = evidence::Recovery::default();
+    let mut tally = Tally::default();
+    (0..95).for_each(|_| tally.record(Class::Success, MS, MS));
+    for second in 1..=10 {
+        let ends = Duration::from_secs(second);
+        let second = Second { ends, due: 100, completed: tally.summary(), ..Second::default() };
+        recovery.see(&second, (Duration::ZERO, Duration::from_secs(10)), 50.0);
+    }
+    assert!(recovery.back_after.is_some());
+    let last = evidence::Phase::default();
+    let found = verdicts::stays(&recovery, &last, verdicts::Progress::Over);
+    assert_eq!(found, (State::Broken, "950 of 1,000 since it is back succeeded".to_owned()));
+}
+
+#[test]
+fn a_target_that_collapses_to_a_few_successes_is_broken_though_it_refuses_well() {
+    let judge = judged(&Behaviour { refused_ratio: 0.99, ..SOUND }, 99);
+    assert_eq!(broken(&judge), ["overload.goodput"]);
+}
+
+#[test]
+fn a_handful_of_requests_says_nothing() {
+    let terms = Terms { minutes: 0.1, ..Terms::new(0.5) };
+    let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
+    let mut one = Tally::default();
+    one.record(Class::Success, MS, MS);
+    judge.load_ended(
+        &run(&terms, vec![one.clone(), one, Tally::default()], Vec::new(), false),
+        None,
+        [None, None, None],
+    );
+    judge.end(Looked::Fully);
+    assert!(broken(&judge).is_empty(), "{:#?}", judge.assertions());
+    assert_eq!(judge.verdict(), Some(Verdict::NotJudged), "and nothing of it holds");
+}
+
+#[test]
+fn what_broke_while_the_generator_had_no_connection_left_could_not_be_judged() {
+    let terms = terms();
+    let behaviour = Behaviour { lost: (Class::WaitedOut, 0.3), refuses: Class::TooManyUntold, ..SOUND };
+    let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
+    let mut tallies = vec![Tally::default(); 3];
+    for (phase, tally) in tallies.iter_mut().enumerate() {
+        (0..20).for_each(|_| fill(tally, &behaviour, phase, 60, terms.rates()[phase] as u64));
+    }
+    let why = Some("raise --connections".to_owned());
+    judge.load_ended(&run(&terms, tallies, Vec::new(), false), None, [None, why, None]);
+    judge.end(Looked::Fully);
+    assert_eq!(state(&judge, "overload.answers"), State::NotJudged);
+    assert_eq!(state(&judge, "overload.retry_after"), State::Broken, "that was no lack of connections");
+    let seen = &judge.assertions().iter().find(|found| found.name == "overload.answers").unwrap().seen;
+    assert!(seen.ends_with("; raise --connections"), "{seen}");
 }
 
 proptest! {

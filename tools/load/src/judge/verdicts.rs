@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::assertion::{Assertion, State};
-use super::evidence::{Known, Phase, Recovery};
+use super::evidence::{Known, LastSecond, Phase, Recovery, fails};
 use super::terms::{MIB, Terms};
 use crate::figure::{bytes, count, grouped, millis, percent, seconds};
 use crate::tally::Class;
@@ -23,8 +23,12 @@ const LEFT: f64 = 8.0;
 /// Recovered is who is at most so many times as slow as below the bound, or so much slower.
 const BACK_FACTOR: f64 = 2.0;
 const BACK_MS: f64 = 20.0;
-/// Fewer requests of the quiet tenants say nothing of their percentiles.
-const QUIET_MIN: u64 = 20;
+/// Fewer requests say nothing of shares and percentiles.
+const REQUESTS_MIN: u64 = 20;
+/// How many times the bound is offered under overload.
+const OVERLOAD: f64 = 2.0;
+/// Under overload at least this share of the bound must still succeed.
+const GOODPUT_RATIO: f64 = 0.7;
 /// What the quietest may lose of their success.
 const QUIET_LOSS: f64 = 0.01;
 
@@ -44,6 +48,8 @@ pub(super) type Found = (State, String);
 pub struct Quiet {
     /// Who they are.
     pub names: String,
+    /// What each of them offers, as a share of what it would if all tenants offered the same.
+    pub share_ratio: f64,
     /// In each of the first two phases: requests, successes, and the p99 in milliseconds.
     pub phases: [(u64, u64, f64); 2],
 }
@@ -66,6 +72,7 @@ pub(super) fn all(terms: &Terms, tenants: bool) -> Vec<Assertion> {
             "overload.answers",
             format!("at most {} are neither admitted and served nor refused", percent(LOST_RATIO)),
         ),
+        ("overload.goodput", format!("at least {}/s still succeed", count(GOODPUT_RATIO * terms.bound))),
         (
             "overload.p99",
             format!("99 of 100 of those not refused are served within {}", millis(terms.p99_ms)),
@@ -84,6 +91,7 @@ pub(super) fn all(terms: &Terms, tenants: bool) -> Vec<Assertion> {
     }
     list.extend([
         ("recovery.p99", format!("within {recovery} the p99 is back to about that below the bound")),
+        ("recovery.success", "once it is back nearly everything succeeds (99 of 100)".to_owned()),
         (
             "recovery.memory",
             format!(
@@ -112,12 +120,21 @@ fn when_over(progress: Progress, held: bool, seen: String) -> Found {
     (state, seen)
 }
 
+/// What so few requests cannot tell.
+fn few(phase: &Phase, progress: Progress) -> Option<Found> {
+    let total = phase.counts.total();
+    (total < REQUESTS_MIN && progress == Progress::Over).then(|| {
+        let words = format!("{total} requests are too few to say: {REQUESTS_MIN} are needed in the phase");
+        (State::NotChecked, words)
+    })
+}
+
 pub(super) fn success(below: &Phase, progress: Progress) -> Found {
     let ratio = below.counts.success_ratio().unwrap_or_default();
     let total = below.counts.total();
     let seen =
         format!("{} of {} succeeded: {}", grouped(below.counts.success()), grouped(total), percent(ratio));
-    when_over(progress, ratio > SUCCESS_RATIO, if total == 0 { "nothing was sent".to_owned() } else { seen })
+    few(below, progress).unwrap_or_else(|| when_over(progress, ratio > SUCCESS_RATIO, seen))
 }
 
 pub(super) fn refuses(over: &Phase, progress: Progress) -> Found {
@@ -125,6 +142,9 @@ pub(super) fn refuses(over: &Phase, progress: Progress) -> Found {
     if refused > 0 {
         let ratio = refused as f64 / over.counts.total() as f64;
         return (State::Held, format!("{} were refused: {}", grouped(refused), percent(ratio)));
+    }
+    if let Some(few) = few(over, progress) {
+        return few;
     }
     let served = over.counts.success_ratio().unwrap_or_default();
     let seen = if served > SUCCESS_RATIO {
@@ -163,7 +183,13 @@ pub(super) fn answers(over: &Phase, progress: Progress) -> Found {
     let parts: Vec<String> =
         parts.iter().map(|(count, words)| format!("{} {words}", grouped(*count))).collect();
     let seen = if parts.is_empty() { "none was lost".to_owned() } else { parts.join(", ") };
-    when_over(progress, total > 0 && lost as f64 <= LOST_RATIO * total as f64, seen)
+    few(over, progress).unwrap_or_else(|| when_over(progress, lost as f64 <= LOST_RATIO * total as f64, seen))
+}
+
+pub(super) fn goodput(over: &Phase, terms: &Terms, progress: Progress) -> Found {
+    let rate = over.counts.success() as f64 / terms.lengths()[1].as_secs_f64();
+    let seen = format!("{}/s succeeded: {} of the bound", count(rate), percent(rate / terms.bound));
+    few(over, progress).unwrap_or_else(|| when_over(progress, rate >= GOODPUT_RATIO * terms.bound, seen))
 }
 
 fn words(class: Class) -> &'static str {
@@ -174,6 +200,7 @@ fn words(class: Class) -> &'static str {
         Class::Cut => "were cut off",
         Class::Malformed => "were answered with what is no HTTP",
         Class::Unsent => "were not sent: the line for a connection was full",
+        Class::Withheld => "were not sent: the generator had no more connections",
         Class::ServerError => "failed with 5xx",
         Class::ClientError => "were answered with 4xx",
         Class::Redirected => "were redirected",
@@ -182,6 +209,9 @@ fn words(class: Class) -> &'static str {
 }
 
 pub(super) fn p99(over: &Phase, terms: &Terms, progress: Progress) -> Found {
+    if let Some(few) = few(over, progress) {
+        return few;
+    }
     if over.counts.total() == over.counts.refused() {
         return when_over(progress, false, "nothing was served".to_owned());
     }
@@ -205,7 +235,11 @@ pub(super) fn alive(phases: &[Phase], known: &Known, progress: Progress) -> Foun
     } else {
         "whether the process is the same could not be read"
     };
-    let answers = phases.last().is_some_and(|phase| phase.counts.answered() > 0);
+    let last = phases.last().copied().unwrap_or_default();
+    if progress == Progress::Over && last.counts.total() == 0 {
+        return (State::NotChecked, "nothing was sent at the end".to_owned());
+    }
+    let answers = last.counts.answered() > 0;
     let seen = match progress {
         Progress::Over if !answers => "nothing answers any more".to_owned(),
         _ => format!("every connection was taken; {start}"),
@@ -226,17 +260,43 @@ pub(super) fn memory(known: &Known, terms: &Terms, progress: Progress) -> Found 
     if peak > most { (State::Broken, seen) } else { when_over(progress, true, seen) }
 }
 
-pub(super) fn recovered(recovery: &Recovery, below: &Phase, terms: &Terms, progress: Progress) -> Found {
+pub(super) fn recovered(recovery: &Recovery, phases: [&Phase; 2], progress: Progress) -> Found {
+    let [below, last] = phases;
+    if let Some(few) = few(last, progress) {
+        return few;
+    }
     let asked = millis(back_ms(below));
     if let Some(after) = recovery.back_after {
-        let held = after <= terms.lengths()[2];
         let seen = format!("back within {asked} after {}", seconds(after.as_secs_f64()));
-        return (if held { State::Held } else { State::Broken }, seen);
+        return when_over(progress, true, seen);
     }
-    let now = recovery
-        .last_p99_ms
-        .map_or_else(|| "nothing is answered".to_owned(), |p99| format!("it is {} at the end", millis(p99)));
+    let now = recovery.last.map_or_else(
+        || "nothing is answered".to_owned(),
+        |last| {
+            let LastSecond { p99_ms, ended, succeeded } = last;
+            format!(
+                "{} of {} succeeded at the end, p99 {}",
+                grouped(succeeded),
+                grouped(ended),
+                millis(p99_ms)
+            )
+        },
+    );
     when_over(progress, false, format!("not back within {asked}: {now}"))
+}
+
+pub(super) fn stays(recovery: &Recovery, last: &Phase, progress: Progress) -> Found {
+    let (due, succeeded, since) = match recovery.back_after {
+        // Some of what succeeds at first was due before.
+        Some(_) => (recovery.due, recovery.succeeded.min(recovery.due), "since it is back"),
+        None => (last.counts.total(), last.counts.success(), "in the phase"),
+    };
+    if due < REQUESTS_MIN && progress == Progress::Over {
+        let words = format!("{due} requests {since} are too few to say: {REQUESTS_MIN} are needed");
+        return (State::NotChecked, words);
+    }
+    let seen = format!("{} of {} {since} succeeded", grouped(succeeded), grouped(due));
+    when_over(progress, !fails(due, succeeded), seen)
 }
 
 pub(super) fn memory_left(known: &Known, progress: Progress) -> Found {
@@ -264,10 +324,15 @@ fn missing(progress: Progress, what: &str) -> Found {
 
 pub(super) fn quiet(quiet: &Quiet, terms: &Terms) -> Found {
     let [(below, below_success, below_ms), (over, over_success, over_ms)] = quiet.phases;
-    let Quiet { names, .. } = quiet;
-    if below < QUIET_MIN || over < QUIET_MIN {
+    let Quiet { names, share_ratio, .. } = quiet;
+    if share_ratio * OVERLOAD > 1.0 {
+        let loud =
+            format!("{names}: in an overload each asks for more than its fair part: none of them is quiet");
+        return (State::NotChecked, loud);
+    }
+    if below_success < REQUESTS_MIN || over < REQUESTS_MIN {
         let few = format!(
-            "{names}: {below} and {over} requests are too few to say, {QUIET_MIN} are needed in each phase"
+            "{names}: {below_success} successes and then {over} requests are too few to say, {REQUESTS_MIN} are needed of each"
         );
         return (State::NotChecked, few);
     }

@@ -101,6 +101,11 @@ pub enum NoBound {
         /// At this rate.
         at: f64,
     },
+    /// The generator had as many connections as it may, and needed more.
+    Connections {
+        /// At this rate.
+        at: f64,
+    },
     /// It was stopped before there was enough to say.
     Stopped,
 }
@@ -299,6 +304,14 @@ impl NoBound {
                     count(*at)
                 ),
                 "Run it on a machine of its own, or on a faster one.".to_owned(),
+            ],
+            Self::Connections { at } => vec![
+                format!(
+                    "No bound is named: at {}/s all connections that the generator may have were in use and requests \
+                     waited for one, while the target was as fast as ever.",
+                    count(*at)
+                ),
+                "Raise --connections.".to_owned(),
             ],
             Self::Stopped => {
                 vec!["No bound is named: it was stopped before there was enough to say.".to_owned()]

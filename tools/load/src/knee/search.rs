@@ -134,11 +134,18 @@ impl Search {
         if let Some((_, last)) = self.taken.last()
             && last.generator_limited
         {
-            let bent =
-                self.taken.iter().filter(|(_, outcome)| outcome.bend(self.settings.p99_ms).is_some()).count();
+            let bends = |outcome: &Outcome| {
+                !outcome.generator_limited && outcome.bend(self.settings.p99_ms).is_some()
+            };
+            let bent = self.taken.iter().filter(|(_, outcome)| bends(outcome)).count();
             // It had bent well before, so that what is offered beyond that matters little.
             if bent < 3 {
-                return Finding::none(NoBound::Generator { at: last.offered });
+                let at = last.offered;
+                return Finding::none(if last.lacks_connections {
+                    NoBound::Connections { at }
+                } else {
+                    NoBound::Generator { at }
+                });
             }
         }
         let fine: Vec<Outcome> = self.of(Measured::Finely);

@@ -47,6 +47,9 @@ pub struct Outcome {
     pub failed_ratio: f64,
     /// Whether the generator, not the target, was the limit.
     pub generator_limited: bool,
+    /// Whether it was for want of connections, of which the generator had as many as it may.
+    #[serde(default)]
+    pub lacks_connections: bool,
     /// Mean time of what succeeded, in milliseconds.
     pub mean_ms: f64,
     /// The time within which 99 of 100 of them were.

@@ -31,6 +31,7 @@ impl Target {
             refused_ratio: if self.refuses { beyond / step.rate } else { 0.0 },
             failed_ratio: 0.0,
             generator_limited: false,
+            lacks_connections: false,
             mean_ms: self.service_ms * waits,
             p99_ms: self.service_ms * waits * 4.6,
         }
@@ -107,6 +108,18 @@ fn a_generator_that_does_not_keep_up_names_no_bound() {
         |step: Step| Outcome { generator_limited: step.rate > 400.0, ..REFUSES.take(step, &mut random) };
     let (finding, _) = search(SETTINGS, weak);
     assert!(matches!(finding.bound, Err(NoBound::Generator { at: 800.0 })), "{finding:?}");
+}
+
+#[test]
+fn a_generator_without_enough_connections_names_no_bound_and_says_what_to_raise() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let few = |step: Step| {
+        let lacks = step.rate > 400.0;
+        Outcome { generator_limited: lacks, lacks_connections: lacks, ..REFUSES.take(step, &mut random) }
+    };
+    let (finding, _) = search(SETTINGS, few);
+    assert_eq!(finding.bound, Err(NoBound::Connections { at: 800.0 }));
+    assert!(finding.explained()[1].contains("--connections"), "{:?}", finding.explained());
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Data {
     }
 
     /// CSV as of RFC 4180: quotes where a value holds a comma, a line break or a quote.
-    pub(super) fn from_csv(text: &str, order: Order) -> Result<Self, String> {
+    pub(crate) fn from_csv(text: &str, order: Order) -> Result<Self, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut records = Records { rest: text, line: 1 };
         let mut values = Vec::new();

@@ -194,6 +194,11 @@ impl Draft {
         self.templates().any(|template| template.columns().next().is_some())
     }
 
+    /// Whether it says for which tenant it is.
+    pub(crate) fn tells_tenant(&self) -> bool {
+        self.templates().any(Template::names_tenant)
+    }
+
     fn templates(&self) -> impl Iterator<Item = &Template> {
         [&self.path, &self.body].into_iter().chain(self.headers.iter().map(|(_, value)| value))
     }

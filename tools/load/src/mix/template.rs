@@ -70,6 +70,11 @@ impl Template {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)))
     }
 
+    /// Whether it names the tenant.
+    pub(crate) fn names_tenant(&self) -> bool {
+        self.pieces.contains(&Piece::Tenant)
+    }
+
     /// The columns it names.
     pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
         self.pieces.iter().filter_map(|piece| match piece {

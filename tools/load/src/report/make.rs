@@ -57,18 +57,17 @@ pub(crate) fn moment(second: &Second, length: f64) -> Moment {
 /// The parts of a run.
 pub(crate) fn stages(run: &Run) -> Vec<Stage> {
     let mut from = Duration::ZERO;
-    let took = run.took;
     let stage = |stage: &crate::run::StageRun| {
         let begins = from;
         from += stage.stage.length;
         // A part that was ended before its time is as long as it was.
-        let ends = if run.cancelled { from.min(took) } else { from };
-        let reached = stage.tally.counts.total() > 0 || begins < took;
+        let ends = run.arrivals_stopped.map_or(from, |at| from.min(at));
+        let reached = stage.due > 0 || begins < ends;
         reached.then(|| Stage {
             name: stage.stage.name.clone(),
             from_seconds: begins.as_secs_f64(),
             to_seconds: ends.max(begins).as_secs_f64(),
-            counts: Counts::from(&stage.tally.counts),
+            counts: Counts::from(&stage.tally),
             from_due: Quantiles::of(&stage.tally.latency).into(),
             from_sent: Quantiles::of(&stage.tally.service).into(),
         })
@@ -104,7 +103,7 @@ pub(crate) fn tenants(run: &Run) -> Vec<Tenant> {
             Tenant {
                 name,
                 stage: stage.stage.name.clone(),
-                due: counts.total(),
+                due: tenant.tally.due(),
                 succeeded: counts.success(),
                 refused: counts.refused(),
                 p99_ms: tenant.tally.latency.value_at_quantile(0.99) as f64 / 1_000.0,

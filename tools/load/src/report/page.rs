@@ -84,6 +84,7 @@ fn assertions(page: &mut String, record: &Record) {
             State::Held => "&#10003; held",
             State::Broken => "&#10007; broken",
             State::NotChecked => "? not checked",
+            State::NotJudged => "? could not be judged",
             State::Open => "? open",
         };
         let _ = writeln!(

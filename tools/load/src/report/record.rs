@@ -78,8 +78,15 @@ pub struct Counts {
     pub not_connected: u64,
     /// Lost their connection, or were answered with what is no HTTP.
     pub cut: u64,
-    /// Were not sent, since the target held all connections.
+    /// Were not sent, since the target held all connections, or took no more.
     pub unsent: u64,
+    /// Were not sent, since the generator had as many connections in use as it may have, or as its
+    /// machine gives it: what the target would have done is not known.
+    #[serde(default)]
+    pub withheld: u64,
+    /// Were in line or under way when the run was ended before its time.
+    #[serde(default)]
+    pub unfinished: u64,
 }
 
 /// Times in milliseconds.
@@ -232,7 +239,15 @@ impl From<&tally::Counts> for Counts {
             not_connected: counts.of(Class::NotConnected),
             cut: of(&[Class::Cut, Class::Malformed]),
             unsent: of(&[Class::WaitedOut, Class::Unsent]),
+            withheld: counts.of(Class::Withheld),
+            unfinished: 0,
         }
+    }
+}
+
+impl From<&tally::Tally> for Counts {
+    fn from(tally: &tally::Tally) -> Self {
+        Self { due: tally.due(), unfinished: tally.unfinished.len(), ..Self::from(&tally.counts) }
     }
 }
 
@@ -240,7 +255,7 @@ impl Counts {
     /// Those that neither succeeded nor were refused.
     #[must_use]
     pub const fn lost(&self) -> u64 {
-        self.failed + self.timed_out + self.not_connected + self.cut + self.unsent
+        self.failed + self.timed_out + self.not_connected + self.cut + self.unsent + self.withheld
     }
 
     /// Which share succeeded; of nothing, none.

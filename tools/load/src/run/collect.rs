@@ -1,13 +1,16 @@
 //! Puts together what the workers saw: seconds, stages, and how the generator fared.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use hdrhistogram::Histogram;
 
 use super::books::{Batch, StageBatch};
 use super::result::{Generator, Run, Second, Snapshot, StageRun, TenantRun};
 use crate::mix::Tenants;
 use crate::profile::Profile;
-use crate::tally::{Counts, Quantiles, Summary, Tally, TenantTally, histogram};
+use crate::tally::{Counts, Quantiles, Summary, Tally, TenantTally, add, histogram};
 
 /// What is known so far.
 pub(super) struct Collected {
@@ -22,13 +25,14 @@ pub(super) struct Collected {
     seconds: Vec<Second>,
     slow: Option<Tally>,
     generator: Generator,
-    unfinished: u64,
+    arrivals_stopped: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Pending {
     second: Second,
     tally: Tally,
+    lateness: Option<Histogram<u64>>,
 }
 
 struct Stage {
@@ -36,14 +40,22 @@ struct Stage {
     tally: Tally,
     tenants: Vec<TenantTally>,
     summary: Summary,
+    lateness: Histogram<u64>,
+    capped: u64,
 }
 
 impl Collected {
     pub(super) fn new(profile: Profile, tenants: Option<Tenants>, workers: usize) -> Self {
         let places = tenants.as_ref().map_or(0, |tenants| tenants.names().len() + 1);
         let none = || vec![TenantTally::default(); places];
-        let stage =
-            || Stage { due: 0, tally: Tally::default(), tenants: none(), summary: Summary::default() };
+        let stage = || Stage {
+            due: 0,
+            tally: Tally::default(),
+            tenants: none(),
+            summary: Summary::default(),
+            lateness: histogram(2),
+            capped: 0,
+        };
         Self {
             pending: BTreeMap::new(),
             told: vec![0; workers],
@@ -51,20 +63,18 @@ impl Collected {
             by_tenant: none(),
             seconds: Vec::new(),
             slow: None,
-            generator: Generator {
-                workers,
-                lateness: histogram(2),
-                lag: histogram(2),
-                cpu: Duration::ZERO,
-                busiest_ratio: 0.0,
-                connections_opened: 0,
-                connections_failed: 0,
-                first_failure: None,
-            },
-            unfinished: 0,
+            generator: Generator::new(workers),
+            arrivals_stopped: None,
             profile,
             tenants,
         }
+    }
+
+    /// Addresses of the target are left out.
+    pub(super) fn leave_out(&mut self, mut deaf: Vec<SocketAddr>) {
+        deaf.sort_unstable();
+        deaf.dedup();
+        self.generator.left_out = deaf;
     }
 
     /// Takes what a worker saw; says whether a second is complete with it.
@@ -74,29 +84,16 @@ impl Collected {
         for (number, due) in batch.due.iter().enumerate() {
             self.stages[number].due += due;
         }
-        for (number, stage) in batch.stages.into_iter().enumerate() {
+        for (number, stage) in batch.stages.iter().enumerate() {
             if let Some(stage) = stage {
-                self.add_to_stage(number, &stage);
+                self.add_to_stage(number, stage);
             }
         }
         if let Some(slow) = &batch.slow {
             self.slow.get_or_insert_default().merge(slow);
         }
-        self.unfinished += batch.unfinished;
-        let generator = &mut self.generator;
-        generator.cpu += batch.cpu;
-        // A short rest of a second says little.
-        if batch.span >= Duration::from_millis(500) {
-            let ratio = batch.cpu.as_secs_f64() / batch.span.as_secs_f64();
-            generator.busiest_ratio = generator.busiest_ratio.max(ratio);
-        }
-        generator.connections_opened += batch.opened;
-        generator.connections_failed += batch.failed;
-        generator.lateness.add(&batch.lateness).expect("both have the same bounds");
-        generator.lag.add(&batch.lag).expect("both have the same bounds");
-        if generator.first_failure.is_none() {
-            generator.first_failure = batch.first_failure;
-        }
+        self.arrivals_stopped = self.arrivals_stopped.max(batch.arrivals_stopped);
+        self.generator.take(batch);
         self.complete()
     }
 
@@ -109,8 +106,12 @@ impl Collected {
         second.waiting += batch.waiting;
         second.connections += batch.connections;
         second.cpu += batch.cpu;
+        second.on_time += batch.on_time;
+        second.held_up += batch.held_up;
         for stage in batch.stages.iter().flatten() {
             pending.tally.merge(&stage.tally);
+            second.capped += stage.capped;
+            add(pending.lateness.get_or_insert_with(|| histogram(2)), &stage.lateness);
         }
     }
 
@@ -118,6 +119,9 @@ impl Collected {
         let stage = &mut self.stages[number];
         stage.tally.merge(&batch.tally);
         stage.summary = stage.tally.summary();
+        stage.capped += batch.capped;
+        add(&mut stage.lateness, &batch.lateness);
+        add(&mut self.generator.lateness, &batch.lateness);
         let totals = stage.tenants.iter_mut().zip(&mut self.by_tenant);
         for ((stage, total), tenant) in totals.zip(&batch.tenants) {
             stage.merge(tenant);
@@ -132,10 +136,11 @@ impl Collected {
         while let Some(entry) = self.pending.first_entry()
             && *entry.key() <= all_told
         {
-            let (number, Pending { mut second, tally }) = entry.remove_entry();
+            let (number, Pending { mut second, tally, lateness }) = entry.remove_entry();
             second.ends = Duration::from_secs(number.into());
             second.stage = self.profile.stage_at(second.ends.saturating_sub(Duration::from_nanos(1)));
             second.completed = tally.summary();
+            second.lateness = lateness.as_ref().map(Quantiles::of).unwrap_or_default();
             self.seconds.push(second);
         }
         self.seconds.len() > before
@@ -162,14 +167,36 @@ impl Collected {
         if let Some(last) = self.seconds.last_mut() {
             last.ends = last.ends.min(took);
         }
-        let Self { profile, tenants, stages, seconds, slow, generator, unfinished, .. } = self;
+        let Self { profile, tenants, stages, seconds, slow, generator, arrivals_stopped, .. } = self;
         let stages = profile.stages().iter().cloned().zip(stages).map(|(plan, stage)| StageRun {
             stage: plan,
             due: stage.due,
             tally: stage.tally,
             tenants: TenantRun::named(tenants.as_ref(), stage.tenants),
+            lateness: stage.lateness,
+            capped: stage.capped,
         });
-        Run { stages: stages.collect(), seconds, slow, generator, took, unfinished, cancelled }
+        Run { stages: stages.collect(), seconds, slow, generator, took, arrivals_stopped, cancelled }
+    }
+}
+
+impl Generator {
+    /// Adds what a worker saw of itself.
+    fn take(&mut self, batch: Batch) {
+        self.cpu += batch.cpu;
+        // A short rest of a second says little.
+        if batch.span >= Duration::from_millis(500) {
+            let ratio = batch.cpu.as_secs_f64() / batch.span.as_secs_f64();
+            self.busiest_ratio = self.busiest_ratio.max(ratio);
+        }
+        self.connections_opened += batch.opened;
+        self.connections_failed += batch.failed;
+        self.connections_denied += batch.denied;
+        self.pauses += batch.pauses;
+        self.longest_pause = self.longest_pause.max(batch.longest_pause);
+        add(&mut self.lag, &batch.lag);
+        self.first_failure = self.first_failure.take().or(batch.first_failure);
+        self.first_denial = self.first_denial.take().or(batch.first_denial);
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Inner {
     pub(super) opening: u32,
     pub(super) open: u32,
     pub(super) wanted: u32,
+    /// How many there may be: fewer than the bound for as long as the machine gives no more.
+    pub(super) connections_max: u32,
     /// How many requests one connection serves at a time, as far as is known.
     pub(super) each_serves: u32,
     pub(super) batch: Batch,
@@ -83,6 +85,7 @@ impl Desk {
             opening: 0,
             open: 0,
             wanted: 0,
+            connections_max: bounds.connections_max,
             each_serves: 1,
             batch,
         };
@@ -97,11 +100,14 @@ impl Desk {
     /// Sends what is due, lets go of what has waited for too long, and asks for connections.
     pub(super) fn tick(&self, now: Instant) {
         let mut inner = self.inner.borrow_mut();
+        // First what has passed its deadline: what is due now must not find the line full of it.
+        self.expire(&mut inner, now);
         while inner.source.next_at().is_some_and(|at| inner.began + at <= now) {
             let began = inner.began;
             let Some(job) = inner.source.take(began) else { break };
-            self.hand_out(&mut inner, job, now);
+            self.hand_out(&mut inner, Job { late: now - job.due, ..job }, now);
         }
+        // What was looked at so late that its deadline has passed.
         self.expire(&mut inner, now);
         let serves = inner.each_serves as usize;
         if inner.line.len() > inner.opening as usize * serves {
@@ -117,9 +123,30 @@ impl Desk {
                 job.found = Found::Free;
                 inner.give(number, job);
             }
-            None if inner.line.len() < self.bounds.line_max => inner.line.push_back(job),
-            None => self.record(inner, &job, Class::Unsent, now, None),
+            None => {
+                inner.batch.late(&job, job.late, self.places(&job).1);
+                if inner.line.len() < self.bounds.line_max {
+                    inner.line.push_back(job);
+                } else {
+                    self.never_sent(inner, job, Class::Unsent, now);
+                }
+            }
         }
+    }
+
+    /// A request is not sent any more, for want of a connection: the generator's own where it has as
+    /// many as it may have, or as the machine gives it.
+    fn never_sent(&self, inner: &mut Inner, job: Job, class: Class, now: Instant) {
+        match inner.is_capped() {
+            true => self.record(inner, &Job { found: Found::Capped, ..job }, Class::Withheld, now, None),
+            false => self.record(inner, &job, class, now, None),
+        }
+    }
+
+    /// The first in line, which a seat is there for.
+    pub(super) fn take_from_line(&self, inner: &mut Inner) -> Option<Job> {
+        let job = inner.line.pop_front()?;
+        Some(if inner.is_capped() { Job { found: Found::Capped, ..job } } else { job })
     }
 
     fn expire(&self, inner: &mut Inner, now: Instant) {
@@ -139,14 +166,14 @@ impl Desk {
         {
             inner.line.pop_front();
             let class = if inner.open == 0 { Class::NotConnected } else { Class::WaitedOut };
-            self.record(inner, &job, class, now, None);
+            self.never_sent(inner, job, class, now);
         }
     }
 
     /// Asks for so many connections more, as far as there may be.
     fn want(&self, inner: &mut Inner, more: u32) {
         let there = inner.open + inner.opening;
-        inner.wanted = more.min(self.bounds.connections_max.saturating_sub(there));
+        inner.wanted = more.min(inner.connections_max.saturating_sub(there));
     }
 
     /// Asks for the connections that are kept open from the first.
@@ -216,6 +243,44 @@ impl Desk {
         }
     }
 
+    /// The machine did not give a connection: there are no more than there are, until it is asked
+    /// again.
+    pub(super) fn denied(&self, why: &str) {
+        let mut inner = self.inner.borrow_mut();
+        inner.batch.denied += 1;
+        inner.batch.first_denial.get_or_insert_with(|| why.to_owned());
+        inner.connections_max = inner.open;
+        inner.wanted = 0;
+    }
+
+    /// Asks the machine again for as many connections as there may be.
+    pub(super) fn ask_again(&self) {
+        self.inner.borrow_mut().connections_max = self.bounds.connections_max;
+    }
+
+    /// The worker comes round so much later than it was to.
+    pub(super) fn note_pause(&self, pause: Duration) {
+        let batch = &mut self.inner.borrow_mut().batch;
+        batch.pauses += 1;
+        batch.longest_pause = batch.longest_pause.max(pause);
+    }
+
+    /// Nothing falls due from now on.
+    pub(super) fn stop_arrivals(&self, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.source.stop() {
+            inner.batch.arrivals_stopped = Some(now - inner.began);
+        }
+    }
+
+    /// Leaves what is in line undone.
+    pub(super) fn leave_line(&self, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        while let Some(job) = self.take_from_line(&mut inner) {
+            inner.batch.leave_in_line(&job, now - job.due, self.places(&job));
+        }
+    }
+
     /// How the worker stands, and the books of what was since the last time.
     pub(super) fn close_books(&self) -> Batch {
         let mut inner = self.inner.borrow_mut();
@@ -245,13 +310,15 @@ impl Desk {
         now: Instant,
         sent: Option<(Instant, u64)>,
     ) {
-        let places = self
-            .tenants
-            .as_ref()
-            .map_or((0, 0), |tenants| (tenants.place(job.tenant as usize), tenants.names().len() + 1));
         let (service, bytes) = sent.map_or((Duration::ZERO, 0), |(sent, bytes)| (now - sent, bytes));
         let took = Took { latency: now - job.due, service, bytes };
-        inner.batch.record(job, class, took, places);
+        inner.batch.record(job, class, took, self.places(job));
+    }
+
+    /// Where the results of a job's tenant stand, and how many such places there are.
+    pub(super) fn places(&self, job: &Job) -> (usize, usize) {
+        let place = |tenants: &Tenants| (tenants.place(job.tenant as usize), tenants.names().len() + 1);
+        self.tenants.as_ref().map_or((0, 0), place)
     }
 
     /// Lets those who are free look whether their connection has ended.
@@ -265,12 +332,19 @@ impl Inner {
     /// A request has come to its end.
     pub(super) fn land(&mut self, number: u32) {
         self.under_way -= 1;
-        self.seats[number as usize].flight = 0;
+        let seat = &mut self.seats[number as usize];
+        seat.flight = 0;
+        seat.flying = None;
         // Those behind it in the queue that have landed are passed over when they are its first.
         while self.flights.front().is_some_and(|first| self.seats[first.seat as usize].flight != first.number)
         {
             self.flights.pop_front();
         }
+    }
+
+    /// Whether whoever waits does so because the generator has as many connections as it may have.
+    fn is_capped(&self) -> bool {
+        self.open >= self.connections_max
     }
 
     /// Gives the first in line to whoever is free.

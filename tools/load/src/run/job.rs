@@ -1,5 +1,7 @@
 //! What is due next: arrivals of the schedule, each with what is sent and for whom.
 
+use std::time::Duration;
+
 use plimsoll::clock::Instant;
 
 use crate::mix::{Data, Mix, Order, Tenants};
@@ -15,6 +17,8 @@ pub(super) struct Job {
     pub(super) kind: u16,
     pub(super) tenant: u32,
     pub(super) row: u32,
+    /// How long after it was due it was looked at: the generator's own delay.
+    pub(super) late: Duration,
     /// Whether a connection was free for it when it was due.
     pub(super) found: Found,
 }
@@ -24,8 +28,10 @@ pub(super) struct Job {
 pub(super) enum Found {
     /// A free connection: if it is late, the generator is.
     Free,
-    /// None: it waited.
+    /// None: it waited until one was open or free.
     Busy,
+    /// None, and it waited while the generator had as many as it may have, or as it is given.
+    Capped,
 }
 
 /// Makes jobs of arrivals.
@@ -78,7 +84,7 @@ impl Source {
     }
 
     /// When the next one is due, from the beginning.
-    pub(super) fn next_at(&self) -> Option<std::time::Duration> {
+    pub(super) fn next_at(&self) -> Option<Duration> {
         self.next.map(|arrival| arrival.at)
     }
 
@@ -98,8 +104,14 @@ impl Source {
             kind: kind as u16,
             tenant: tenant as u32,
             row,
+            late: Duration::ZERO,
             found: Found::Busy,
         })
+    }
+
+    /// Ends the arrivals; whether there would have been more.
+    pub(super) fn stop(&mut self) -> bool {
+        self.next.take().is_some()
     }
 
     /// A kind, a tenant and a row for a request besides the schedule.
@@ -107,7 +119,15 @@ impl Source {
         let kind = self.kinds.pick(&mut self.chance);
         let tenant = self.tenants.as_ref().map_or(0, |tenants| tenants.pick(&mut self.chance));
         let row = self.rows.as_mut().map_or(0, |rows| rows.take(&mut self.chance));
-        Job { due: now, stage: 0, kind: kind as u16, tenant: tenant as u32, row, found: Found::Free }
+        Job {
+            due: now,
+            stage: 0,
+            kind: kind as u16,
+            tenant: tenant as u32,
+            row,
+            late: Duration::ZERO,
+            found: Found::Free,
+        }
     }
 }
 

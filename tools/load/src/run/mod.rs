@@ -12,8 +12,8 @@ mod start;
 mod timer;
 mod worker;
 
-pub use result::{Generator, Run, Second, Snapshot, StageRun, TenantRun};
-pub use start::run;
+pub use result::{Generator, ON_TIME, PAUSE, Run, Second, Snapshot, StageRun, TenantRun};
+pub use start::{Stop, run, run_until};
 
 #[cfg(test)]
 mod tests;

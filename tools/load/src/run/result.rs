@@ -1,12 +1,18 @@
 //! What a run has shown.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::mix::Tenants;
 use crate::profile::Stage;
-use crate::tally::{Counts, Quantiles, Summary, Tally, TenantTally};
+use crate::tally::{Counts, Quantiles, Summary, Tally, TenantTally, histogram};
+
+/// What goes out within this time of when it was due is on time.
+pub const ON_TIME: Duration = Duration::from_millis(100);
+/// A thread that comes round so much later than something was due was away.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// One second of a run, or what was left of one at its end.
 ///
@@ -23,6 +29,16 @@ pub struct Second {
     pub due: u64,
     /// Requests that were sent in it.
     pub sent: u64,
+    /// Those of them that went out within [`ON_TIME`](super::ON_TIME) of when they were due.
+    pub on_time: u64,
+    /// Requests that were known in it to be later than that, or not to be sent at all, for the target's
+    /// sake: they waited for connections that it was slow to take, or did not take.
+    pub held_up: u64,
+    /// The same for the generator's own bound: as many connections as it may have were in use, or the
+    /// machine gave it no more. What the target did with more is not known.
+    pub capped: u64,
+    /// How late those were that were due in it, by the generator's own doing.
+    pub lateness: Quantiles,
     /// What was completed in it.
     pub completed: Summary,
     /// Requests under way at its end.
@@ -46,6 +62,10 @@ pub struct StageRun {
     pub tally: Tally,
     /// The same by tenant; empty without tenants.
     pub tenants: Vec<TenantRun>,
+    /// How late the generator itself was with them, in microseconds.
+    pub lateness: Histogram<u64>,
+    /// How many of them the generator's own bound on connections held up or back.
+    pub capped: u64,
 }
 
 /// What became of a tenant's requests.
@@ -64,22 +84,34 @@ pub struct TenantRun {
 pub struct Generator {
     /// Threads that sent.
     pub workers: usize,
-    /// From the intended to the actual send, of requests for which a connection was free: how late
-    /// the generator itself was, in microseconds.
+    /// How late the generator itself was with each request, in microseconds: from when it was due to
+    /// the actual send where a connection was free, and to when it was put in line where none was.
     pub lateness: Histogram<u64>,
     /// How much later than asked its timers went off, in microseconds: how long its threads were
     /// busy with something else, or did not get a processor.
     pub lag: Histogram<u64>,
+    /// How often a thread was not run, or did not come round, for more than
+    /// [`PAUSE`](super::PAUSE) when something was due.
+    pub pauses: u64,
+    /// The longest of these.
+    pub longest_pause: Duration,
     /// Processor time of its threads.
     pub cpu: Duration,
     /// The largest share of a second that one thread was on a processor.
     pub busiest_ratio: f64,
     /// Connections that were opened.
     pub connections_opened: u64,
-    /// Those that could not be opened, and why, the first of it.
+    /// Those that the target did not take.
     pub connections_failed: u64,
-    /// The reason of the first that could not be opened.
+    /// Why the first of them was not.
     pub first_failure: Option<String>,
+    /// Those that this machine did not give: no descriptor, no port, no memory was left for them.
+    pub connections_denied: u64,
+    /// Why the first of them was not given.
+    pub first_denial: Option<String>,
+    /// Addresses of the target that were left out of the run: before it, they took no connection and
+    /// others did.
+    pub left_out: Vec<SocketAddr>,
 }
 
 /// All that a run has shown.
@@ -96,9 +128,10 @@ pub struct Run {
     pub generator: Generator,
     /// How long it took.
     pub took: Duration,
-    /// Requests that were due, or under way, when it was ended before its time. They count nowhere.
-    pub unfinished: u64,
-    /// Whether it was ended before its time.
+    /// When nothing fell due any more, where that was before the profile's end: told enough, or
+    /// cancelled.
+    pub arrivals_stopped: Option<Duration>,
+    /// Whether what was out was left undone too.
     pub cancelled: bool,
 }
 
@@ -120,6 +153,27 @@ pub struct Snapshot {
     pub tenants: Vec<(Counts, Quantiles)>,
 }
 
+impl Generator {
+    /// One of so many threads that has done nothing yet.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            lateness: histogram(2),
+            lag: histogram(2),
+            pauses: 0,
+            longest_pause: Duration::ZERO,
+            cpu: Duration::ZERO,
+            busiest_ratio: 0.0,
+            connections_opened: 0,
+            connections_failed: 0,
+            first_failure: None,
+            connections_denied: 0,
+            first_denial: None,
+            left_out: Vec::new(),
+        }
+    }
+}
+
 impl Run {
     /// What became of all requests.
     #[must_use]
@@ -129,6 +183,12 @@ impl Run {
             total.merge(&stage.tally);
         }
         total
+    }
+
+    /// Requests that were due, in line or under way when it was cancelled.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.tally.unfinished.len()).sum()
     }
 
     /// Requests that were due.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use plimsoll::clock::{self, Instant};
 
 use super::desk::{Desk, Flight, Inner};
-use super::job::Job;
+use super::job::{Found, Job};
 use crate::tally::Class;
 use crate::wire::Fate;
 
@@ -33,6 +33,7 @@ pub(super) struct SeatState {
     pub(super) is_free: bool,
     /// What is under way; 0 is nothing.
     pub(super) flight: u64,
+    pub(super) flying: Option<Job>,
     pub(super) expired: bool,
 }
 
@@ -61,7 +62,7 @@ impl Seat {
                 return Poll::Ready(Some(job));
             }
             if !inner.seats[number].is_free {
-                if let Some(job) = inner.line.pop_front() {
+                if let Some(job) = self.desk.take_from_line(&mut inner) {
                     return Poll::Ready(Some(job));
                 }
                 inner.seats[number].is_free = true;
@@ -100,9 +101,11 @@ impl Seat {
         let number = inner.last_flight;
         let ends = job.due + self.desk.bounds.deadline;
         inner.flights.push_back(Flight { ends, seat: self.number, number });
-        inner.batch.sent(job, now - job.due);
+        let (_, places) = self.desk.places(job);
+        inner.batch.sent(job, now - job.due, places);
         let seat = &mut inner.seats[self.number as usize];
         seat.flight = number;
+        seat.flying = Some(*job);
         seat.expired = false;
     }
 
@@ -118,14 +121,16 @@ impl Drop for Seat {
         if state.is_free {
             inner.free.retain(|number| *number != self.number);
         }
-        if state.flight != 0 {
+        if let Some(job) = state.flying {
             inner.under_way -= 1;
-            inner.batch.unfinished += 1;
+            let age = clock::now() - job.due;
+            inner.batch.leave(&job, age, self.desk.places(&job));
         }
         // It goes to the next who is free, before all that were due after it.
         if let Some(job) = state.job {
             inner.given -= 1;
-            inner.line.push_front(job);
+            // That its connection is gone is not the generator's doing.
+            inner.line.push_front(Job { found: Found::Busy, ..job });
             inner.hand_on();
         }
         inner.unused.push(self.number);

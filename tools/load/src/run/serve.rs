@@ -19,6 +19,7 @@ use crate::plan::Slow;
 use crate::tally::Class;
 use crate::wire::{
     Connector, Exchange, Fate, Keeps, Multiplexed, Outgoing, Sender, Spoken, Stream, Throttled, Wire,
+    is_denied,
 };
 
 /// How long one request of a slow client may take.
@@ -50,6 +51,7 @@ pub(super) async fn serve(line: Rc<Line>, mut counted: Counted) {
     let opened = tokio::time::timeout(line.deadline, line.connector.connect()).await;
     match opened {
         Err(_) => line.desk.not_connected(&format!("no connection within {:?}", line.deadline)),
+        Ok(Err(error)) if is_denied(&error) => line.desk.denied(&error.to_string()),
         Ok(Err(error)) => line.desk.not_connected(&error.to_string()),
         Ok(Ok(Spoken::One(stream))) => {
             counted.opened(1);

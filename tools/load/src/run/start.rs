@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::collect::Collected;
 use super::descriptors::make_room;
 use super::result::{Run, Snapshot};
-use super::worker::{Orders, Told, work};
+use super::worker::{Orders, Ready, Told, work};
 use crate::Error;
 use crate::plan::Plan;
 use crate::target::Located;
@@ -25,6 +25,35 @@ const LEAD: Duration = Duration::from_millis(5);
 struct Threads {
     handles: Vec<JoinHandle<()>>,
     cancellation: CancellationToken,
+}
+
+/// How a run is ended before its time.
+#[derive(Clone, Default, Debug)]
+pub struct Stop {
+    /// Cancelled when enough was seen: nothing falls due any more, and what is out comes to its end, at
+    /// its deadline at the latest.
+    pub arrivals: CancellationToken,
+    /// Cancelled when nothing is to be waited for: what is out is left undone, and counts as that.
+    pub all: CancellationToken,
+}
+
+/// Carries a plan out as [`run_until`] does, with no other way to end it than at once.
+///
+/// # Errors
+/// As [`run_until`].
+///
+/// # Panics
+/// If a worker panics.
+///
+/// # Cancel safety
+/// As [`run_until`].
+pub async fn run(
+    plan: &Plan,
+    cancellation: &CancellationToken,
+    observer: &watch::Sender<Snapshot>,
+) -> Result<Run, Error> {
+    let stop = Stop { arrivals: CancellationToken::new(), all: cancellation.clone() };
+    run_until(plan, &stop, observer).await
 }
 
 /// Carries a plan out, and tells once a second how it stands.
@@ -42,18 +71,14 @@ struct Threads {
 /// # Cancel safety
 /// Dropped midway, the workers end, and what they have seen is lost. A run that is cancelled by its
 /// token ends at once too, and returns what was seen until then.
-pub async fn run(
-    plan: &Plan,
-    cancellation: &CancellationToken,
-    observer: &watch::Sender<Snapshot>,
-) -> Result<Run, Error> {
+pub async fn run_until(plan: &Plan, stop: &Stop, observer: &watch::Sender<Snapshot>) -> Result<Run, Error> {
     plan.check()?;
     make_room(plan)?;
     let target = plan.target.locate().await?;
     let workers = plan.workers();
     // Before the channels, and so dropped after them: a worker that waits for one of them is told that
     // nobody is there any more, and its thread can be joined.
-    let own = cancellation.child_token();
+    let own = stop.all.child_token();
     let mut threads = Threads { handles: Vec::with_capacity(workers), cancellation: own.clone() };
     let (tell, mut told) = mpsc::channel(workers * SECONDS_AHEAD);
     let (begin, began) = watch::channel(None);
@@ -66,10 +91,12 @@ pub async fn run(
             tell: tell.clone(),
             begin: began.clone(),
             cancellation: own.child_token(),
+            enough: stop.arrivals.clone(),
         })?;
     }
     drop((tell, began));
-    if !ready(&mut told, workers, &target).await? && !cancellation.is_cancelled() {
+    let ready = ready(&mut told, workers, &target).await?;
+    if ready.is_none() && !stop.all.is_cancelled() {
         drop((begin, told));
         threads.join();
         return Err(Error::Machine { what: "workers", why: "one ended before it began".to_owned() });
@@ -77,10 +104,11 @@ pub async fn run(
     let at: Instant = clock::now() + LEAD;
     begin.send_replace(Some(at));
     let mut collected = Collected::new(plan.profile.clone(), plan.tenants.clone(), workers);
+    collected.leave_out(ready.map(|ready| ready.deaf).unwrap_or_default());
     while let Some(told) = told.recv().await {
         match told {
             Told::Failed(error) => return Err(error),
-            Told::Ready { .. } => {}
+            Told::Ready(_) => {}
             Told::Saw(batch) => {
                 if collected.take(*batch) {
                     observer.send_replace(collected.snapshot());
@@ -91,27 +119,39 @@ pub async fn run(
     let took = clock::now() - at;
     // Each has told its last: there is nothing to wait for.
     threads.join();
-    let run = collected.finish(took, cancellation.is_cancelled());
+    let run = collected.finish(took, stop.all.is_cancelled());
     Ok(run)
 }
 
-/// Waits until all workers have opened their connections; whether they all have.
-async fn ready(told: &mut mpsc::Receiver<Told>, workers: usize, target: &Located) -> Result<bool, Error> {
-    let (mut opened, mut failure) = (0, None);
+/// Waits until all workers have opened their connections; `None` when one ended before that.
+async fn ready(
+    told: &mut mpsc::Receiver<Told>,
+    workers: usize,
+    target: &Located,
+) -> Result<Option<Ready>, Error> {
+    let mut all = Ready::default();
     for _ in 0..workers {
         match told.recv().await {
-            None => return Ok(false),
+            None => return Ok(None),
             Some(Told::Failed(error)) => return Err(error),
             Some(Told::Saw(_)) => {}
-            Some(Told::Ready { opened: some, first_failure }) => {
-                opened += some;
-                failure = failure.or(first_failure);
+            Some(Told::Ready(ready)) => {
+                all.opened += ready.opened;
+                all.first_failure = all.first_failure.or(ready.first_failure);
+                all.first_denial = all.first_denial.or(ready.first_denial);
+                all.deaf.extend(ready.deaf);
             }
         }
     }
-    match failure {
-        Some(why) if opened == 0 => Err(Error::Target { origin: target.origin.clone(), why }),
-        _ => Ok(true),
+    if all.opened > 0 {
+        return Ok(Some(all));
+    }
+    if let Some(why) = all.first_denial {
+        return Err(Error::Machine { what: "a connection", why });
+    }
+    match all.first_failure {
+        Some(why) => Err(Error::Target { origin: target.origin.clone(), why }),
+        None => Ok(Some(all)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! A thread that sends: one task on a runtime of its own, which shares nothing while it runs.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::FusedFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use plimsoll::clock::{self, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::books::Batch;
 use super::desk::{Bounds, Desk};
 use super::job::Source;
+use super::result::PAUSE;
 use super::serve::{Line, serve, serve_slow};
 use super::timer::Timer;
 use crate::Error;
@@ -30,11 +33,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What a worker tells.
 pub(super) enum Told {
     /// The connections for the beginning are open, or could not be opened.
-    Ready { opened: u64, first_failure: Option<String> },
+    Ready(Ready),
     /// It cannot work.
     Failed(Error),
     /// What it saw in a second.
     Saw(Box<Batch>),
+}
+
+/// How the opening of the first connections went.
+#[derive(Default)]
+pub(super) struct Ready {
+    pub(super) opened: u64,
+    pub(super) first_failure: Option<String>,
+    pub(super) first_denial: Option<String>,
+    /// Addresses of the target that are left out, since others took connections and they did not.
+    pub(super) deaf: Vec<SocketAddr>,
 }
 
 /// A worker's orders.
@@ -47,6 +60,8 @@ pub(super) struct Orders {
     /// When the first request is due, as soon as that is known.
     pub(super) begin: watch::Receiver<Option<Instant>>,
     pub(super) cancellation: CancellationToken,
+    /// Nothing is due from then on.
+    pub(super) enough: CancellationToken,
 }
 
 struct Worker {
@@ -57,13 +72,15 @@ struct Worker {
     timer: Timer,
     began: Instant,
     intervals: u32,
+    /// When it is to come round again at the latest.
+    expected: Instant,
     closed_at: Instant,
     cpu: Duration,
 }
 
 /// Works until all is sent and answered, or until it is cancelled.
 pub(super) async fn work(orders: Orders) {
-    let Orders { plan, target, worker, workers, tell, mut begin, cancellation } = orders;
+    let Orders { plan, target, worker, workers, tell, mut begin, cancellation, enough } = orders;
     let mut worker = match Worker::new(&plan, &target, (worker, workers), tell.clone()) {
         Ok(worker) => worker,
         Err(error) => {
@@ -74,6 +91,7 @@ pub(super) async fn work(orders: Orders) {
     };
     let cancelled = cancellation.cancelled_owned();
     let mut cancelled = pin!(cancelled);
+    let mut enough = pin!(enough.cancelled_owned().fuse());
     tokio::select! {
         () = worker.warm_up() => {}
         () = &mut cancelled => return,
@@ -81,7 +99,7 @@ pub(super) async fn work(orders: Orders) {
     let Ok(began) = begin.wait_for(Option::is_some).await.map(|began| *began) else { return };
     worker.begin(began.unwrap_or_else(clock::now));
     // It gives way by itself, once every connection that woke was looked at.
-    let over = unconstrained(poll_fn(|cx| worker.poll(cx, cancelled.as_mut()))).await;
+    let over = unconstrained(poll_fn(|cx| worker.poll(cx, cancelled.as_mut(), enough.as_mut()))).await;
     worker.end(over).await;
 }
 
@@ -122,7 +140,7 @@ impl Worker {
             Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
         let line = Line {
             desk: Rc::new(Desk::new(bounds, plan.tenants.clone(), source, batch)),
-            connector: Connector::new(target, plan.protocol, plan.streams_max)?,
+            connector: Connector::new(target, plan.protocol, plan.streams_max, plan.deadline)?,
             outgoing,
             data: plan.mix.data.clone(),
             deadline: plan.deadline,
@@ -136,6 +154,7 @@ impl Worker {
             timer,
             began: Instant::default(),
             intervals: 0,
+            expected: Instant::default(),
             closed_at: Instant::default(),
             cpu: Duration::ZERO,
         })
@@ -151,7 +170,12 @@ impl Worker {
         })
         .await;
         let batch = self.line.desk.close_books();
-        let ready = Told::Ready { opened: batch.opened, first_failure: batch.first_failure.clone() };
+        let ready = Told::Ready(Ready {
+            opened: batch.opened,
+            first_failure: batch.first_failure.clone(),
+            first_denial: batch.first_denial.clone(),
+            deaf: self.line.connector.leave_out_deaf(),
+        });
         self.line.desk.reopen_books(batch);
         // Where nobody listens any more, nothing will begin.
         let _ = self.tell.send(ready).await;
@@ -160,6 +184,7 @@ impl Worker {
     fn begin(&mut self, at: Instant) {
         self.began = at;
         self.closed_at = at;
+        self.expected = at;
         self.cpu = thread_cpu();
         self.line.desk.begin(at);
         if let Some((kind, count)) = self.slow {
@@ -169,16 +194,24 @@ impl Worker {
         }
     }
 
-    fn poll<C: Future<Output = ()>>(
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut cancelled: Pin<&mut C>,
+        cancelled: Pin<&mut impl Future<Output = ()>>,
+        enough: Pin<&mut impl FusedFuture<Output = ()>>,
     ) -> Poll<Over> {
-        if cancelled.as_mut().poll(cx).is_ready() {
+        if cancelled.poll(cx).is_ready() {
             return Poll::Ready(Over::Cancelled);
+        }
+        if !enough.is_terminated() && enough.poll(cx).is_ready() {
+            self.line.desk.stop_arrivals(clock::now());
         }
         loop {
             let now = clock::now();
+            let pause = now - self.expected;
+            if pause > PAUSE {
+                self.line.desk.note_pause(pause);
+            }
             if now >= self.interval_ends() {
                 self.close_interval(now);
             }
@@ -187,6 +220,7 @@ impl Worker {
             while let Poll::Ready(Some(())) = self.connections.poll_next_unpin(cx) {}
             let Some(next) = self.line.desk.next_at() else { return Poll::Ready(Over::Done) };
             let next = next.min(self.interval_ends());
+            self.expected = next.max(now);
             match self.timer.poll(next, clock::now(), cx) {
                 Poll::Ready(Ok(lag)) => self.line.desk.note_lag(lag),
                 // It works without, as long as there are answers to wake it.
@@ -214,6 +248,7 @@ impl Worker {
                 self.line.desk.reopen_books(*batch);
             }
         }
+        self.line.desk.ask_again();
         // Connections that were lost while nobody needed them.
         self.line.desk.want_kept();
     }
@@ -232,11 +267,13 @@ impl Worker {
     async fn end(mut self, over: Over) {
         // What was under way is let go of, and counts as unfinished.
         self.connections.clear();
-        let mut batch = self.books(clock::now());
-        batch.second = self.intervals + 1;
+        let now = clock::now();
         if over == Over::Cancelled {
-            batch.unfinished += batch.waiting;
+            self.line.desk.stop_arrivals(now);
+            self.line.desk.leave_line(now);
         }
+        let mut batch = self.books(now);
+        batch.second = self.intervals + 1;
         // Where nobody listens any more, nobody wants to know.
         let _ = self.tell.send(Told::Saw(Box::new(batch))).await;
     }

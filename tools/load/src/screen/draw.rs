@@ -161,7 +161,7 @@ fn assertion_line(assertion: &Assertion) -> Line<'_> {
         State::Open => ("· ", Color::DarkGray),
         State::Held => ("✓ ", Color::Green),
         State::Broken => ("✗ ", Color::Red),
-        State::NotChecked => ("? ", Color::Yellow),
+        State::NotChecked | State::NotJudged => ("? ", Color::Yellow),
     };
     let words = if assertion.seen.is_empty() { &assertion.asks } else { &assertion.seen };
     let style = Style::new().fg(colour);

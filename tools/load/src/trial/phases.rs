@@ -1,7 +1,7 @@
 //! The three phases carried out: load, readings and judge brought together.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -10,12 +10,14 @@ use tokio::sync::watch;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{held_up, service_ms};
+use super::quiet::{quietest, tenancy};
+use super::verdict::{Stopped, because, not_checked, verdict};
 use super::view::{Part, Show, View};
 use super::watch::readings;
 use crate::Error;
 use crate::check::{Ceiling, SelfCheck};
-use crate::figure::{millis, percent};
-use crate::judge::{Assertion, Judge, Quiet, State, Tenancy, Terms, Then, Verdict, When};
+use crate::judge::{Assertion, Judge, Looked, State, Terms, Then, Verdict, When};
 use crate::plan::Plan;
 use crate::report::{self, Generator, Reading, Record};
 use crate::run::{Run, Snapshot};
@@ -27,12 +29,6 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 /// So many readings are kept; beyond them every second is let go.
 const READINGS_MAX: usize = 20_000;
-/// A generator that leaves out more than this share does not test what it says.
-const RATE_ERROR_MAX: f64 = 0.05;
-/// The assertions that are about times.
-const TIMES: [&str; 3] = ["overload.p99", "overload.quiet", "recovery.p99"];
-/// Tenants that are named in an assertion.
-const QUIET_NAMES: usize = 3;
 
 /// What is carried out.
 #[derive(Clone, Debug)]
@@ -83,22 +79,20 @@ impl Trial {
         course.read_before(self.source.as_ref()).await?;
         let (snapshots, mut seen) = watch::channel(Snapshot::default());
         let stop = CancellationToken::new();
+        let mut interrupted = pin!(interrupted);
         let run = {
             let mut run = pin!(crate::run(&self.plan, &stop, &snapshots));
             let mut readings = pin!(readings(self.source.clone()));
-            let mut interrupted = pin!(interrupted);
             let mut draws = interval(DRAW_EVERY);
             loop {
                 tokio::select! {
                     ended = &mut run => break ended?,
                     Ok(()) = seen.changed() => {
                         let snapshot = seen.borrow_and_update().clone();
-                        if course.see(&snapshot, show) == Then::Enough {
-                            stop.cancel();
-                        }
+                        course.see(&snapshot, show);
                     }
                     Some(read) = readings.next() => course.read(read),
-                    () = &mut interrupted, if !course.stopped => {
+                    () = interrupted.as_mut(), if !course.stopped => {
                         course.stopped = true;
                         stop.cancel();
                     }
@@ -112,7 +106,7 @@ impl Trial {
                 }
             }
         };
-        course.settle(self, &run, show).await;
+        course.settle(self, &run, show, interrupted).await;
         Ok(course.record(self, &run))
     }
 }
@@ -145,7 +139,7 @@ impl Course {
             part.rate = plan.profile.rate_at(from);
             from += stage.length;
         }
-        let judge = trial.terms.map(|terms| Judge::new(terms, tenancy(plan)));
+        let judge = trial.terms.map(|terms| Judge::new(terms, tenancy(plan), plan.deadline));
         let view = View {
             target: report::without_query(&plan.target.to_string()).to_owned(),
             doing: "looking at the target before the load".to_owned(),
@@ -180,7 +174,7 @@ impl Course {
         Ok(())
     }
 
-    fn see(&mut self, snapshot: &Snapshot, show: &mut impl Show) -> Then {
+    fn see(&mut self, snapshot: &Snapshot, show: &mut impl Show) {
         self.stage = snapshot.second.stage;
         self.view.elapsed_seconds = snapshot.elapsed.as_secs_f64();
         self.view.doing = self.view.parts.get(self.stage).map(|part| part.name.clone()).unwrap_or_default();
@@ -189,10 +183,9 @@ impl Course {
         if snapshot.seconds > 0 {
             self.view.add(report::moment(&snapshot.second, 1.0));
         }
-        let Some(judge) = &mut self.judge else { return Then::GoOn };
-        let then = judge.see(snapshot);
+        let Some(judge) = &mut self.judge else { return };
+        judge.see(snapshot);
         tell_decided(&mut self.view.assertions, judge.assertions(), show);
-        then
     }
 
     fn read(&mut self, read: Result<Vitals, String>) {
@@ -223,47 +216,73 @@ impl Course {
     }
 
     /// Looks at what is left at the target, once its connections are closed, and decides what is open.
-    async fn settle(&mut self, trial: &Trial, run: &Run, show: &mut impl Show) {
+    async fn settle(
+        &mut self,
+        trial: &Trial,
+        run: &Run,
+        show: &mut impl Show,
+        mut interrupted: Pin<&mut impl Future<Output = ()>>,
+    ) {
         let Some(mut judge) = self.judge.take() else { return };
-        judge.load_ended(run, quietest(&trial.plan, run));
-        if let Some(source) = trial.source.as_ref().filter(|_| !self.stopped) {
+        let held_up = std::array::from_fn(|phase| {
+            let unloaded = service_ms(run, 0).filter(|_| phase > 0);
+            held_up(&trial.plan, run, phase, unloaded)
+        });
+        judge.load_ended(run, quietest(&trial.plan, run), held_up);
+        if let Some(source) = trial.source.as_ref() {
             self.view.doing = "looking for what is left at the target".to_owned();
             let ended = clock::now();
-            loop {
+            let mut over = false;
+            while !over && !self.stopped {
                 show.draw(&self.view);
-                sleep(SETTLE_EVERY).await;
-                let read = source.read().await;
-                let vitals = read.as_ref().ok().copied();
-                match read {
-                    Ok(vitals) => self.keep(vitals, (clock::now() - self.began).as_secs_f64()),
-                    Err(why) => self.last_failure = Some(why),
+                let look = async {
+                    sleep(SETTLE_EVERY).await;
+                    source.read().await
+                };
+                tokio::select! {
+                    read = look => over = self.look(read, &mut judge, clock::now() - ended) == Then::Enough,
+                    () = interrupted.as_mut() => self.stopped = true,
                 }
-                let over = judge.settle(vitals, clock::now() - ended) == Then::Enough;
-                if over || show.stop_asked() {
-                    break;
-                }
+                self.stopped |= !over && show.stop_asked();
             }
         }
-        judge.end();
+        judge.end(if self.stopped { Looked::Partly } else { Looked::Fully });
         tell_decided(&mut self.view.assertions, judge.assertions(), show);
         self.view.doing = "done".to_owned();
         show.draw(&self.view);
         self.judge = Some(judge);
     }
 
+    /// What was read after the load.
+    fn look(&mut self, read: Result<Vitals, String>, judge: &mut Judge, since: Duration) -> Then {
+        let vitals = read.as_ref().ok().copied();
+        match read {
+            Ok(vitals) => self.keep(vitals, (clock::now() - self.began).as_secs_f64()),
+            Err(why) => self.last_failure = Some(why),
+        }
+        judge.settle(vitals, since)
+    }
+
     fn record(self, trial: &Trial, run: &Run) -> Record {
         let plan = &trial.plan;
-        let generator = Generator::from(SelfCheck::of(run, plan.profile.rate_max(), trial.ceiling));
-        let verdict = self.judge.as_ref().map(|judge| judge.verdict().unwrap_or(Verdict::NotJudged));
+        let mut generator = Generator::from(SelfCheck::of(run, plan.profile.rate_max(), trial.ceiling));
+        // Of what is judged each assertion says so by itself.
+        if self.judge.is_none()
+            && let Some(why) = (0..run.stages.len()).find_map(|stage| held_up(plan, run, stage, None))
+        {
+            generator.was_the_limit = true;
+            generator.seen.insert(0, why);
+        }
+        let stopped = if run.cancelled { Stopped::Yes } else { Stopped::No };
+        let judged = self.judge.as_ref().map(|judge| judge.verdict().unwrap_or(Verdict::NotJudged));
         let assertions = self.judge.map(|judge| judge.assertions().to_vec()).unwrap_or_default();
-        let doubt = verdict.and_then(|verdict| doubt(verdict, &assertions, &generator));
-        let verdict = if doubt.is_some() { Verdict::NotJudged } else { verdict.unwrap_or(Verdict::Measured) };
+        let verdict = verdict(judged, &assertions, &generator, stopped);
         Record {
             version: report::VERSION,
             target: self.view.target,
             begun_unix_seconds: self.began_unix_seconds,
             verdict,
-            because: doubt.into_iter().chain(because(&assertions, run)).collect(),
+            because: because(verdict, &assertions, &generator, stopped),
             not_checked: not_checked(&assertions, trial.source.as_ref(), self.last_failure),
             assertions,
             stages: report::stages(run),
@@ -296,91 +315,6 @@ const fn mark(state: State) -> &'static str {
         State::Held => "held   ",
         State::Broken => "BROKEN ",
         State::NotChecked => "not checked",
+        State::NotJudged => "not judged",
     }
-}
-
-/// Why a verdict is none: the generator offered less than it said, or was so late itself that the times
-/// which broke something may be its own. That refusals are missing, or that something crashed, it cannot
-/// have done by being late.
-fn doubt(verdict: Verdict, assertions: &[Assertion], generator: &Generator) -> Option<String> {
-    if generator.rate_error_ratio > RATE_ERROR_MAX {
-        let share = percent(generator.rate_error_ratio);
-        return Some(format!(
-            "The generator did not send {share} of what was due: less was offered than was asked for."
-        ));
-    }
-    let broken: Vec<&Assertion> =
-        assertions.iter().filter(|assertion| assertion.state == State::Broken).collect();
-    let of_time = |assertion: &&Assertion| TIMES.contains(&assertion.name.as_str());
-    let by_time = verdict == Verdict::Broken && broken.iter().all(of_time);
-    (by_time && generator.was_the_limit).then(|| {
-        format!(
-            "The generator itself sent {} late (p99), and only times are beyond what was asked: they may be its own.",
-            millis(generator.late_p99_ms)
-        )
-    })
-}
-
-fn because(assertions: &[Assertion], run: &Run) -> Vec<String> {
-    let mut because: Vec<String> = assertions
-        .iter()
-        .filter(|assertion| assertion.state == State::Broken)
-        .map(|assertion| format!("{}: {}", assertion.asks, assertion.seen))
-        .collect();
-    let open = assertions.iter().filter(|assertion| assertion.state == State::Open).count();
-    if open > 0 {
-        because.push(format!("It was stopped: {open} of {} assertions are open.", assertions.len()));
-    } else if assertions.is_empty() && run.cancelled {
-        because.push("It was stopped before its end.".to_owned());
-    }
-    because
-}
-
-fn not_checked(assertions: &[Assertion], source: Option<&Source>, failure: Option<String>) -> Vec<String> {
-    let names = assertions.iter().filter(|assertion| assertion.state == State::NotChecked);
-    let mut lines: Vec<String> =
-        names.map(|assertion| format!("{}: {}", assertion.name, assertion.seen)).collect();
-    if source.is_none() && !lines.is_empty() {
-        lines.push("Give --metrics URL, its Prometheus page, or --pid N, its process on this machine, to have that checked.".to_owned());
-    }
-    lines.extend(failure.map(|why| format!("Not every reading succeeded; the last that did not: {why}")));
-    lines
-}
-
-fn tenancy(plan: &Plan) -> Tenancy {
-    let Some(tenants) = &plan.tenants else { return Tenancy::Alike };
-    let weights = || tenants.list().iter().map(|tenant| tenant.weight);
-    let (least, most) =
-        weights().fold((f64::MAX, 0.0_f64), |(least, most), weight| (least.min(weight), most.max(weight)));
-    if least < most { Tenancy::Weighted } else { Tenancy::Alike }
-}
-
-/// What those of the least weight got in the first two parts.
-fn quietest(plan: &Plan, run: &Run) -> Option<Quiet> {
-    if tenancy(plan) == Tenancy::Alike || run.stages.len() < 2 {
-        return None;
-    }
-    let tenants = plan.tenants.as_ref()?;
-    let least = tenants.list().iter().map(|tenant| tenant.weight).fold(f64::MAX, f64::min);
-    let quiet: Vec<&str> = tenants
-        .list()
-        .iter()
-        .filter(|tenant| tenant.weight <= least)
-        .map(|tenant| tenant.name.as_str())
-        .collect();
-    // Those that are not kept apart are the lightest.
-    let counts =
-        |name: Option<&String>| name.map_or(tenants.others() > 0, |name| quiet.contains(&name.as_str()));
-    let phase = |number: usize| {
-        let mut sum = crate::tally::TenantTally::default();
-        for tenant in run.stages[number].tenants.iter().filter(|tenant| counts(tenant.name.as_ref())) {
-            sum.merge(&tenant.tally);
-        }
-        (sum.counts.total(), sum.counts.success(), sum.latency.value_at_quantile(0.99) as f64 / 1_000.0)
-    };
-    let mut names = quiet.iter().take(QUIET_NAMES).copied().collect::<Vec<_>>().join(", ");
-    if quiet.len() > QUIET_NAMES {
-        names = format!("{names} and {} others", quiet.len() - QUIET_NAMES);
-    }
-    Some(Quiet { names, phases: [phase(0), phase(1)] })
 }

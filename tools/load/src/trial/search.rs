@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{held_up, service_ms};
 use super::view::{Part, Show, View};
 use crate::Error;
 use crate::check::SelfCheck;
@@ -45,6 +46,8 @@ pub async fn find_bound(
     let mut view =
         View { target: report::without_query(&plan.target.to_string()).to_owned(), ..View::default() };
     let mut interrupted = pin!(interrupted);
+    // How long an answer takes from when it is sent, at the least of all steps.
+    let mut unloaded_ms = None;
     loop {
         let step = match search.next() {
             Next::Step(step) => step,
@@ -54,7 +57,10 @@ pub async fn find_bound(
         let Some(run) = ended else {
             return Ok(told(Finding::none(NoBound::Stopped), &search));
         };
-        let outcome = outcome(step, &run);
+        let outcome = outcome(step, &run, plan, unloaded_ms);
+        if !outcome.lacks_connections {
+            unloaded_ms = service_ms(&run, 0).into_iter().chain(unloaded_ms).reduce(f64::min);
+        }
         if step.measured != Measured::Not {
             show.say(&line(&outcome, settings.p99_ms));
         }
@@ -117,7 +123,7 @@ async fn take(
     }
 }
 
-fn outcome(step: Step, run: &Run) -> Outcome {
+fn outcome(step: Step, run: &Run, plan: &Plan, unloaded_ms: Option<f64>) -> Outcome {
     let total = run.total();
     let counts = &total.counts;
     let whole = step.seconds.floor() as usize;
@@ -127,13 +133,17 @@ fn outcome(step: Step, run: &Run) -> Outcome {
     let goodput = seconds.iter().map(|second| second.completed.counts.success() as f64).collect();
     let share = |number: u64| number as f64 / counts.total().max(1) as f64;
     let check = SelfCheck::of(run, step.rate, None);
+    let lacks_connections = held_up(plan, run, 0, unloaded_ms).is_some();
     Outcome {
         offered,
         goodput,
         refused_ratio: share(counts.refused()),
         failed_ratio: share(counts.total() - counts.success() - counts.refused()),
         // That it was late by milliseconds changes no goodput; that it did not send, or could not, does.
-        generator_limited: check.rate_error_ratio > UNSENT_RATIO || check.busiest_ratio > BUSY_RATIO,
+        generator_limited: lacks_connections
+            || check.rate_error_ratio > UNSENT_RATIO
+            || check.busiest_ratio > BUSY_RATIO,
+        lacks_connections,
         mean_ms: total.latency.mean() / 1_000.0,
         p99_ms: total.latency.value_at_quantile(0.99) as f64 / 1_000.0,
     }

@@ -13,7 +13,7 @@ mod outgoing;
 mod stream;
 mod throttle;
 
-pub(crate) use connect::{Connector, Spoken};
+pub(crate) use connect::{Connector, Spoken, is_denied};
 pub(crate) use http1::{Exchange, Wire};
 pub(crate) use http2::{Multiplexed, Sender};
 pub(crate) use outgoing::Outgoing;

@@ -104,3 +104,15 @@ pub(crate) fn ok(
         Ok(())
     })
 }
+
+/// Reads each request, and never answers.
+pub(crate) fn silent(
+    mut stream: TcpStream,
+    _: Arc<Seen>,
+) -> std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
+    Box::pin(async move {
+        let mut buffer = Vec::new();
+        while request(&mut stream, &mut buffer).await?.is_some() {}
+        Ok(())
+    })
+}
