@@ -217,7 +217,6 @@ impl Client {
             drop(evicted);
             // Looks again now and then: a connection may have become idle after nothing was found,
             // and before we were seen to wait.
-            // plimsoll: allow(unbounded-retry) it waits for a socket, as many as deliveries are under way
             if let Ok(permit) = self.sockets.acquire_within_owned(1, LOOK_AGAIN).await {
                 return permit;
             }

@@ -231,6 +231,7 @@ impl Worker {
 
     fn open(&mut self) {
         for counted in self.line.desk.take_wanted() {
+            // plimsoll: allow(unbounded-join) the desk counts them: no more than the plan's connections are wanted
             self.connections.push(Box::pin(serve(Rc::clone(&self.line), counted)));
         }
     }
