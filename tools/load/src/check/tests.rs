@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::profile::{Shape, Stage};
 use crate::run::{Generator, Run, Second, StageRun};
-use crate::tally::{Class, Counts, Tally, histogram};
+use crate::tally::{Class, Counts, Tally};
 
 /// A run of a second that sent all that was due.
 fn run() -> Run {
@@ -41,7 +41,7 @@ fn run() -> Run {
 fn a_generator_that_kept_up_says_so_in_numbers() {
     let check = SelfCheck::of(&run(), 1e3, None);
     assert_eq!((check.limit, check.findings.len()), (Limit::Target, 1));
-    assert!(check.findings[0].contains("within 0.06 ms"), "{:?}", check.findings);
+    assert!(check.findings[0].contains("at most 0.06 ms late"), "{:?}", check.findings);
     assert!((check.cpu_micros - 10.0).abs() < 1e-9 && (check.due_per_second - 1e3).abs() < 1e-9);
 }
 
@@ -49,8 +49,7 @@ fn a_generator_that_kept_up_says_so_in_numbers() {
 fn a_thread_without_processor_time_left_is_the_limit() {
     let mut run = run();
     run.generator.busiest_ratio = 0.95;
-    run.generator.lateness = histogram(2);
-    (0..100).for_each(|_| run.generator.lateness.record(2_000).unwrap());
+    (0..100).for_each(|_| run.stages[0].lateness.record(2_000).unwrap());
     let check = SelfCheck::of(&run, 1e3, None);
     assert_eq!(check.limit, Limit::Generator);
     assert!(check.findings[0].contains("95 % of a processor"), "the worst first: {:?}", check.findings);
@@ -85,4 +84,52 @@ fn a_rate_near_the_ceiling_is_close() {
     assert!(check.findings[0].contains("for 1050 (952.0 us each)"), "{:?}", check.findings);
     let json = serde_json::to_value(&check).unwrap();
     assert_eq!((json["limit"].as_str(), json["ceiling"]["requests"].as_u64()), (Some("close"), Some(10)));
+}
+
+#[test]
+fn what_goes_out_late_without_an_excuse_is_the_generators_rate_error() {
+    let mut run = run();
+    // All were sent, a fifth of them too late for nobody's sake.
+    run.seconds[0].on_time = 800;
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert!((check.rate_error_ratio - 0.2).abs() < 1e-9, "{}", check.rate_error_ratio);
+    assert_eq!(check.limit, Limit::Generator);
+    run.seconds[0].capped = 200;
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!((check.limit, check.rate_error_ratio), (Limit::Close, 0.0), "its bound is told apart");
+    assert!(check.findings[0].starts_with("20.0 % of what was due waited"), "{:?}", check.findings);
+}
+
+#[test]
+fn a_pause_in_one_part_of_a_run_makes_the_generator_the_limit() {
+    let mut run = run();
+    let mut paused = run.stages[0].clone();
+    // Two of a hundred: among those of a long first part, one of a thousand.
+    (0..20).for_each(|_| paused.lateness.record(200_000).unwrap());
+    (0..20_000).for_each(|_| run.stages[0].lateness.record(60).unwrap());
+    run.stages.push(paused);
+    run.seconds[0].on_time = 2_000;
+    (run.generator.pauses, run.generator.longest_pause) = (3, Duration::from_millis(400));
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!(check.limit, Limit::Generator, "{:?}", check.findings);
+    assert!(check.findings[1].contains("stood still 3 times"), "{:?}", check.findings);
+}
+
+#[test]
+fn connections_that_the_machine_does_not_give_are_named_with_the_reason() {
+    let mut run = run();
+    run.generator.connections_denied = 7;
+    run.generator.first_denial = Some("Too many open files".to_owned());
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!(check.limit, Limit::Generator);
+    assert!(check.findings[0].contains("(Too many open files)"), "{:?}", check.findings);
+}
+
+#[test]
+fn addresses_that_were_left_out_are_told_beside_what_was_found() {
+    let mut run = run();
+    run.generator.left_out = vec!["[::1]:80".parse().unwrap()];
+    let check = SelfCheck::of(&run, 1e3, None);
+    assert_eq!((check.limit, check.findings.len()), (Limit::Target, 2));
+    assert!(check.findings[1].contains("[::1]:80"), "{:?}", check.findings);
 }

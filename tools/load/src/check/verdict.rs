@@ -1,19 +1,23 @@
 //! Whether what a run has shown is the target's doing or the generator's.
 
+use std::net::SocketAddr;
+
 use super::Ceiling;
-use crate::run::{Run, Second};
+use crate::run::{ON_TIME, PAUSE, Run, Second};
 use crate::tally::Quantiles;
 
 /// A thread that is busy for more of a second than this has nothing left.
 const BUSY_RATIO_MAX: f64 = 0.9;
 /// From this on it is close.
 const BUSY_RATIO_CLOSE: f64 = 0.7;
-/// A generator that sends so late, at the 99th percentile, is seen in the results: microseconds.
+/// A generator that is so late, at the 99th percentile of a part, is seen in its results: microseconds.
 const LATE_MICROS_MAX: u64 = 5_000;
 /// From this on it is close.
 const LATE_MICROS_CLOSE: u64 = 1_000;
 /// Timers that go off so late mean that the threads were not given a processor: microseconds.
 const LAG_MICROS_MAX: u64 = 5_000;
+/// Of what was due, the generator may miss the time of this share.
+const RATE_ERROR_MAX: f64 = 0.01;
 /// The most of the ceiling that a plan should ask for.
 const CEILING_RATIO_MAX: f64 = 0.9;
 
@@ -38,11 +42,15 @@ pub struct SelfCheck {
     pub findings: Vec<String>,
     /// Requests that were due a second, over the whole run.
     pub due_per_second: f64,
-    /// How far from that was sent, of what was due, as a ratio; what found no connection in time is
-    /// the target's doing and left out.
+    /// Which share of it did not go out within [`ON_TIME`] of when it was due by the generator's own
+    /// doing: all that is missing there but what waited for the target, and what was capped.
     pub rate_error_ratio: f64,
-    /// From the intended to the actual send, where a connection was free.
+    /// Which share of it the generator's own bound on connections held up beyond that time, or back.
+    pub capped_ratio: f64,
+    /// How late the generator itself was with each request.
     pub lateness: Quantiles,
+    /// The same of 99 of 100 in the part of the run in which it was latest, in microseconds.
+    pub worst_late_micros: u64,
     /// How much later than asked timers went off.
     pub lag: Quantiles,
     /// The largest share of a second that one thread was on a processor.
@@ -61,14 +69,18 @@ impl SelfCheck {
         let seconds = run.seconds.last().map_or(0.0, |last| last.ends.as_secs_f64());
         let sum = |of: fn(&Second) -> u64| run.seconds.iter().map(of).sum::<u64>();
         let sent = sum(|second| second.sent);
-        let excused = sum(|second| second.held_up + second.capped);
+        let capped = sum(|second| second.capped);
+        let excused = sum(|second| second.held_up) + capped;
         let missing = due.saturating_sub(sum(|second| second.on_time) + excused);
+        let stages = run.stages.iter().map(|stage| stage.lateness.value_at_quantile(0.99));
         let per = |of: f64, to: f64| if to > 0.0 { of / to } else { 0.0 };
         let mut check = Self {
             limit: Limit::Target,
             findings: Vec::new(),
             due_per_second: per(due as f64, seconds),
             rate_error_ratio: per(missing as f64, due as f64),
+            capped_ratio: per(capped as f64, due as f64),
+            worst_late_micros: stages.max().unwrap_or_default(),
             lateness: Quantiles::of(&run.generator.lateness),
             lag: Quantiles::of(&run.generator.lag),
             busiest_ratio: run.generator.busiest_ratio,
@@ -76,17 +88,18 @@ impl SelfCheck {
             ceiling,
         };
         let mut found = check.judge(run.generator.workers, rate_max);
+        found.extend(of_its_sending(&check, run));
         found.sort_by_key(|(limit, _)| std::cmp::Reverse(*limit));
         check.limit = found.first().map_or(Limit::Target, |(limit, _)| *limit);
         check.findings = found.into_iter().map(|(_, words)| words).collect();
         if check.findings.is_empty() {
             check.findings.push(format!(
-                "the generator kept up: 99 % of what found a free connection was sent within {:.2} ms of its \
-                 time, and its busiest thread used {:.0} % of a processor",
+                "the generator kept up: it was at most {:.2} ms late with 99 % of what was due, and its busiest thread used {:.0} % of a processor",
                 check.lateness.p99_micros as f64 / 1e3,
                 check.busiest_ratio * 100.0
             ));
         }
+        check.findings.extend(left_out(&run.generator.left_out));
         check
     }
 
@@ -102,9 +115,9 @@ impl SelfCheck {
         } else if self.busiest_ratio > BUSY_RATIO_CLOSE {
             found.push((Limit::Close, format!("a thread of the generator used {busy:.0} % of a processor")));
         }
-        let late = self.lateness.p99_micros;
+        let late = self.worst_late_micros;
         let words = format!(
-            "1 % of the requests that found a free connection was sent {:.1} ms or more after its time",
+            "the generator was {:.1} ms or more late with 1 % of what was due in the part where it was latest",
             late as f64 / 1e3
         );
         match late {
@@ -120,10 +133,6 @@ impl SelfCheck {
             );
             found.push((Limit::Generator, words));
         }
-        if self.rate_error_ratio > 0.01 {
-            let words = format!("{:.1} % of what was due was never sent", self.rate_error_ratio * 100.0);
-            found.push((Limit::Generator, words));
-        }
         if let Some(ceiling) =
             self.ceiling.filter(|ceiling| rate_max > CEILING_RATIO_MAX * ceiling.per_second)
         {
@@ -136,4 +145,56 @@ impl SelfCheck {
         }
         found
     }
+}
+
+/// What was not sent, or not when it was due, for the generator's own sake.
+fn of_its_sending(check: &SelfCheck, run: &Run) -> Vec<(Limit, String)> {
+    let generator = &run.generator;
+    let mut found = Vec::new();
+    if check.rate_error_ratio > RATE_ERROR_MAX {
+        let words = format!(
+            "{:.1} % of what was due did not go out within {} ms of its time by the generator's own doing",
+            check.rate_error_ratio * 100.0,
+            ON_TIME.as_millis()
+        );
+        found.push((Limit::Generator, words));
+    }
+    if generator.longest_pause > ON_TIME {
+        let words = format!(
+            "the generator stood still {} times for more than {} ms, for {} ms at the longest: what was due \
+             meanwhile is late by its own doing",
+            generator.pauses,
+            PAUSE.as_millis(),
+            generator.longest_pause.as_millis()
+        );
+        found.push((Limit::Close, words));
+    }
+    if let Some(why) = &generator.first_denial {
+        let words = format!(
+            "{} times this machine gave the generator no connection ({why}): allow it more open files \
+             (ulimit -n) or more ports, or ask for fewer --connections",
+            generator.connections_denied
+        );
+        found.push((Limit::Generator, words));
+    } else if check.capped_ratio > RATE_ERROR_MAX {
+        let words = format!(
+            "{:.1} % of what was due waited for more than {} ms, or was not sent, while as many connections \
+             were in use as the generator may have: whether the target would take more is not known",
+            check.capped_ratio * 100.0,
+            ON_TIME.as_millis()
+        );
+        found.push((Limit::Close, words));
+    }
+    found
+}
+
+/// That addresses of the target were not tested.
+fn left_out(deaf: &[SocketAddr]) -> Option<String> {
+    let list: Vec<String> = deaf.iter().map(SocketAddr::to_string).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "nobody took a connection at {}: the other addresses of the target were tested",
+            list.join(", ")
+        )
+    })
 }

@@ -1,6 +1,7 @@
 //! Puts together what the workers saw: seconds, stages, and how the generator fared.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -67,6 +68,13 @@ impl Collected {
             profile,
             tenants,
         }
+    }
+
+    /// Addresses of the target are left out.
+    pub(super) fn leave_out(&mut self, mut deaf: Vec<SocketAddr>) {
+        deaf.sort_unstable();
+        deaf.dedup();
+        self.generator.left_out = deaf;
     }
 
     /// Takes what a worker saw; says whether a second is complete with it.

@@ -1,5 +1,6 @@
 //! What a run has shown.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -108,6 +109,9 @@ pub struct Generator {
     pub connections_denied: u64,
     /// Why the first of them was not given.
     pub first_denial: Option<String>,
+    /// Addresses of the target that were left out of the run: before it, they took no connection and
+    /// others did.
+    pub left_out: Vec<SocketAddr>,
 }
 
 /// All that a run has shown.
@@ -165,6 +169,7 @@ impl Generator {
             first_failure: None,
             connections_denied: 0,
             first_denial: None,
+            left_out: Vec::new(),
         }
     }
 }

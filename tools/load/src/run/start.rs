@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::collect::Collected;
 use super::descriptors::make_room;
 use super::result::{Run, Snapshot};
-use super::worker::{Orders, Told, work};
+use super::worker::{Orders, Ready, Told, work};
 use crate::Error;
 use crate::plan::Plan;
 use crate::target::Located;
@@ -95,7 +95,8 @@ pub async fn run_until(plan: &Plan, stop: &Stop, observer: &watch::Sender<Snapsh
         })?;
     }
     drop((tell, began));
-    if !ready(&mut told, workers, &target).await? && !stop.all.is_cancelled() {
+    let ready = ready(&mut told, workers, &target).await?;
+    if ready.is_none() && !stop.all.is_cancelled() {
         drop((begin, told));
         threads.join();
         return Err(Error::Machine { what: "workers", why: "one ended before it began".to_owned() });
@@ -103,10 +104,11 @@ pub async fn run_until(plan: &Plan, stop: &Stop, observer: &watch::Sender<Snapsh
     let at: Instant = clock::now() + LEAD;
     begin.send_replace(Some(at));
     let mut collected = Collected::new(plan.profile.clone(), plan.tenants.clone(), workers);
+    collected.leave_out(ready.map(|ready| ready.deaf).unwrap_or_default());
     while let Some(told) = told.recv().await {
         match told {
             Told::Failed(error) => return Err(error),
-            Told::Ready { .. } => {}
+            Told::Ready(_) => {}
             Told::Saw(batch) => {
                 if collected.take(*batch) {
                     observer.send_replace(collected.snapshot());
@@ -121,23 +123,35 @@ pub async fn run_until(plan: &Plan, stop: &Stop, observer: &watch::Sender<Snapsh
     Ok(run)
 }
 
-/// Waits until all workers have opened their connections; whether they all have.
-async fn ready(told: &mut mpsc::Receiver<Told>, workers: usize, target: &Located) -> Result<bool, Error> {
-    let (mut opened, mut failure) = (0, None);
+/// Waits until all workers have opened their connections; `None` when one ended before that.
+async fn ready(
+    told: &mut mpsc::Receiver<Told>,
+    workers: usize,
+    target: &Located,
+) -> Result<Option<Ready>, Error> {
+    let mut all = Ready::default();
     for _ in 0..workers {
         match told.recv().await {
-            None => return Ok(false),
+            None => return Ok(None),
             Some(Told::Failed(error)) => return Err(error),
             Some(Told::Saw(_)) => {}
-            Some(Told::Ready { opened: some, first_failure }) => {
-                opened += some;
-                failure = failure.or(first_failure);
+            Some(Told::Ready(ready)) => {
+                all.opened += ready.opened;
+                all.first_failure = all.first_failure.or(ready.first_failure);
+                all.first_denial = all.first_denial.or(ready.first_denial);
+                all.deaf.extend(ready.deaf);
             }
         }
     }
-    match failure {
-        Some(why) if opened == 0 => Err(Error::Target { origin: target.origin.clone(), why }),
-        _ => Ok(true),
+    if all.opened > 0 {
+        return Ok(Some(all));
+    }
+    if let Some(why) = all.first_denial {
+        return Err(Error::Machine { what: "a connection", why });
+    }
+    match all.first_failure {
+        Some(why) => Err(Error::Target { origin: target.origin.clone(), why }),
+        None => Ok(Some(all)),
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::books::Batch;
 use super::collect::Collected;
 use super::desk::{Bounds, Desk};
-use super::job::Source;
+use super::job::{Found, Job, Source};
 use super::seat::Seat;
 use crate::mix::{Mix, Request};
 use crate::profile::Profile;
@@ -154,6 +154,54 @@ fn what_waited_longest_is_sent_first() {
     let batch = desk.close_books();
     let counts = batch.stages[0].as_ref().unwrap().tally.counts;
     assert_eq!(counts.of(Class::TimedOut), 1, "the one under way: {counts:?}");
+}
+
+#[test]
+fn what_falls_due_while_the_generator_stands_still_is_late_by_its_own_doing() {
+    let desk = desk();
+    let mut only = Sitting::down(&desk);
+    only.poll();
+    desk.tick(Instant::from_nanos(90_000_000));
+    let batch = desk.close_books();
+    let stage = batch.stages[0].as_ref().unwrap();
+    // One found a free connection and is not under way yet; the others stand in line or were too many.
+    assert_eq!((batch.due[0], stage.lateness.len()), (91, 90));
+    assert!(stage.lateness.max() >= 88_000, "the first in line was due at 1 ms: {}", stage.lateness.max());
+    assert!(stage.lateness.min() < 2_000, "the last one is not late");
+}
+
+#[test]
+fn what_is_sent_late_after_a_pause_is_held_up_by_nobody() {
+    let desk = desk();
+    let job = |late, found| Job { late, found, ..desk.extra() };
+    let after = Duration::from_millis(150);
+    let mut batch = Batch::new(0, 1);
+    batch.sent(&job(after, Found::Busy), after, 0);
+    batch.sent(&job(after, Found::Free), after, 0);
+    assert_eq!((batch.sent, batch.on_time, batch.held_up), (2, 0, 0), "the generator came too late");
+    batch.sent(&job(Duration::ZERO, Found::Busy), after, 0);
+    batch.sent(&job(Duration::ZERO, Found::Capped), after, 0);
+    batch.sent(&job(Duration::ZERO, Found::Capped), Duration::from_millis(50), 0);
+    let capped = batch.stages[0].as_ref().unwrap().capped;
+    assert_eq!((batch.sent, batch.on_time, batch.held_up, capped), (5, 1, 1, 1));
+}
+
+#[test]
+fn connections_that_the_machine_denies_are_not_the_targets_refusals() {
+    let desk = desk();
+    desk.tick(Instant::from_nanos(3_000_000));
+    assert_eq!(desk.take_wanted().len(), 4);
+    desk.denied("Too many open files");
+    desk.tick(Instant::from_nanos(4_000_000));
+    assert_eq!(desk.take_wanted().len(), 0, "it is not asked again at once");
+    desk.tick(Instant::from_nanos(110_000_000));
+    let batch = desk.close_books();
+    let counts = batch.stages[0].as_ref().unwrap().tally.counts;
+    assert_eq!((counts.of(Class::NotConnected), batch.failed, batch.denied), (0, 0, 1), "{counts:?}");
+    assert!(counts.of(Class::Withheld) >= 4, "those whose deadline has passed: {counts:?}");
+    desk.ask_again();
+    desk.tick(Instant::from_nanos(111_000_000));
+    assert!(!desk.take_wanted().is_empty());
 }
 
 #[test]

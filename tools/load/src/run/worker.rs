@@ -1,6 +1,7 @@
 //! A thread that sends: one task on a runtime of its own, which shares nothing while it runs.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -32,11 +33,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What a worker tells.
 pub(super) enum Told {
     /// The connections for the beginning are open, or could not be opened.
-    Ready { opened: u64, first_failure: Option<String> },
+    Ready(Ready),
     /// It cannot work.
     Failed(Error),
     /// What it saw in a second.
     Saw(Box<Batch>),
+}
+
+/// How the opening of the first connections went.
+#[derive(Default)]
+pub(super) struct Ready {
+    pub(super) opened: u64,
+    pub(super) first_failure: Option<String>,
+    pub(super) first_denial: Option<String>,
+    /// Addresses of the target that are left out, since others took connections and they did not.
+    pub(super) deaf: Vec<SocketAddr>,
 }
 
 /// A worker's orders.
@@ -129,7 +140,7 @@ impl Worker {
             Timer::new().map_err(|error| Error::Machine { what: "a timer", why: error.to_string() })?;
         let line = Line {
             desk: Rc::new(Desk::new(bounds, plan.tenants.clone(), source, batch)),
-            connector: Connector::new(target, plan.protocol, plan.streams_max)?,
+            connector: Connector::new(target, plan.protocol, plan.streams_max, plan.deadline)?,
             outgoing,
             data: plan.mix.data.clone(),
             deadline: plan.deadline,
@@ -159,7 +170,12 @@ impl Worker {
         })
         .await;
         let batch = self.line.desk.close_books();
-        let ready = Told::Ready { opened: batch.opened, first_failure: batch.first_failure.clone() };
+        let ready = Told::Ready(Ready {
+            opened: batch.opened,
+            first_failure: batch.first_failure.clone(),
+            first_denial: batch.first_denial.clone(),
+            deaf: self.line.connector.leave_out_deaf(),
+        });
         self.line.desk.reopen_books(batch);
         // Where nobody listens any more, nothing will begin.
         let _ = self.tell.send(ready).await;

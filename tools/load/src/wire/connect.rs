@@ -1,9 +1,11 @@
 //! Opens connections to a target.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,12 +27,21 @@ const SLOW_RECEIVE_BYTES: u32 = 4_096;
 
 /// How connections to a target are opened.
 pub(crate) struct Connector {
-    addresses: Arc<[SocketAddr]>,
+    addresses: RefCell<Rc<[SocketAddr]>>,
+    heard: RefCell<Heard>,
+    deadline: Duration,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     protocol: Protocol,
     streams_max: u32,
     // Turns among the addresses.
     next: Cell<usize>,
+}
+
+/// Which addresses took a connection, and which did not.
+#[derive(Default)]
+struct Heard {
+    took: Vec<SocketAddr>,
+    failed: Vec<SocketAddr>,
 }
 
 /// An open connection, in the version of HTTP that it speaks.
@@ -49,10 +60,17 @@ pub(crate) fn is_denied(error: &io::Error) -> bool {
 impl Connector {
     /// # Errors
     /// A certificate of an authority is none.
-    pub(crate) fn new(target: &Located, protocol: Protocol, streams_max: u32) -> Result<Self, Error> {
+    pub(crate) fn new(
+        target: &Located,
+        protocol: Protocol,
+        streams_max: u32,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
         let tls = target.tls.as_ref().map(|(name, trust)| Ok((tls(trust, protocol)?, name.clone())));
         Ok(Self {
-            addresses: Arc::clone(&target.addresses),
+            addresses: RefCell::new(target.addresses.iter().copied().collect()),
+            heard: RefCell::default(),
+            deadline,
             tls: tls.transpose()?,
             protocol,
             streams_max,
@@ -68,8 +86,7 @@ impl Connector {
     /// # Cancel safety
     /// Nothing is left open.
     pub(crate) async fn connect(&self) -> io::Result<Spoken> {
-        let stream = TcpStream::connect(self.address()).await?;
-        stream.set_nodelay(true)?;
+        let stream = self.reach(TcpStream::connect).await?;
         let (stream, chosen) = self.dress(stream).await?;
         let many = match self.protocol {
             Protocol::Http1 => false,
@@ -90,13 +107,14 @@ impl Connector {
     /// # Cancel safety
     /// Nothing is left open.
     pub(crate) async fn connect_slow(&self, slow: &Slow) -> io::Result<Stream> {
-        let address = self.address();
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if slow.at == SlowAt::Reading {
-            socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
-        }
-        let stream = socket.connect(address).await?;
-        stream.set_nodelay(true)?;
+        let dial = async |address: SocketAddr| {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            if slow.at == SlowAt::Reading {
+                socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
+            }
+            socket.connect(address).await
+        };
+        let stream = self.reach(dial).await?;
         match self.dress(stream).await? {
             (_, true) => Err(io::Error::other("the server chose HTTP/2, which slow clients do not speak")),
             (stream, false) => Ok(stream),
@@ -111,10 +129,59 @@ impl Connector {
         Ok((Stream::Tls(Box::new(stream)), many))
     }
 
-    fn address(&self) -> SocketAddr {
+    /// A stream to the first address that takes one, from that whose turn it is: a name may have
+    /// addresses at which nobody listens, as `localhost` often has.
+    async fn reach(&self, dial: impl AsyncFn(SocketAddr) -> io::Result<TcpStream>) -> io::Result<TcpStream> {
+        let addresses = Rc::clone(&self.addresses.borrow());
         let turn = self.next.get();
         self.next.set(turn.wrapping_add(1));
-        self.addresses[turn % self.addresses.len()]
+        // One that is silent must not use up the time of the others.
+        let patience = self.deadline / addresses.len() as u32;
+        let mut failure = io::Error::other("it has no address");
+        for place in 0..addresses.len() {
+            let address = addresses[turn.wrapping_add(place) % addresses.len()];
+            let silent = || io::Error::new(io::ErrorKind::TimedOut, format!("{address} is silent"));
+            match tokio::time::timeout(patience, dial(address)).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(stream) => {
+                    self.heard.borrow_mut().note_taken(address);
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(denial) if is_denied(&denial) => return Err(denial),
+                Err(error) => {
+                    self.heard.borrow_mut().note_failed(address);
+                    failure = error;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Leaves out the addresses that took no connection so far, where others did, and says which.
+    pub(crate) fn leave_out_deaf(&self) -> Vec<SocketAddr> {
+        let heard = self.heard.take();
+        let is_deaf = |address: &SocketAddr| heard.failed.contains(address) && !heard.took.contains(address);
+        if heard.took.is_empty() {
+            return Vec::new();
+        }
+        let addresses = self.addresses.take();
+        let (deaf, kept): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(is_deaf);
+        self.addresses.replace(kept.into());
+        deaf
+    }
+}
+
+impl Heard {
+    fn note_taken(&mut self, address: SocketAddr) {
+        if !self.took.contains(&address) {
+            self.took.push(address);
+        }
+    }
+
+    fn note_failed(&mut self, address: SocketAddr) {
+        if !self.failed.contains(&address) {
+            self.failed.push(address);
+        }
     }
 }
 

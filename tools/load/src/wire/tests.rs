@@ -1,9 +1,14 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use proptest::prelude::*;
+use tokio::net::TcpListener;
 
 use super::body::{Body, Fed};
 use super::head::{self, Asked, Head, Kind, Malformed};
 use super::*;
 use crate::tally::{Class, RetryAfter};
+use crate::target::{Located, Protocol};
 
 /// Feeds a body in pieces of so many bytes: how many belong to it.
 fn ends(mut body: Body, bytes: &[u8], piece: usize) -> Result<Option<usize>, ()> {
@@ -193,4 +198,40 @@ async fn what_a_hostile_server_sends_has_an_end() {
 async fn a_connection_with_more_than_was_asked_for_is_not_used_again() {
     let fate = exchanged(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!".to_vec(), 512, 100).await;
     assert_eq!((fate.class, fate.keeps), (Class::Success, Keeps::Closed));
+}
+
+/// A target of these addresses, of which the first ones are deaf: nobody listens there.
+async fn half_deaf() -> (Located, Vec<SocketAddr>, Vec<TcpListener>) {
+    let (mut deaf, mut listening) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        // The port of a listener that is gone: the system does not give it away again at once.
+        deaf.push(TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
+        listening.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let heard = listening.iter().map(|listener| listener.local_addr().unwrap());
+    let addresses = deaf.iter().copied().chain(heard).collect();
+    let located = Located { addresses, authority: "a".to_owned(), origin: "http://a".to_owned(), tls: None };
+    (located, deaf, listening)
+}
+
+#[tokio::test]
+async fn a_connection_goes_to_the_next_address_of_the_name_where_one_is_deaf() {
+    let (target, deaf, _listening) = half_deaf().await;
+    let connector = Connector::new(&target, Protocol::Http1, 1, Duration::from_secs(10)).unwrap();
+    for turn in 0..8 {
+        assert!(connector.connect().await.is_ok(), "turn {turn}");
+    }
+    assert_eq!(connector.leave_out_deaf(), deaf);
+    assert_eq!(connector.leave_out_deaf(), [], "those that are left take connections");
+}
+
+#[tokio::test]
+async fn an_address_whose_turn_has_not_come_is_not_left_out() {
+    let (target, deaf, listening) = half_deaf().await;
+    let connector = Connector::new(&target, Protocol::Http1, 1, Duration::from_secs(10)).unwrap();
+    assert!(connector.connect().await.is_ok());
+    assert_eq!(connector.leave_out_deaf(), deaf, "the last one was never asked, and stays");
+    drop(listening);
+    assert!(connector.connect().await.is_err());
+    assert_eq!(connector.leave_out_deaf(), [], "where nobody takes any, all stay");
 }
