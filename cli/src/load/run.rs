@@ -1,5 +1,6 @@
 //! `plimsoll load` from beginning to end.
 
+use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -51,6 +52,9 @@ async fn until_interrupted(args: &Args) -> Result<Record, Error> {
 async fn load(args: &Args, stop: &CancellationToken) -> Result<Record, Error> {
     let plan = plan::plan(args)?;
     let source = plan::source(&args.watch)?;
+    if let Some(path) = &args.output.report {
+        plan::writable(path)?;
+    }
     let output = if args.output.json { screen::Output::ForPrograms } else { screen::Output::ForPeople };
     if !args.ask.find_bound {
         let mut trial = match args.ask.bound {
@@ -91,30 +95,37 @@ async fn ceiling(plan: &Plan, args: &Args, stop: &CancellationToken) -> Result<O
 /// Prints what came of it, and writes what was asked for.
 fn told(record: &Record, output: &Output) -> ExitCode {
     let mut code = record.verdict.exit_code();
-    if output.json {
-        print(record);
-        eprint!("{}", summary(record));
-    } else {
-        print!("{}", summary(record));
-    }
+    let mut text = summary(record);
+    // First: whoever reads the output may have ended before the page is written.
     if let Some(path) = &output.report {
         match std::fs::write(path, report::html(record)) {
-            Ok(()) if output.json => eprintln!("The page: {}", path.display()),
-            Ok(()) => println!("The page: {}", path.display()),
+            Ok(()) => text.push_str(&format!("The page: {}\n", path.display())),
             Err(error) => {
-                eprintln!("plimsoll load: {}: {error}", path.display());
-                code = code.max(MISUSED);
+                text.push_str(&format!("plimsoll load: {}: {error}\n", path.display()));
+                // What did not hold is told before what could not be written.
+                code = if code == 0 { MISUSED } else { code };
             }
         }
+    }
+    if output.json {
+        print(record);
+        write(std::io::stderr(), &text);
+    } else {
+        write(std::io::stdout(), &text);
     }
     ExitCode::from(code)
 }
 
 fn print(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => write(std::io::stdout(), &format!("{text}\n")),
         Err(error) => eprintln!("plimsoll load: it cannot be written as JSON: {error}"),
     }
+}
+
+/// Whoever does not read any more still gets the exit code.
+fn write(mut to: impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
 }
 
 /// What came of it, for a person.
@@ -160,7 +171,7 @@ fn compare(first: &std::path::Path, second: &std::path::Path, json: bool) -> Exi
             if json {
                 print(&comparison);
             } else {
-                print!("{}", comparison.text());
+                write(std::io::stdout(), &comparison.text());
             }
             ExitCode::SUCCESS
         }
