@@ -35,7 +35,7 @@ pub(super) struct Ask {
     #[arg(long)]
     pub(super) find_bound: bool,
     /// With --find-bound: run the three phases around the bound that was found
-    #[arg(long, requires = "find_bound")]
+    #[arg(long, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) then_phases: bool,
     /// Only measure, at this rate a second; see --profile and --seconds
     #[arg(long, value_name = "RPS")]
@@ -54,20 +54,20 @@ pub(super) struct Ask {
     #[arg(long, value_name = "TIMES", conflicts_with = "rate")]
     pub(super) quiet_factor: Option<f64>,
     /// With --rate: what the load looks like over time
-    #[arg(long, value_name = "SHAPE", default_value = "steady", value_enum, requires = "rate")]
+    #[arg(long, value_name = "SHAPE", default_value = "steady", value_enum, requires = "rate", conflicts_with_all = ["bound", "find_bound"])]
     pub(super) profile: Profile,
     /// With --rate: for how long [default: 30; a soak: 3600]
-    #[arg(long, value_name = "SECONDS", requires = "rate")]
+    #[arg(long, value_name = "SECONDS", requires = "rate", conflicts_with_all = ["bound", "find_bound"])]
     pub(super) seconds: Option<f64>,
     /// With a ramp or steps: the rate at their end [default: twice --rate]; with --find-bound: the
     /// highest that is tried [default: 100000]
     #[arg(long, value_name = "RPS", conflicts_with = "bound")]
     pub(super) to: Option<f64>,
     /// With --find-bound: the rate of the first step
-    #[arg(long, value_name = "RPS", default_value_t = 50.0, requires = "find_bound")]
+    #[arg(long, value_name = "RPS", default_value_t = 50.0, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) from: f64,
     /// With --find-bound: how long each step takes
-    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "find_bound")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) step_seconds: f64,
     /// How requests are spread: as independent callers come, or evenly
     #[arg(long, value_name = "HOW", default_value = "poisson", value_enum)]

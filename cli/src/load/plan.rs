@@ -223,6 +223,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_would_do_nothing_is_refused() {
+        for flags in [
+            "--bound 5 --to 9",
+            "--bound 5 --seconds 9",
+            "--bound 5 --profile spike",
+            "--bound 5 --from 9",
+            "--rate 5 --minutes 1",
+            "--rate 5 --memory-mib 64",
+            "--rate 5 --step-seconds 5",
+            "--find-bound --seconds 9",
+        ] {
+            assert!(args(&format!("http://127.0.0.1:1/ {flags}")).is_err(), "{flags}");
+        }
+        assert!(args("http://127.0.0.1:1/ --find-bound --then-phases --minutes 1 --to 900").is_ok());
+    }
+
+    #[test]
     fn flags_become_a_plan() {
         let flags = "http://127.0.0.1:1/a?b=c --rate 100 --profile spike --seconds 20 -d {} -H a:b --http 2 \
                      --tenants big=9,small=1 --tenant-header x-tenant --timeout 2.5 --connections 8";
