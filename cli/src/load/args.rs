@@ -35,39 +35,39 @@ pub(super) struct Ask {
     #[arg(long)]
     pub(super) find_bound: bool,
     /// With --find-bound: run the three phases around the bound that was found
-    #[arg(long, requires = "find_bound", conflicts_with_all = ["bound", "rate", "compare"])]
+    #[arg(long, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) then_phases: bool,
     /// Only measure, at this rate a second; see --profile and --seconds
     #[arg(long, value_name = "RPS")]
     pub(super) rate: Option<f64>,
     /// Minutes of the three phases together [default: 6.5]; each is shortened or lengthened alike, but
-    /// the first takes at least 3 s, the second 2 s, and the last is given at least 5 s
-    #[arg(long, value_name = "MINUTES")]
+    /// the first takes at least 3 s, the second 2 s, and the last 5 to 30 s
+    #[arg(long, value_name = "MINUTES", conflicts_with = "rate")]
     pub(super) minutes: Option<f64>,
     /// Within which 99 of 100 of those not refused must be served in an overload [default: 1000]
     #[arg(long, value_name = "MS")]
     pub(super) p99_ms: Option<f64>,
     /// How much memory it may have in an overload [default: 64 MiB more than before]
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", conflicts_with = "rate")]
     pub(super) memory_mib: Option<f64>,
     /// How many times as slow the quietest tenants may get in an overload [default: 3]
-    #[arg(long, value_name = "TIMES")]
+    #[arg(long, value_name = "TIMES", conflicts_with = "rate")]
     pub(super) quiet_factor: Option<f64>,
     /// With --rate: what the load looks like over time
-    #[arg(long, value_name = "SHAPE", default_value = "steady", value_enum, requires = "rate")]
+    #[arg(long, value_name = "SHAPE", default_value = "steady", value_enum, requires = "rate", conflicts_with_all = ["bound", "find_bound"])]
     pub(super) profile: Profile,
     /// With --rate: for how long [default: 30; a soak: 3600]
-    #[arg(long, value_name = "SECONDS", requires = "rate")]
+    #[arg(long, value_name = "SECONDS", requires = "rate", conflicts_with_all = ["bound", "find_bound"])]
     pub(super) seconds: Option<f64>,
     /// With a ramp or steps: the rate at their end [default: twice --rate]; with --find-bound: the
     /// highest that is tried [default: 100000]
-    #[arg(long, value_name = "RPS")]
+    #[arg(long, value_name = "RPS", conflicts_with = "bound")]
     pub(super) to: Option<f64>,
     /// With --find-bound: the rate of the first step
-    #[arg(long, value_name = "RPS", default_value_t = 50.0, requires = "find_bound")]
+    #[arg(long, value_name = "RPS", default_value_t = 50.0, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) from: f64,
     /// With --find-bound: how long each step takes
-    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "find_bound")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, requires = "find_bound", conflicts_with_all = ["bound", "rate"])]
     pub(super) step_seconds: f64,
     /// How requests are spread: as independent callers come, or evenly
     #[arg(long, value_name = "HOW", default_value = "poisson", value_enum)]
@@ -87,7 +87,8 @@ pub(super) enum Profile {
     Spike,
     /// --rate for an hour
     Soak,
-    /// All requests of each second at its beginning, at the same instant
+    /// All requests of each second at its beginning, at the same instant; as many as chance has it
+    /// with --arrivals poisson, --rate of them with constant
     Burst,
 }
 
@@ -117,7 +118,8 @@ pub(super) struct Sending {
     /// Rows that fill in {{column}} in paths, headers and bodies: CSV, or JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
-    /// For whom it is sent, by weight, such as loud=99,quiet=1; {{tenant}} in requests is its name
+    /// For whom it is sent, by weight, such as loud=99,quiet=1; the service is told by --tenant-header,
+    /// or by {{tenant}} in requests
     #[arg(long, value_name = "NAME=WEIGHT,…", value_delimiter = ',')]
     pub(super) tenants: Vec<String>,
     /// The header that tells the tenant
@@ -132,7 +134,7 @@ pub(super) struct Sending {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "How to send it")]
 pub(super) struct Wire {
-    /// The most connections at once
+    /// The most connections at once; when more are needed, that is said and not held against the service
     #[arg(long, value_name = "COUNT", default_value_t = 1_024)]
     pub(super) connections: u32,
     /// Which version of HTTP is spoken
@@ -199,11 +201,12 @@ const EXAMPLES: &str = "\
 The three phases of --bound, in full 6.5 minutes:
   0.7x below     5 min at 0.7 times the bound: more than 99.9 % must succeed
   2x overload    1 min at twice the bound: some must be refused with 429 or 503, each refusal with
-                 Retry-After; 99 of 100 of the rest are served within --p99-ms; none is lost; it does
-                 not crash; its memory stays within --memory-mib; the quietest tenants are not hurt
-  0.5x recovery  until it has recovered, at most 30 s at half the bound: the p99 is back to about that
-                 of the first phase; and then no memory, descriptors or tasks are left over
---minutes 0.65 makes them 30 s, 6 s and at most 5 s: good for a first look and for CI.
+                 Retry-After; 99 of 100 of the rest are served within --p99-ms; at most 0.1 % are lost;
+                 0.7 times the bound still succeeds; it does not crash; its memory stays within
+                 --memory-mib; the quietest tenants are not hurt
+  0.5x recovery  30 s at half the bound: the p99 is back to about that of the first phase, and nearly
+                 everything succeeds; and then no memory, descriptors or tasks are left over
+--minutes 0.65 makes them 30 s, 6 s and 5 s: good for a first look and for CI.
 
 Latencies count from when a request was due, not from when it could be sent: a service that stalls is
 not spared the requests that would have come in the meantime (coordinated omission).
@@ -221,5 +224,6 @@ Examples:
       --tenants loud=99,quiet=1 --tenant-header x-tenant --bound 500
                                      is the quiet one hurt when the loud one overloads it?
 
-Exit codes: 0 it holds, or was measured; 1 it does not hold; 2 it was called wrongly; 3 it cannot be
-said: nobody answers, the generator was the limit, it was stopped, or no bound was found.";
+Exit codes: 0 it holds, or was measured; 1 it does not hold, and the generator cannot have caused
+that; 2 it was called wrongly; 3 it cannot be said: nobody answers, the generator was the limit, it was
+stopped, too little was sent, or no bound was found.";

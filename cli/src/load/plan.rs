@@ -1,5 +1,6 @@
 //! From the flags to a plan.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,6 +91,19 @@ pub(super) fn search(ask: &Ask) -> Result<Settings, Error> {
 pub(super) fn source(watch: &Watch) -> Result<Option<Source>, Error> {
     let page = watch.metrics.as_deref().map(Source::page).transpose()?;
     Ok(page.or(watch.pid.map(Source::Process)))
+}
+
+/// Refuses a file that cannot be written, before there is anything to write; what is in it stays.
+///
+/// # Errors
+/// It cannot be opened for writing.
+pub(super) fn writable(path: &Path) -> Result<(), Error> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    let refused = |error: std::io::Error| Error::File {
+        path: path.display().to_string(),
+        why: format!("the page cannot be written there: {error}"),
+    };
+    opened.map(drop).map_err(refused)
 }
 
 fn profile(ask: &Ask) -> Result<profile::Profile, Error> {
@@ -209,6 +223,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_would_do_nothing_is_refused() {
+        for flags in [
+            "--bound 5 --to 9",
+            "--bound 5 --seconds 9",
+            "--bound 5 --profile spike",
+            "--bound 5 --from 9",
+            "--rate 5 --minutes 1",
+            "--rate 5 --memory-mib 64",
+            "--rate 5 --step-seconds 5",
+            "--find-bound --seconds 9",
+        ] {
+            assert!(args(&format!("http://127.0.0.1:1/ {flags}")).is_err(), "{flags}");
+        }
+        assert!(args("http://127.0.0.1:1/ --find-bound --then-phases --minutes 1 --to 900").is_ok());
+    }
+
+    #[test]
     fn flags_become_a_plan() {
         let flags = "http://127.0.0.1:1/a?b=c --rate 100 --profile spike --seconds 20 -d {} -H a:b --http 2 \
                      --tenants big=9,small=1 --tenant-header x-tenant --timeout 2.5 --connections 8";
@@ -230,6 +261,9 @@ mod tests {
         assert!(refused("http://a --rate 1 -H secret").ends_with("allowed is NAME: VALUE"));
         assert!(!refused("http://a --rate 1 -H secret").contains("secret"));
         assert!(search(&args("http://a --find-bound --from 0").unwrap().ask).is_err());
+        assert!(
+            writable(Path::new("/nowhere/load.html")).unwrap_err().to_string().contains("/nowhere/load.html")
+        );
         assert!(source(&args("http://a --rate 1 --metrics 5").unwrap().watch).is_err());
     }
 }

@@ -118,6 +118,13 @@ impl Judge {
         }
     }
 
+    /// The target's own numbers could not be read; its process may be gone.
+    pub fn not_read(&mut self, process: Process) {
+        self.known.unread = true;
+        self.known.ended |= process == Process::Ended;
+        self.decide();
+    }
+
     /// The load has ended; this is all that became of it. The quietest tenants are those that are told,
     /// and for each phase in which the generator had no connection left for what was due, why.
     pub fn load_ended(&mut self, run: &Run, quiet: Option<Quiet>, held_up: [Option<String>; 3]) {
@@ -280,6 +287,15 @@ pub enum Looked {
     Fully,
     /// Not at all, or somebody stopped it.
     Partly,
+}
+
+/// Whether the target's process is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Process {
+    /// It is, as far as is known.
+    There,
+    /// It is not.
+    Ended,
 }
 
 /// For whom the load is.

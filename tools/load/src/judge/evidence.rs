@@ -47,6 +47,10 @@ pub(super) struct Known {
     started: Option<f64>,
     /// Whether that has changed.
     pub(super) restarted: bool,
+    /// Whether its process has ended.
+    pub(super) ended: bool,
+    /// Whether the last reading failed.
+    pub(super) unread: bool,
 }
 
 /// How the recovery went so far.
@@ -109,15 +113,16 @@ impl Known {
             }
             When::After => self.after = Some(vitals),
         }
+        self.unread = false;
         if let Some(now) = vitals.started_seconds {
             let first = *self.started.get_or_insert(now);
             self.restarted |= (now - first).abs() > STARTS_APART_SECONDS;
         }
     }
 
-    /// Whether it is known since when it runs.
+    /// Whether it is known that it still runs since then.
     pub(super) const fn tells_start(&self) -> bool {
-        self.started.is_some()
+        self.started.is_some() && !self.unread
     }
 }
 

@@ -14,7 +14,7 @@ mod verdicts;
 mod tests;
 
 pub use assertion::{Assertion, State, Verdict};
-pub use bench::{Judge, Looked, Tenancy, Then};
+pub use bench::{Judge, Looked, Process, Tenancy, Then};
 pub use evidence::When;
 pub use terms::{MINUTES, NAMES, Terms};
 pub use verdicts::Quiet;

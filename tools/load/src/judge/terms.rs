@@ -9,10 +9,12 @@ use crate::profile::{Arrivals, Profile, Shape, Stage};
 const SHARES: [f64; 3] = [0.7, 2.0, 0.5];
 /// Their names.
 pub const NAMES: [&str; 3] = ["0.7x below", "2x overload", "0.5x recovery"];
-/// How long they take in full, in seconds; the last at most.
+/// How long they take in full, in seconds.
 const SECONDS: [f64; 3] = [300.0, 60.0, 30.0];
 /// In a shortened run no phase is shorter than these.
 const SECONDS_MIN: [f64; 3] = [3.0, 2.0, 5.0];
+/// In a lengthened run no phase is longer than these: who is not back by then is not back.
+const SECONDS_MAX: [f64; 3] = [f64::MAX, f64::MAX, 30.0];
 /// The minutes of all phases in full.
 pub const MINUTES: f64 = 6.5;
 
@@ -58,13 +60,14 @@ impl Terms {
         }
     }
 
-    /// How long each phase takes; the last, at most.
+    /// How long each phase takes.
     #[must_use]
     pub fn lengths(&self) -> [Duration; 3] {
         std::array::from_fn(|phase| {
             let seconds = SECONDS[phase] * self.minutes / MINUTES;
             // To the millisecond: what is shown is what is done.
-            Duration::from_millis((seconds.max(SECONDS_MIN[phase]) * 1_000.0).round() as u64)
+            let seconds = seconds.clamp(SECONDS_MIN[phase], SECONDS_MAX[phase]);
+            Duration::from_millis((seconds * 1_000.0).round() as u64)
         })
     }
 
@@ -108,6 +111,12 @@ mod tests {
         assert_eq!(terms.lengths().map(|length| length.as_secs()), [30, 6, 5]);
         let profile = terms.profile(Arrivals::Poisson).unwrap();
         assert_eq!(profile.stages().len(), 3);
+    }
+
+    #[test]
+    fn a_longer_run_leaves_no_more_time_to_recover() {
+        let lengths = Terms { minutes: 65.0, ..Terms::new(100.0) }.lengths();
+        assert_eq!(lengths.map(|length| length.as_secs()), [3_000, 600, 30]);
     }
 
     #[test]

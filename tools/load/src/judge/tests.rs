@@ -360,11 +360,9 @@ fn a_handful_of_requests_says_nothing() {
     let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
     let mut one = Tally::default();
     one.record(Class::Success, MS, MS);
-    judge.load_ended(
-        &run(&terms, vec![one.clone(), one, Tally::default()], Vec::new(), false),
-        None,
-        [None, None, None],
-    );
+    let mut run = run(&terms, vec![one.clone(), one, Tally::default()], Vec::new(), false);
+    run.took = Duration::from_secs(11);
+    judge.load_ended(&run, None, [None, None, None]);
     judge.end(Looked::Fully);
     assert!(broken(&judge).is_empty(), "{:#?}", judge.assertions());
     assert_eq!(judge.verdict(), Some(Verdict::NotJudged), "and nothing of it holds");
@@ -386,6 +384,28 @@ fn what_broke_while_the_generator_had_no_connection_left_could_not_be_judged() {
     assert_eq!(state(&judge, "overload.retry_after"), State::Broken, "that was no lack of connections");
     let seen = &judge.assertions().iter().find(|found| found.name == "overload.answers").unwrap().seen;
     assert!(seen.ends_with("; raise --connections"), "{seen}");
+}
+
+#[test]
+fn a_process_that_has_ended_is_told_and_one_that_is_not_read_is_not_called_the_same() {
+    let told = |process: Process| {
+        let terms = terms();
+        let mut judge = Judge::new(terms, Tenancy::Alike, DEADLINE);
+        judge.read(When::Before, (SOUND.vitals)(0).unwrap());
+        judge.not_read(process);
+        let mut tallies = vec![Tally::default(); 3];
+        for (phase, tally) in tallies.iter_mut().enumerate() {
+            fill(tally, &SOUND, phase, 60, terms.rates()[phase] as u64);
+        }
+        judge.load_ended(&run(&terms, tallies, Vec::new(), false), None, [None, None, None]);
+        judge.end(Looked::Fully);
+        let alive = judge.assertions().iter().find(|found| found.name == "overload.alive").unwrap().clone();
+        (alive.state, alive.seen)
+    };
+    assert_eq!(told(Process::Ended), (State::Broken, "its process has ended".to_owned()));
+    let (state, seen) = told(Process::There);
+    assert_eq!(state, State::Held);
+    assert!(seen.contains("could not be read"), "{seen}");
 }
 
 proptest! {

@@ -223,6 +223,9 @@ pub(super) fn p99(over: &Phase, terms: &Terms, progress: Progress) -> Found {
 }
 
 pub(super) fn alive(phases: &[Phase], known: &Known, progress: Progress) -> Found {
+    if known.ended {
+        return (State::Broken, "its process has ended".to_owned());
+    }
     if known.restarted {
         return (State::Broken, "its process was started anew while it was under load".to_owned());
     }

@@ -243,13 +243,14 @@ fn interval(estimate: usl::Estimate) -> Interval {
 impl Bound {
     fn explained(&self) -> Vec<String> {
         let Interval { value, low, high } = self.per_second;
-        let mut lines = vec![format!(
-            "It takes {}/s (95 % sure: {} to {}); beyond that it {}.",
-            count(value),
-            count(low),
-            count(high),
-            self.beyond.words()
-        )];
+        let (low, high) = (count(low), count(high));
+        let between = match self.beyond {
+            // No estimate from many windows: the one step was well, and the next was not.
+            Bend::Slow => format!("between {low} and {high}"),
+            _ => format!("95 % sure: {low} to {high}"),
+        };
+        let mut lines =
+            vec![format!("It takes {}/s ({between}); beyond that it {}.", count(value), self.beyond.words())];
         if let Some(left) = self.collapses_to {
             lines.push(format!(
                 "Offered more it gets less done: {}/s, {} of its best. That is a collapse: a bound before it, \

@@ -76,7 +76,8 @@ impl Search {
     pub fn next(&self) -> Next {
         let step = |rate: f64, measured| {
             Next::Step(Step {
-                rate: rate.min(self.settings.to),
+                // A step of which no request is due shows nothing.
+                rate: rate.max(1.0 / self.settings.step_seconds).min(self.settings.to),
                 seconds: self.settings.step_seconds,
                 measured,
             })

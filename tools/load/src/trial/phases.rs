@@ -17,7 +17,7 @@ use super::view::{Part, Show, View};
 use super::watch::readings;
 use crate::Error;
 use crate::check::{Ceiling, SelfCheck};
-use crate::judge::{Assertion, Judge, Looked, State, Terms, Then, Verdict, When};
+use crate::judge::{Assertion, Judge, Looked, Process, State, Terms, Then, Verdict, When};
 use crate::plan::Plan;
 use crate::report::{self, Generator, Reading, Record};
 use crate::run::{Run, Snapshot};
@@ -91,7 +91,7 @@ impl Trial {
                         let snapshot = seen.borrow_and_update().clone();
                         course.see(&snapshot, show);
                     }
-                    Some(read) = readings.next() => course.read(read),
+                    Some(read) = readings.next() => course.read(self, read),
                     () = interrupted.as_mut(), if !course.stopped => {
                         course.stopped = true;
                         stop.cancel();
@@ -116,8 +116,9 @@ struct Course {
     judge: Option<Judge>,
     view: View,
     readings: Vec<Reading>,
-    /// The load's beginning; before the first reading, that of the trial.
     began: Instant,
+    /// So long after that the load itself began, with the target looked at and connections open.
+    load_after: Duration,
     began_unix_seconds: u64,
     stage: usize,
     /// Whether somebody asked to stop: then nothing more is waited for.
@@ -153,6 +154,7 @@ impl Course {
             view,
             readings: Vec::new(),
             began: clock::now(),
+            load_after: Duration::ZERO,
             began_unix_seconds: now.as_secs(),
             stage: 0,
             stopped: false,
@@ -174,7 +176,14 @@ impl Course {
         Ok(())
     }
 
+    /// How long the load has been going on.
+    fn at(&self) -> Duration {
+        (clock::now() - self.began).saturating_sub(self.load_after)
+    }
+
     fn see(&mut self, snapshot: &Snapshot, show: &mut impl Show) {
+        let after = (clock::now() - self.began).saturating_sub(snapshot.elapsed);
+        self.load_after = if snapshot.seconds <= 1 { after } else { self.load_after.min(after) };
         self.stage = snapshot.second.stage;
         self.view.elapsed_seconds = snapshot.elapsed.as_secs_f64();
         self.view.doing = self.view.parts.get(self.stage).map(|part| part.name.clone()).unwrap_or_default();
@@ -188,16 +197,21 @@ impl Course {
         tell_decided(&mut self.view.assertions, judge.assertions(), show);
     }
 
-    fn read(&mut self, read: Result<Vitals, String>) {
+    fn read(&mut self, trial: &Trial, read: Result<Vitals, String>) {
+        // Not by the last second that was told, which is a second ago: what is read now is of now.
+        let at = self.at();
         match read {
             Ok(vitals) => {
-                self.keep(vitals, (clock::now() - self.began).as_secs_f64());
+                self.keep(vitals, at.as_secs_f64());
                 if let Some(judge) = &mut self.judge {
-                    judge.read(When::In(self.stage), vitals);
+                    judge.read(When::In(trial.plan.profile.stage_at(at)), vitals);
                 }
             }
             Err(why) => {
                 self.last_failure = Some(why);
+                if let Some(judge) = &mut self.judge {
+                    judge.not_read(process(trial));
+                }
             }
         }
     }
@@ -240,7 +254,7 @@ impl Course {
                     source.read().await
                 };
                 tokio::select! {
-                    read = look => over = self.look(read, &mut judge, clock::now() - ended) == Then::Enough,
+                    read = look => over = self.look(trial, read, &mut judge, clock::now() - ended) == Then::Enough,
                     () = interrupted.as_mut() => self.stopped = true,
                 }
                 self.stopped |= !over && show.stop_asked();
@@ -254,11 +268,20 @@ impl Course {
     }
 
     /// What was read after the load.
-    fn look(&mut self, read: Result<Vitals, String>, judge: &mut Judge, since: Duration) -> Then {
+    fn look(
+        &mut self,
+        trial: &Trial,
+        read: Result<Vitals, String>,
+        judge: &mut Judge,
+        since: Duration,
+    ) -> Then {
         let vitals = read.as_ref().ok().copied();
         match read {
-            Ok(vitals) => self.keep(vitals, (clock::now() - self.began).as_secs_f64()),
-            Err(why) => self.last_failure = Some(why),
+            Ok(vitals) => self.keep(vitals, self.at().as_secs_f64()),
+            Err(why) => {
+                self.last_failure = Some(why);
+                judge.not_read(process(trial));
+            }
         }
         judge.settle(vitals, since)
     }
@@ -296,6 +319,12 @@ impl Course {
             environment: report::environment(),
         }
     }
+}
+
+/// Whether the target's process is there, where that is what is read.
+fn process(trial: &Trial) -> Process {
+    let ended = trial.source.as_ref().is_some_and(Source::has_ended);
+    if ended { Process::Ended } else { Process::There }
 }
 
 /// Says of each assertion that has been decided since, and takes over how they stand.

@@ -127,7 +127,9 @@ fn outcome(step: Step, run: &Run, plan: &Plan, unloaded_ms: Option<f64>) -> Outc
     let total = run.total();
     let counts = &total.counts;
     let whole = step.seconds.floor() as usize;
-    let skipped = usize::from(whole > SECONDS_MIN);
+    // What takes longer than a second succeeds only after as many.
+    let answers_take = (unloaded_ms.or(service_ms(run, 0)).unwrap_or_default() / 1_000.0).ceil() as usize;
+    let skipped = usize::from(whole > SECONDS_MIN).max(answers_take.min(whole.saturating_sub(SECONDS_MIN)));
     let seconds: Vec<_> = run.seconds.iter().take(whole).skip(skipped).collect();
     let offered = seconds.iter().map(|second| second.due as f64).sum::<f64>() / seconds.len().max(1) as f64;
     let goodput = seconds.iter().map(|second| second.completed.counts.success() as f64).collect();

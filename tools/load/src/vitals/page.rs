@@ -1,6 +1,6 @@
 //! A Prometheus page, read line by line: the text format and `OpenMetrics` alike.
 //!
-//! A stranger's page is taken as it is: a line that is none is passed over and counted, what nobody
+//! A stranger's page is taken as it is: a line that is none is passed over, what nobody
 //! asked for is not kept, and there is a bound on bytes, on labels and on what is kept.
 
 /// The most bytes of a page that are read; what comes after is not.

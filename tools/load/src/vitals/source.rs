@@ -29,7 +29,7 @@ impl Source {
     /// The Prometheus page at `url`.
     ///
     /// # Errors
-    /// When it is no `http` URL with a host.
+    /// When it is no `http` URL with a host, or holds a user, which would never be sent.
     ///
     /// ```
     /// use plimsoll_load::vitals::Source;
@@ -39,9 +39,12 @@ impl Source {
     /// # Ok::<(), plimsoll_load::Error>(())
     /// ```
     pub fn page(url: &str) -> Result<Self, Error> {
-        let refused = || Error::invalid("metrics", url, "an http URL such as http://127.0.0.1:8072/metrics");
+        let shown = url.split_once('@').map_or(url, |(_, after)| after);
+        let refused =
+            || Error::invalid("metrics", shown, "an http URL such as http://127.0.0.1:8072/metrics");
         let parsed = Url::parse(url).map_err(|_| refused())?;
-        if parsed.scheme() != "http" || parsed.host_str().is_none() {
+        let user = !parsed.username().is_empty() || parsed.password().is_some();
+        if parsed.scheme() != "http" || parsed.host_str().is_none() || user {
             return Err(refused());
         }
         Ok(Self::Page(parsed))
@@ -59,9 +62,9 @@ impl Source {
             Self::Process(id) => process::read(*id)?,
             Self::Page(url) => {
                 let page = tokio::time::timeout(TIMEOUT, fetch(url)).await;
-                let page = page.map_err(|_| format!("{url}: no answer within {} s", TIMEOUT.as_secs()))?;
+                let page = page.map_err(|_| format!("{self}: no answer within {} s", TIMEOUT.as_secs()))?;
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Vitals::of_page(&page.map_err(|why| format!("{url}: {why}"))?, now.as_secs_f64())
+                Vitals::of_page(&page.map_err(|why| format!("{self}: {why}"))?, now.as_secs_f64())
             }
         };
         if vitals.is_empty() {
@@ -71,12 +74,20 @@ impl Source {
         }
         Ok(vitals)
     }
+
+    /// Whether it is a process of this machine that is there no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Self::Process(id) = self else { return false };
+        let there = std::fs::symlink_metadata(format!("/proc/{id}"));
+        there.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Page(url) => f.write_str(url.as_str()),
+            // Its query may be secret.
+            Self::Page(url) => f.write_str(&url[..url::Position::AfterPath]),
             Self::Process(id) => write!(f, "process {id}"),
         }
     }
@@ -159,5 +170,20 @@ mod tests {
     #[tokio::test]
     async fn a_process_of_this_machine_is_read() {
         assert!(Source::Process(std::process::id()).read().await.unwrap().memory_bytes.is_some());
+    }
+
+    #[test]
+    fn what_may_be_secret_in_the_url_of_a_page_is_never_shown() {
+        let page = Source::page("http://127.0.0.1:1/metrics?token=secret").unwrap();
+        assert_eq!(page.to_string(), "http://127.0.0.1:1/metrics");
+        let refused = Source::page("http://me:secret@127.0.0.1:1/metrics").unwrap_err().to_string();
+        assert!(refused.starts_with("metrics is ") && !refused.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_ended_and_a_page_has_not() {
+        assert!(Source::Process(u32::MAX).has_ended());
+        assert!(!Source::Process(std::process::id()).has_ended());
+        assert!(!Source::page("http://127.0.0.1:1/").unwrap().has_ended());
     }
 }
