@@ -1,6 +1,7 @@
 //! `plimsoll load` from beginning to end.
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use plimsoll_load::check::{self, Ceiling};
@@ -27,14 +28,28 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return not_judged(&error),
     };
-    match runtime.block_on(load(args)) {
+    match runtime.block_on(until_interrupted(args)) {
         Ok(record) => told(&record, &args.output),
         Err(error @ (Error::Target { .. } | Error::Machine { .. })) => not_judged(&error),
         Err(error) => misused("load", &error),
     }
 }
 
-async fn load(args: &Args) -> Result<Record, Error> {
+/// The load, with one ear for signals from its beginning to its end: one that comes between two parts of
+/// it stops the next.
+async fn until_interrupted(args: &Args) -> Result<Record, Error> {
+    let stop = CancellationToken::new();
+    let mut load = pin!(load(args, &stop));
+    let mut interrupted = pin!(interrupted());
+    loop {
+        tokio::select! {
+            record = &mut load => return record,
+            () = &mut interrupted, if !stop.is_cancelled() => stop.cancel(),
+        }
+    }
+}
+
+async fn load(args: &Args, stop: &CancellationToken) -> Result<Record, Error> {
     let plan = plan::plan(args)?;
     let source = plan::source(&args.watch)?;
     if let Some(path) = &args.output.report {
@@ -46,32 +61,35 @@ async fn load(args: &Args) -> Result<Record, Error> {
             Some(bound) => Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?,
             None => Trial::measure(plan, source),
         };
-        trial.ceiling = ceiling(&trial.plan, args).await?;
-        return trial.carry_out(&mut Screen::new(output), interrupted()).await;
+        trial.ceiling = ceiling(&trial.plan, args, stop).await?;
+        return trial.carry_out(&mut Screen::new(output), stop.cancelled()).await;
     }
     let settings = plan::search(&args.ask)?;
     // What is wrong with the phases is told before the search, not after its minutes.
     plan::terms(&args.ask, settings.from).check()?;
     let mut screen = Screen::new(output);
-    let search = find_bound(&plan, settings, &mut screen, interrupted()).await?;
+    let search = find_bound(&plan, settings, &mut screen, stop.cancelled()).await?;
     let bound = search.finding.bound.as_ref().ok().map(|bound| bound.per_second.value);
     match bound {
         Some(bound) if args.ask.then_phases => {
             let mut trial = Trial::of_bound(plan, plan::terms(&args.ask, bound), source)?;
-            trial.ceiling = ceiling(&trial.plan, args).await?;
-            let record = trial.carry_out(&mut screen, interrupted()).await?;
+            trial.ceiling = ceiling(&trial.plan, args, stop).await?;
+            let record = trial.carry_out(&mut screen, stop.cancelled()).await?;
             Ok(Record { search: Some(search), ..record })
         }
         _ => Ok(Record::of_search(&plan, search)),
     }
 }
 
-/// How much the generator itself could send, where that was asked for.
-async fn ceiling(plan: &Plan, args: &Args) -> Result<Option<Ceiling>, Error> {
+/// How much the generator itself could send, where that was asked for and nobody stops it.
+async fn ceiling(plan: &Plan, args: &Args, stop: &CancellationToken) -> Result<Option<Ceiling>, Error> {
     if !args.wire.self_check {
         return Ok(None);
     }
-    check::ceiling(plan, &CancellationToken::new()).await.map(Some)
+    tokio::select! {
+        measured = check::ceiling(plan, stop) => measured.map(Some),
+        () = stop.cancelled() => Ok(None),
+    }
 }
 
 /// Prints what came of it, and writes what was asked for.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use plimsoll_load::mix::{Data, Mix, Order, Request, Tenant, Tenants};
 use plimsoll_load::profile::{Arrivals, Profile, Shape, Stage};
-use plimsoll_load::run::{Snapshot, Stop, run_until};
+use plimsoll_load::report::Counts;
+use plimsoll_load::run::{Run, Snapshot, Stop, run_until};
 use plimsoll_load::tally::Class;
 use plimsoll_load::{Connections, Error, Plan, Protocol, Slow, SlowAt, Target, check};
 use tokio::io::AsyncWriteExt as _;
@@ -18,6 +19,15 @@ use tokio_util::sync::CancellationToken;
 use site::{OK, Site, ok, request, run, silent};
 
 const SHORT: Duration = Duration::from_millis(300);
+
+/// Whether what was due in each stage is the sum of what is recorded to have become of it.
+fn adds_up(done: &Run) -> bool {
+    done.stages.iter().all(|stage| {
+        let counts = Counts::from(&stage.tally);
+        let ends = counts.succeeded + counts.refused + counts.lost() + counts.unfinished;
+        stage.due == counts.due && stage.due == ends
+    })
+}
 
 #[tokio::test]
 async fn what_is_due_is_sent_and_answered() {
@@ -130,6 +140,7 @@ async fn an_answer_that_does_not_come_ends_at_the_deadline_and_what_waits_behind
     let done = run(&plan).await.unwrap();
     let counts = done.total().counts;
     assert_eq!((done.due(), counts.total(), counts.success()), (30, 30, 0));
+    assert!(adds_up(&done), "{counts:?}");
     assert!(counts.of(Class::TimedOut) >= 2, "{counts:?}");
     assert!(
         counts.of(Class::Withheld) > 0,
@@ -380,6 +391,7 @@ async fn a_run_that_is_cancelled_tells_what_was_seen_until_then() {
     let (done, ()) = tokio::join!(plimsoll_load::run(&plan, &cancellation, &observer), stop);
     let done = done.unwrap();
     assert!(done.cancelled && done.total().counts.success() > 0);
+    assert!(adds_up(&done), "{:?}", done.stages);
     assert_eq!(done.due(), done.total().counts.total() + done.unfinished());
 }
 
@@ -400,7 +412,7 @@ async fn what_is_left_undone_by_a_cancelled_run_stands_in_its_stage_with_its_age
     assert_eq!((stage.tally.counts.total(), stage.tally.unfinished.len()), (0, stage.due));
     assert!(stage.due >= 90 && done.cancelled, "{}", stage.due);
     assert!(stage.tally.unfinished.max() >= 900_000, "the first waits for a second");
-    assert!(done.arrivals_stopped.is_some());
+    assert!(done.arrivals_stopped.is_some() && adds_up(&done));
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ const SPAN: Duration = Duration::from_secs(2);
 /// for each request than one that is busy.
 const RATE_OF_A_WORKER: std::ops::RangeInclusive<f64> = 2_000.0..=10_000.0;
 
+/// A server that answers at once needs few connections; both ends of each are this process's.
+const CONNECTIONS_MAX: u32 = 256;
+
 /// What the generator costs when the server costs it nothing.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
 pub struct Ceiling {
@@ -55,7 +58,7 @@ pub async fn ceiling(plan: &Plan, cancellation: &CancellationToken) -> Result<Ce
     trial.workers = Some(workers);
     trial.slow = None;
     trial.connections.open = trial.connections.open.min(64);
-    trial.connections.max = trial.connections.max.min(1_024).max(workers as u32);
+    trial.connections.max = trial.connections.max.min(CONNECTIONS_MAX).max(workers as u32);
     if trial.protocol == Protocol::Auto && plan.target.is_https() {
         // What would be chosen is not known here; most servers choose it.
         trial.protocol = Protocol::Http2;

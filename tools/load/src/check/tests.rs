@@ -112,7 +112,7 @@ fn a_pause_in_one_part_of_a_run_makes_the_generator_the_limit() {
     (run.generator.pauses, run.generator.longest_pause) = (3, Duration::from_millis(400));
     let check = SelfCheck::of(&run, 1e3, None);
     assert_eq!(check.limit, Limit::Generator, "{:?}", check.findings);
-    assert!(check.findings[1].contains("stood still 3 times"), "{:?}", check.findings);
+    assert!(check.findings[1].contains("(times: 3), for 400 ms"), "{:?}", check.findings);
 }
 
 #[test]

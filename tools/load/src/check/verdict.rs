@@ -117,7 +117,7 @@ impl SelfCheck {
         }
         let late = self.worst_late_micros;
         let words = format!(
-            "the generator was {:.1} ms or more late with 1 % of what was due in the part where it was latest",
+            "1 % of what was due was {:.1} ms or more late by the generator's own doing, in the part where that was worst",
             late as f64 / 1e3
         );
         match late {
@@ -161,10 +161,10 @@ fn of_its_sending(check: &SelfCheck, run: &Run) -> Vec<(Limit, String)> {
     }
     if generator.longest_pause > ON_TIME {
         let words = format!(
-            "the generator stood still {} times for more than {} ms, for {} ms at the longest: what was due \
+            "the generator stood still for more than {} ms (times: {}), for {} ms at the longest: what was due \
              meanwhile is late by its own doing",
-            generator.pauses,
             PAUSE.as_millis(),
+            generator.pauses,
             generator.longest_pause.as_millis()
         );
         found.push((Limit::Close, words));

@@ -214,9 +214,13 @@ pub struct Generator {
     pub was_the_limit: bool,
     /// What it saw of itself, a sentence each.
     pub seen: Vec<String>,
-    /// The share of what was due that it never sent, though the target would have taken it.
+    /// The share of what was due that did not go out within 100 ms of its time by its own doing.
     pub rate_error_ratio: f64,
-    /// How late it sent where a connection was free: 99 of 100 were within this.
+    /// The share that its own bound on connections held up for longer than that, or back.
+    #[serde(default)]
+    pub capped_ratio: f64,
+    /// How late it was itself in the part of the run in which it was latest: 99 of 100 requests were
+    /// within this.
     pub late_p99_ms: f64,
     /// The largest share of a second that one of its threads was on a processor.
     pub busiest_ratio: f64,
@@ -284,7 +288,8 @@ impl From<SelfCheck> for Generator {
         Self {
             was_the_limit: check.limit == Limit::Generator,
             rate_error_ratio: check.rate_error_ratio,
-            late_p99_ms: check.lateness.p99_micros as f64 / 1_000.0,
+            capped_ratio: check.capped_ratio,
+            late_p99_ms: check.worst_late_micros as f64 / 1_000.0,
             busiest_ratio: check.busiest_ratio,
             processor_micros: check.cpu_micros,
             ceiling_per_second: check.ceiling.map(|ceiling| ceiling.per_second),

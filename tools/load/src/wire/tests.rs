@@ -235,3 +235,20 @@ async fn an_address_whose_turn_has_not_come_is_not_left_out() {
     assert!(connector.connect().await.is_err());
     assert_eq!(connector.leave_out_deaf(), [], "where nobody takes any, all stay");
 }
+
+#[test]
+fn descriptors_and_ports_that_are_used_up_are_denied_by_this_machine_and_refusals_are_not() {
+    use rustix::io::Errno;
+    for (error, denied) in [
+        (Errno::MFILE, true),
+        (Errno::NFILE, true),
+        (Errno::ADDRNOTAVAIL, true),
+        (Errno::CONNREFUSED, false),
+        (Errno::CONNRESET, false),
+        (Errno::HOSTUNREACH, false),
+        (Errno::TIMEDOUT, false),
+    ] {
+        assert_eq!(is_denied(&error.into()), denied, "{error}");
+    }
+    assert!(!is_denied(&std::io::Error::other("a certificate of somebody else")));
+}
