@@ -7,6 +7,8 @@ use super::step::{Bend, Measured, Outcome, Step};
 const FINE: [f64; 9] = [0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.7, 2.0, 2.4];
 /// A search that has not ended by then does not end.
 const STEPS_MAX: usize = 60;
+/// So many steps that bent before the generator was the limit show where it bends.
+const BENT_WELL: usize = 3;
 /// While it recovers the target gets this share of what it took well.
 const REST: f64 = 0.2;
 
@@ -132,26 +134,25 @@ impl Search {
     }
 
     fn finding(&self) -> Finding {
-        if let Some((_, last)) = self.taken.last()
-            && last.generator_limited
-        {
-            let bends = |outcome: &Outcome| {
-                !outcome.generator_limited && outcome.bend(self.settings.p99_ms).is_some()
-            };
-            let bent = self.taken.iter().filter(|(_, outcome)| bends(outcome)).count();
-            // It had bent well before, so that what is offered beyond that matters little.
-            if bent < 3 {
-                let at = last.offered;
-                return Finding::none(if last.lacks_connections {
-                    NoBound::Connections { at }
-                } else {
-                    NoBound::Generator { at }
-                });
-            }
-        }
         let fine: Vec<Outcome> = self.of(Measured::Finely);
         let outcomes = if fine.is_empty() { self.of(Measured::Coarsely) } else { fine };
-        find(&outcomes, self.settings.p99_ms)
+        let finding = find(&outcomes, self.settings.p99_ms);
+        let Some((_, last)) = self.taken.last().filter(|(_, last)| last.generator_limited) else {
+            return finding;
+        };
+        let bends =
+            |outcome: &Outcome| !outcome.generator_limited && outcome.bend(self.settings.p99_ms).is_some();
+        let bent = self.taken.iter().filter(|(_, outcome)| bends(outcome)).count();
+        // Where it had bent well before, what is offered beyond that matters little.
+        if bent >= BENT_WELL && finding.bound.is_ok() {
+            return finding;
+        }
+        let at = last.offered;
+        Finding::none(if last.lacks_connections {
+            NoBound::Connections { at }
+        } else {
+            NoBound::Generator { at }
+        })
     }
 
     /// The outcomes of a kind, but for those in which the generator was the limit.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Goodput below this share of what was offered is lagging behind it.
 pub(super) const FOLLOWS_RATIO: f64 = 0.95;
 /// So many requests must be missing besides: a few are always under way when a window ends.
-const LAG_MIN: f64 = 5.0;
+const LAG_MIN: f64 = 8.0;
 /// More refusals than this share are the target's own limit.
 const REFUSED_RATIO: f64 = 0.01;
 /// More failures than this share are the target falling over.

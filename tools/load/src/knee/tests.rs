@@ -123,6 +123,21 @@ fn a_generator_without_enough_connections_names_no_bound_and_says_what_to_raise(
 }
 
 #[test]
+fn accidents_far_below_do_not_hide_that_the_generator_was_the_limit() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut steps = 0;
+    let few = |step: Step| {
+        steps += 1;
+        let lacks = step.rate > 400.0;
+        let failed_ratio = if steps % 4 == 1 && !lacks { 0.5 } else { 0.0 };
+        let target = Target { capacity: 1e9, ..REFUSES }.take(step, &mut random);
+        Outcome { generator_limited: lacks, lacks_connections: lacks, failed_ratio, ..target }
+    };
+    let (finding, _) = search(SETTINGS, few);
+    assert!(matches!(finding.bound, Err(NoBound::Connections { .. })), "{finding:?}");
+}
+
+#[test]
 fn answers_that_are_too_slow_are_a_bound_though_none_is_refused() {
     let mut random = fastrand::Rng::with_seed(3);
     let slow = |step: Step| {
