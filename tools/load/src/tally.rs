@@ -41,7 +41,7 @@ pub enum Class {
     /// Not sent: the line of those that wait for a connection was full.
     Unsent,
     /// Not sent, by the generator's own doing: as many connections were in use as it may have, or as
-    /// the machine gives it, until the deadline or until the line was full.
+    /// the machine gives it, until the deadline or until the line was full; or it came too late itself.
     Withheld,
 }
 

@@ -16,6 +16,7 @@ use plimsoll::clock::{self, Instant};
 
 use super::books::{Batch, Took};
 use super::job::{Found, Job, Source};
+use super::result::ON_TIME;
 use super::seat::{Counted, SeatState};
 use crate::mix::Tenants;
 use crate::tally::Class;
@@ -135,11 +136,15 @@ impl Desk {
     }
 
     /// A request is not sent any more, for want of a connection: the generator's own where it has as
-    /// many as it may have, or as the machine gives it.
+    /// many as it may have, or as the machine gives it, or where it came too late to send it.
     fn never_sent(&self, inner: &mut Inner, job: Job, class: Class, now: Instant) {
-        match inner.is_capped() {
-            true => self.record(inner, &Job { found: Found::Capped, ..job }, Class::Withheld, now, None),
-            false => self.record(inner, &job, class, now, None),
+        let is_too_late = job.late >= self.bounds.deadline || (class == Class::Unsent && job.late > ON_TIME);
+        match (is_too_late, inner.is_capped()) {
+            (true, _) => self.record(inner, &job, Class::Withheld, now, None),
+            (_, true) => {
+                self.record(inner, &Job { found: Found::Capped, ..job }, Class::Withheld, now, None);
+            }
+            _ => self.record(inner, &job, class, now, None),
         }
     }
 

@@ -171,6 +171,20 @@ fn what_falls_due_while_the_generator_stands_still_is_late_by_its_own_doing() {
 }
 
 #[test]
+fn what_a_long_pause_leaves_no_time_for_is_not_said_to_be_refused() {
+    let desk = desk();
+    desk.tick(Instant::from_nanos(1_000_000_000));
+    let batch = desk.close_books();
+    let stage = batch.stages[0].as_ref().unwrap();
+    let counts = stage.tally.counts;
+    // A second is ten deadlines, and the line holds five of what was due in the last of them.
+    assert_eq!((counts.of(Class::NotConnected), counts.of(Class::WaitedOut)), (0, 0), "{counts:?}");
+    assert!(counts.of(Class::Withheld) >= 900, "{counts:?}");
+    assert_eq!((batch.due[0], stage.capped), (1_001, 0));
+    assert!(batch.held_up <= 101, "only what was looked at in time: {}", batch.held_up);
+}
+
+#[test]
 fn what_is_sent_late_after_a_pause_is_held_up_by_nobody() {
     let desk = desk();
     let job = |late, found| Job { late, found, ..desk.extra() };

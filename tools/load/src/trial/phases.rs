@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{held_up, service_ms};
 use super::quiet::{quietest, tenancy};
-use super::verdict::{Stopped, because, not_checked, verdict};
+use super::verdict::{Part as Generated, Stopped, because, not_checked, verdict};
 use super::view::{Part, Show, View};
 use super::watch::readings;
 use crate::Error;
@@ -289,17 +289,19 @@ impl Course {
     fn record(self, trial: &Trial, run: &Run) -> Record {
         let plan = &trial.plan;
         let mut generator = Generator::from(SelfCheck::of(run, plan.profile.rate_max(), trial.ceiling));
+        let mut part = Generated::of(&generator, run);
         // Of what is judged each assertion says so by itself.
         if self.judge.is_none()
             && let Some(why) = (0..run.stages.len()).find_map(|stage| held_up(plan, run, stage, None))
         {
             generator.was_the_limit = true;
+            part = Generated::Missed;
             generator.seen.insert(0, why);
         }
         let stopped = if run.cancelled { Stopped::Yes } else { Stopped::No };
         let judged = self.judge.as_ref().map(|judge| judge.verdict().unwrap_or(Verdict::NotJudged));
         let assertions = self.judge.map(|judge| judge.assertions().to_vec()).unwrap_or_default();
-        let verdict = verdict(judged, &assertions, &generator, stopped);
+        let verdict = verdict(judged, &assertions, part, stopped);
         Record {
             version: report::VERSION,
             target: self.view.target,
