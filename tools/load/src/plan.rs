@@ -69,16 +69,16 @@ pub struct Plan {
     pub tenants: Option<Tenants>,
     /// Which version of HTTP is spoken.
     pub protocol: Protocol,
-    /// How many connections there are [16 at first, 1,024 at most].
+    /// How many connections there are (16 at first, 1,024 at most).
     pub connections: Connections,
-    /// How many requests may be on a connection of HTTP/2 at a time [100]; fewer where the server
+    /// How many requests may be on a connection of HTTP/2 at a time (100); fewer where the server
     /// says so.
     pub streams_max: u32,
-    /// How many requests may wait for a connection [10,000]; what is more is not sent, and counted.
+    /// How many requests may wait for a connection (10,000); what is more is not sent, and counted.
     pub line_max: usize,
-    /// How long there may be between the intended send and the last byte of the answer [10 s].
+    /// How long there may be between the intended send and the last byte of the answer (10 s).
     pub deadline: Duration,
-    /// The most bytes of a body that are read [16 MiB]; an answer of more counts as malformed.
+    /// The most bytes of a body that are read (16 MiB); an answer of more counts as malformed.
     pub body_bytes_max: u64,
     /// Threads that send, each with a share of the arrivals and of the connections; `None` for one by
     /// 20,000 requests a second, as far as there are processors.

@@ -1,7 +1,7 @@
 //! Finds how much a target can take: ramps in steps until it bends, and says how sure that is.
 //!
-//! [`search::Search`] is the state machine that says which step comes next; [`estimate`] makes a bound
-//! of the steps, or says why there is none. Neither knows of the network.
+//! [`Search`] is the state machine that says which step comes next; [`Finding`] is the bound
+//! that they make, or says why there is none. Neither knows of the network.
 
 mod answer;
 mod estimate;
