@@ -7,7 +7,7 @@ use plimsoll_lint::{FailOn, Level, Rule};
 const EXAMPLES: &str = "\
 Examples:
   plimsoll lint                                     what is found here, the weightiest first
-  plimsoll lint ~/work/billing --show 100           there, and more of it
+  plimsoll lint ../my/billing --show 100            there, and more of it
   plimsoll lint --explain PL001                     what a rule means, and what to write instead
   plimsoll lint --baseline lint.toml --write-baseline
                                                     take what is there today as known
